@@ -1,1 +1,16 @@
-//! .
+//! FTP on the wire: bytes to commands, and replies, listings, facts and addresses to bytes.
+//!
+//! Everything here is a plain function over bytes, so that it can be fuzzed and property-tested.
+//! What is *not* here: IO, clocks, async, sessions, policy. Which command may run when is stated
+//! once, as data, in [`verb::TABLE`]; who obeys it is the server's business.
+#![forbid(unsafe_code)]
+
+pub mod command;
+pub mod line;
+pub mod reply;
+pub mod verb;
+
+pub use command::{Command, ParseError};
+pub use line::{Line, LineBuffer};
+pub use reply::{Code, Reply, Text};
+pub use verb::{Spec, Verb, VerbSet};
