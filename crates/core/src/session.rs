@@ -1,0 +1,125 @@
+//! What is known of a session: the facts that hooks and authenticators may ask for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::path::VirtualPath;
+
+/// A session's number: unique while the process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What is known of a session at one moment.
+///
+/// A snapshot: the session makes a new one when something changes, so that whoever holds one, for
+/// example a plugin call in flight, sees consistent facts and locks nothing.
+#[derive(Clone, Debug)]
+pub struct SessionFacts {
+    /// The session's number.
+    pub id: SessionId,
+    /// The client's end of the control connection, IPv4-mapped addresses unmapped.
+    pub peer: SocketAddr,
+    /// The server's end of the control connection, likewise.
+    pub local: SocketAddr,
+    /// The name of the listener that the client connected to.
+    pub listener: Arc<str>,
+    /// TLS on the control connection, if there is any.
+    pub tls: Option<Arc<TlsFacts>>,
+    /// The account's name, once logged in.
+    pub user: Option<Arc<str>>,
+    /// The working directory.
+    pub cwd: VirtualPath,
+    /// Read-only facts by name: the account's attributes.
+    pub attributes: Arc<[(String, String)]>,
+    /// Where plugins keep what they want to remember of this session.
+    pub scratch: Arc<Scratch>,
+}
+
+/// TLS on a control connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// The protocol version, for example `TLSv1.3`.
+    pub version: String,
+    /// The cipher suite.
+    pub cipher: String,
+    /// The name that the client asked for (SNI).
+    pub server_name: Option<String>,
+    /// SHA-256 of the client's verified certificate, in hexadecimal.
+    pub peer_certificate_sha256: Option<String>,
+}
+
+/// Octets that a session's plugins may keep, in all.
+pub const SCRATCH_BYTES_MAX: usize = 64 * 1024;
+
+/// What plugins remember of one session, by plugin and key; gone with the session.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    entries: Mutex<BTreeMap<(String, String), Vec<u8>>>,
+}
+
+/// The session's scratch space is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("session scratch space full: {SCRATCH_BYTES_MAX} bytes")]
+pub struct ScratchFull;
+
+impl Scratch {
+    /// What `plugin` keeps under `key`.
+    pub fn get(&self, plugin: &str, key: &str) -> Option<Vec<u8>> {
+        self.lock().get(&(plugin.to_owned(), key.to_owned())).cloned()
+    }
+
+    /// Keeps `value` for `plugin` under `key`; `None` forgets it.
+    ///
+    /// # Errors
+    /// It would need more than [`SCRATCH_BYTES_MAX`] octets, keys counted; nothing was changed.
+    pub fn set(&self, plugin: &str, key: &str, value: Option<Vec<u8>>) -> Result<(), ScratchFull> {
+        let mut entries = self.lock();
+        let place = (plugin.to_owned(), key.to_owned());
+        let Some(value) = value else {
+            entries.remove(&place);
+            return Ok(());
+        };
+        let others: usize =
+            entries.iter().filter(|(known, _)| **known != place).map(|(k, v)| size(k, v)).sum();
+        if others + size(&place, &value) > SCRATCH_BYTES_MAX {
+            return Err(ScratchFull);
+        }
+        entries.insert(place, value);
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Vec<u8>>> {
+        // The map is whole after every statement above: a panic elsewhere cannot spoil it.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn size((plugin, key): &(String, String), value: &[u8]) -> usize {
+    plugin.len() + key.len() + value.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scratch_is_kept_apart_by_plugin_and_bounded() {
+        let scratch = Scratch::default();
+        scratch.set("a", "k", Some(vec![1])).unwrap();
+        scratch.set("b", "k", Some(vec![2])).unwrap();
+        assert_eq!(scratch.get("a", "k"), Some(vec![1]));
+        assert_eq!(scratch.set("a", "k", Some(vec![0; SCRATCH_BYTES_MAX])), Err(ScratchFull));
+        assert_eq!(scratch.get("a", "k"), Some(vec![1]));
+        scratch.set("a", "k", Some(vec![0; SCRATCH_BYTES_MAX - 4])).unwrap();
+        scratch.set("a", "k", None).unwrap();
+        assert_eq!(scratch.get("a", "k"), None);
+    }
+}
