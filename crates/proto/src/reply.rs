@@ -269,6 +269,27 @@ impl Reply {
     }
 }
 
+/// A reply that names a path: `257 "/a""b" text`, quotation marks in the path doubled
+/// (RFC 959, appendix II).
+///
+/// CR, LF and NUL of the path, which no path that came by FTP has, become spaces.
+pub fn pathname_reply(path: &[u8], text: &str) -> Reply {
+    let mut line = Vec::with_capacity(path.len() + text.len() + 3);
+    line.push(b'"');
+    for &b in path {
+        line.push(b);
+        if b == b'"' {
+            line.push(b);
+        }
+    }
+    line.push(b'"');
+    if !text.is_empty() {
+        line.push(b' ');
+        line.extend_from_slice(text.as_bytes());
+    }
+    Reply::data(Code::PATHNAME, line)
+}
+
 fn encode_line(out: &mut Vec<u8>, code: Code, separator: u8, text: &Text) {
     let digit = |n: u16| b'0' + (n % 10) as u8;
     let number = code.number();

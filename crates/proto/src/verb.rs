@@ -210,7 +210,7 @@ verbs! {
     Port "PORT"       Required LoggedIn Setup    Free   Waits Deny    Yes "RFC 959, 4.1.2"  "<h1,h2,h3,h4,p1,p2>" "Name the client's data address (active, IPv4)";
     Prot "PROT"       Required Any      None     Free   Waits Deny    Yes "RFC 4217, 9"     "C|P" "Choose the data connections' protection";
     Pwd  "PWD"        None     LoggedIn None     Free   Waits Rewrite Yes "RFC 959, 4.1.3"  "" "Tell the working directory";
-    Quit "QUIT"       Ignored  Any      None     Free   Acts  Observe Yes "RFC 959, 4.1.1"  "" "End the session";
+    Quit "QUIT"       Ignored  Any      None     Free   Waits Observe Yes "RFC 959, 4.1.1"  "" "End the session";
     Rang "RANG"       Required LoggedIn None     Free   Waits Deny    Yes "draft-bryan-ftp-range-08" "<first> <last>" "Choose the bytes that the next command is about";
     Rein "REIN"       None     Any      None     Free   Waits Deny    Yes "RFC 959, 4.1.1"  "" "Start over, without login";
     Rest "REST"       Required LoggedIn None     Free   Waits Deny    Yes "RFC 3659, 5"     "<offset>" "Choose where the next transfer begins";

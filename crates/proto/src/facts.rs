@@ -1,0 +1,195 @@
+//! Machine-readable listings: MLSD, MLST and the facts they tell (RFC 3659, 7).
+//!
+//! What is *not* here: `lang`, `media-type` and `charset` (they would be guesses), and
+//! `UNIX.owner` and `UNIX.group` (accounts are not the system's).
+
+use crate::digits::{write_decimal, write_hex, write_octal};
+use crate::entry::{Entry, Kind, is_listable};
+use crate::reply::{Code, NotOneLine, Reply, Text};
+use crate::time::{Precision, write_time_val};
+
+/// A fact that can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Fact {
+    /// `type`: file, directory, or another kind.
+    Type,
+    /// `size` in octets; of files only.
+    Size,
+    /// `modify`: when the contents were last modified.
+    Modify,
+    /// `create`: when it was created.
+    Create,
+    /// `perm`: what the session may do with it.
+    Perm,
+    /// `unique`: equal for two names of one file.
+    Unique,
+    /// `UNIX.mode` in octal.
+    UnixMode,
+}
+
+impl Fact {
+    /// Every fact, in the order in which they are told.
+    pub const ALL: [Fact; 7] = [
+        Fact::Type,
+        Fact::Size,
+        Fact::Modify,
+        Fact::Create,
+        Fact::Perm,
+        Fact::Unique,
+        Fact::UnixMode,
+    ];
+
+    /// The name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Fact::Type => "type",
+            Fact::Size => "size",
+            Fact::Modify => "modify",
+            Fact::Create => "create",
+            Fact::Perm => "perm",
+            Fact::Unique => "unique",
+            Fact::UnixMode => "UNIX.mode",
+        }
+    }
+
+    /// The fact of that name; ASCII case does not matter.
+    pub fn from_name(name: &[u8]) -> Option<Fact> {
+        Fact::ALL.into_iter().find(|fact| fact.name().as_bytes().eq_ignore_ascii_case(name))
+    }
+}
+
+/// Which facts a session wants told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FactSet(u8);
+
+/// All facts but `create`, which few file systems know.
+impl Default for FactSet {
+    fn default() -> FactSet {
+        let wanted = Fact::ALL.into_iter().filter(|fact| *fact != Fact::Create);
+        wanted.fold(FactSet::NONE, FactSet::with)
+    }
+}
+
+impl FactSet {
+    /// No fact.
+    pub const NONE: FactSet = FactSet(0);
+
+    /// Reads the argument of `OPTS MLST`, `a;b;` (RFC 3659, 7.9): names of facts, in any case and
+    /// order; names that nobody here knows are dropped.
+    pub fn parse(argument: &[u8]) -> FactSet {
+        let named = argument.split(|&b| b == b';').filter_map(Fact::from_name);
+        named.fold(FactSet::NONE, FactSet::with)
+    }
+
+    /// The set and that fact.
+    #[must_use]
+    pub const fn with(self, fact: Fact) -> FactSet {
+        FactSet(self.0 | 1 << fact as u8)
+    }
+
+    /// Whether the fact is in the set.
+    pub const fn contains(self, fact: Fact) -> bool {
+        self.0 >> fact as u8 & 1 == 1
+    }
+
+    /// The line of FEAT: every fact, those in the set with `*` (RFC 3659, 7.8).
+    pub fn feature(self) -> Text {
+        let mut line = b"MLST ".to_vec();
+        for fact in Fact::ALL {
+            line.extend_from_slice(fact.name().as_bytes());
+            line.extend_from_slice(if self.contains(fact) { b"*;" } else { b";" });
+        }
+        Text::from(line)
+    }
+
+    /// The answer to `OPTS MLST`: `200 MLST OPTS type;size;` with the facts in the set
+    /// (RFC 3659, 7.9).
+    pub fn options_reply(self) -> Reply {
+        let mut text = b"MLST OPTS".to_vec();
+        for (index, fact) in Fact::ALL.into_iter().filter(|f| self.contains(*f)).enumerate() {
+            if index == 0 {
+                text.push(b' ');
+            }
+            text.extend_from_slice(fact.name().as_bytes());
+            text.push(b';');
+        }
+        Reply::data(Code::OKAY, text)
+    }
+}
+
+/// Appends `fact=value;...`, a space and the name, without a line end (RFC 3659, 7.2).
+///
+/// A fact that the entry does not have is left out.
+pub fn write_facts(out: &mut Vec<u8>, facts: FactSet, entry: &Entry<'_>) {
+    for fact in Fact::ALL {
+        if facts.contains(fact) {
+            write_fact(out, fact, entry);
+        }
+    }
+    out.push(b' ');
+    out.extend_from_slice(entry.name);
+}
+
+/// Appends one line of MLSD, and tells whether it did: an entry whose name cannot stand on one
+/// line is left out.
+pub fn write_mlsd_line(out: &mut Vec<u8>, facts: FactSet, entry: &Entry<'_>) -> bool {
+    if !is_listable(entry.name) {
+        return false;
+    }
+    write_facts(out, facts, entry);
+    out.extend_from_slice(b"\r\n");
+    true
+}
+
+/// The answer to MLST: 250 with the entry on the middle one of three lines (RFC 3659, 7.3).
+///
+/// # Errors
+/// The name cannot stand on one line.
+pub fn mlst_reply(facts: FactSet, entry: &Entry<'_>) -> Result<Reply, NotOneLine> {
+    let mut line = Vec::new();
+    write_facts(&mut line, facts, entry);
+    let lines = [Text::from("Facts follow."), Text::new(line)?, Text::from("End")];
+    Ok(Reply::lines(Code::FILE_DONE, lines).fixed())
+}
+
+fn write_fact(out: &mut Vec<u8>, fact: Fact, entry: &Entry<'_>) {
+    let start = out.len();
+    out.extend_from_slice(fact.name().as_bytes());
+    out.push(b'=');
+    match write_value(out, fact, entry) {
+        Some(()) => out.push(b';'),
+        None => out.truncate(start),
+    }
+}
+
+fn write_value(out: &mut Vec<u8>, fact: Fact, entry: &Entry<'_>) -> Option<()> {
+    match fact {
+        Fact::Type => out.extend_from_slice(type_value(entry.kind)),
+        Fact::Size if entry.kind != Kind::File => return None,
+        Fact::Size => write_decimal(out, entry.size),
+        Fact::Modify => write_time_val(out, entry.modified?, Precision::Seconds),
+        Fact::Create => write_time_val(out, entry.created?, Precision::Seconds),
+        Fact::Perm => out.extend(entry.perms.letters()),
+        Fact::Unique => {
+            let (device, inode) = entry.unique?;
+            write_hex(out, device);
+            out.push(b'g');
+            write_hex(out, inode);
+        }
+        Fact::UnixMode => write_octal(out, u64::from(entry.mode? & 0o7777), 4),
+    }
+    Some(())
+}
+
+fn type_value(kind: Kind) -> &'static [u8] {
+    match kind {
+        Kind::File => b"file",
+        Kind::Directory => b"dir",
+        Kind::CurrentDirectory => b"cdir",
+        Kind::ParentDirectory => b"pdir",
+        // What clients look for; the RFC leaves the words behind "OS." to the systems (7.5.1.5).
+        Kind::Symlink => b"OS.unix=symlink",
+        Kind::Other => b"OS.unix=other",
+    }
+}

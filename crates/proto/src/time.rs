@@ -1,0 +1,276 @@
+//! Points in time as FTP writes them: UTC, in digits (RFC 3659, 2.3) or as `ls` does.
+//!
+//! What is *not* here: the clock. Whoever needs "now" passes it in.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::digits::write_padded;
+
+const DAY: i64 = 86_400;
+/// Half a mean Gregorian year: where `ls` changes from time of day to year.
+const HALF_YEAR: i64 = 15_778_476;
+const NANOS: u32 = 1_000_000_000;
+
+/// A point in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp {
+    /// Seconds since 1970-01-01 00:00:00 UTC, leap seconds not counted.
+    pub seconds: i64,
+    /// Nanoseconds behind that second, below 1,000,000,000.
+    pub nanos: u32,
+}
+
+/// A date and time of day in the Gregorian calendar, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Civil {
+    /// The year; 0 is the one before 1.
+    pub year: i64,
+    /// The month, 1 to 12.
+    pub month: u8,
+    /// The day of the month, 1 to 31.
+    pub day: u8,
+    /// The hour, 0 to 23.
+    pub hour: u8,
+    /// The minute, 0 to 59.
+    pub minute: u8,
+    /// The second, 0 to 59.
+    pub second: u8,
+}
+
+/// How much of a second is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Whole seconds: what every client understands.
+    #[default]
+    Seconds,
+    /// Three digits behind a dot.
+    Milliseconds,
+}
+
+/// A time is not of the form `YYYYMMDDHHMMSS[.fraction]`, or there is no such day or hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a time of the form YYYYMMDDHHMMSS")]
+pub struct TimeError;
+
+impl Timestamp {
+    /// 1970-01-01 00:00:00 UTC.
+    pub const EPOCH: Timestamp = Timestamp { seconds: 0, nanos: 0 };
+
+    /// That many whole seconds after 1970-01-01 00:00:00 UTC.
+    pub const fn from_seconds(seconds: i64) -> Timestamp {
+        Timestamp { seconds, nanos: 0 }
+    }
+
+    /// The date and time of day, fraction dropped.
+    pub fn civil(self) -> Civil {
+        let (year, month, day) = civil_from_days(self.seconds.div_euclid(DAY));
+        let second = self.seconds.rem_euclid(DAY);
+        Civil {
+            year,
+            month,
+            day,
+            hour: (second / 3600) as u8,
+            minute: (second / 60 % 60) as u8,
+            second: (second % 60) as u8,
+        }
+    }
+
+    /// The point in time of that date, if there is such a date in the years 0 to 9999.
+    pub fn from_civil(civil: &Civil) -> Option<Timestamp> {
+        let fits = (0..=9999).contains(&civil.year)
+            && (1..=12).contains(&civil.month)
+            && (1..=days_in_month(civil.year, civil.month)).contains(&civil.day)
+            && civil.hour < 24
+            && civil.minute < 60
+            && civil.second < 60;
+        let of_day =
+            i64::from(civil.hour) * 3600 + i64::from(civil.minute) * 60 + i64::from(civil.second);
+        let days = || days_from_civil(civil.year, civil.month, civil.day);
+        fits.then(|| Timestamp::from_seconds(days() * DAY + of_day))
+    }
+
+    /// The same point in time for the operating system, if it can hold it.
+    pub fn to_system_time(self) -> Option<SystemTime> {
+        let whole = Duration::from_secs(self.seconds.unsigned_abs());
+        let base = if self.seconds < 0 {
+            UNIX_EPOCH.checked_sub(whole)
+        } else {
+            UNIX_EPOCH.checked_add(whole)
+        };
+        base?.checked_add(Duration::from_nanos(u64::from(self.nanos)))
+    }
+}
+
+/// Exact to the nanosecond; a time that 64 bits of seconds cannot hold becomes the nearest.
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Timestamp {
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => Timestamp {
+                seconds: i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+                nanos: after.subsec_nanos(),
+            },
+            Err(before) => {
+                let before = before.duration();
+                let seconds = i64::try_from(before.as_secs()).map_or(i64::MIN, |s| -s);
+                match before.subsec_nanos() {
+                    0 => Timestamp { seconds, nanos: 0 },
+                    nanos => Timestamp { seconds: seconds.saturating_sub(1), nanos: NANOS - nanos },
+                }
+            }
+        }
+    }
+}
+
+/// Reads a time-val: `YYYYMMDDHHMMSS`, then optionally a dot and digits (RFC 3659, 2.3).
+///
+/// A second of 60 (a leap second, which the RFC's grammar allows) is taken as 59, the last that
+/// such a minute has here. Digits of the fraction behind the ninth are dropped.
+///
+/// # Errors
+/// It has another form, or there is no such date (29 February of a common year, hour 24).
+pub fn parse_time_val(text: &[u8]) -> Result<Timestamp, TimeError> {
+    let (whole, nanos) = match text.iter().position(|&b| b == b'.') {
+        Some(dot) => {
+            let (whole, fraction) = text.split_at(dot);
+            (whole, parse_fraction(fraction.get(1..).unwrap_or_default()).ok_or(TimeError)?)
+        }
+        None => (text, 0),
+    };
+    let seconds = parse_whole(whole).ok_or(TimeError)?.seconds;
+    Ok(Timestamp { seconds, nanos })
+}
+
+/// Appends a time-val (RFC 3659, 2.3).
+///
+/// Four digits hold the years 0 to 9999; a time outside becomes the nearest inside.
+pub fn write_time_val(out: &mut Vec<u8>, time: Timestamp, precision: Precision) {
+    let time = clamp(time);
+    let civil = time.civil();
+    write_padded(out, civil.year.unsigned_abs(), 4, b'0');
+    for part in [civil.month, civil.day, civil.hour, civil.minute, civil.second] {
+        write_two(out, part);
+    }
+    if precision == Precision::Milliseconds {
+        out.push(b'.');
+        write_padded(out, u64::from(time.nanos.min(NANOS - 1) / 1_000_000), 3, b'0');
+    }
+}
+
+/// Appends twelve octets as `ls -l` does in the C locale: `MMM dd HH:MM` within the last half
+/// year and up to a day ahead of `now`, else `MMM dd  YYYY`; UTC.
+///
+/// Four digits hold the years 0 to 9999; a time outside becomes the nearest inside.
+pub fn write_list_time(out: &mut Vec<u8>, time: Timestamp, now: Timestamp) {
+    let time = clamp(time);
+    let civil = time.civil();
+    out.extend_from_slice(month_name(civil.month));
+    out.push(b' ');
+    write_two(out, civil.day);
+    out.push(b' ');
+    let age = now.seconds.saturating_sub(time.seconds);
+    if (-DAY..=HALF_YEAR).contains(&age) {
+        write_two(out, civil.hour);
+        out.push(b':');
+        write_two(out, civil.minute);
+    } else {
+        out.push(b' ');
+        write_padded(out, civil.year.unsigned_abs(), 4, b'0');
+    }
+}
+
+fn write_two(out: &mut Vec<u8>, number: u8) {
+    out.extend_from_slice(&[b'0' + number / 10 % 10, b'0' + number % 10]);
+}
+
+fn clamp(time: Timestamp) -> Timestamp {
+    const FIRST: Timestamp = Timestamp::from_seconds(-62_167_219_200);
+    const LAST: Timestamp = Timestamp { seconds: 253_402_300_799, nanos: NANOS - 1 };
+    time.clamp(FIRST, LAST)
+}
+
+fn month_name(month: u8) -> &'static [u8; 3] {
+    match month {
+        1 => b"Jan",
+        2 => b"Feb",
+        3 => b"Mar",
+        4 => b"Apr",
+        5 => b"May",
+        6 => b"Jun",
+        7 => b"Jul",
+        8 => b"Aug",
+        9 => b"Sep",
+        10 => b"Oct",
+        11 => b"Nov",
+        _ => b"Dec",
+    }
+}
+
+fn parse_whole(digits: &[u8]) -> Option<Timestamp> {
+    let digits: &[u8; 14] = digits.try_into().ok()?;
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let two = |a: u8, b: u8| (a - b'0') * 10 + (b - b'0');
+    let [y1, y2, y3, y4, mo1, mo2, d1, d2, h1, h2, mi1, mi2, s1, s2] = *digits;
+    Timestamp::from_civil(&Civil {
+        year: i64::from(two(y1, y2)) * 100 + i64::from(two(y3, y4)),
+        month: two(mo1, mo2),
+        day: two(d1, d2),
+        hour: two(h1, h2),
+        minute: two(mi1, mi2),
+        second: match two(s1, s2) {
+            60 => 59,
+            second => second,
+        },
+    })
+}
+
+fn parse_fraction(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let nine = digits.iter().copied().chain(std::iter::repeat(b'0')).take(9);
+    Some(nine.fold(0, |value, b| value * 10 + u32::from(b - b'0')))
+}
+
+fn is_leap(year: i64) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+}
+
+fn days_in_month(year: i64, month: u8) -> u8 {
+    match month {
+        2 if is_leap(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+// Both ways between days and dates count in years that begin in March, so that the leap day is the
+// last of its year, and in cycles of 400 years (146,097 days), after which the calendar repeats.
+// 719,468 days lie between 0000-03-01 and 1970-01-01.
+
+fn days_from_civil(year: i64, month: u8, day: u8) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let cycle = year.div_euclid(400);
+    let year_of_cycle = year.rem_euclid(400);
+    let month_from_march = (i64::from(month) + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + i64::from(day) - 1;
+    let day_of_cycle = year_of_cycle * 365 + year_of_cycle / 4 - year_of_cycle / 100 + day_of_year;
+    cycle * 146_097 + day_of_cycle - 719_468
+}
+
+fn civil_from_days(days: i64) -> (i64, u8, u8) {
+    let days = days + 719_468;
+    let cycle = days.div_euclid(146_097);
+    let day_of_cycle = days.rem_euclid(146_097);
+    let leap_days = day_of_cycle / 1460 - day_of_cycle / 36_524 + day_of_cycle / 146_096;
+    let year_of_cycle = (day_of_cycle - leap_days) / 365;
+    let day_of_year =
+        day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = (day_of_year - (153 * month_from_march + 2) / 5 + 1) as u8;
+    let month = ((month_from_march + 2) % 12 + 1) as u8;
+    let year = cycle * 400 + year_of_cycle + i64::from(month <= 2);
+    (year, month, day)
+}
