@@ -1,1 +1,40 @@
-//! .
+#![forbid(unsafe_code)]
+//! The configuration of waft: what did the operator write, and is it valid?
+//!
+//! Files are read literally into a tree whose every value knows its place ([`Node`]), drop-ins are
+//! layered over it, and the tree is resolved into [`Config`]: immutable, typed, with every default
+//! filled in and every path made absolute or relative to the current directory. All mistakes are
+//! found in one go and told with file, line, column and remedy ([`Mistakes`]).
+//!
+//! There is one table of keys, in `sections.rs`: structs, reader, unknown-key detection, layering
+//! and the reference in `docs/configuration.md` are all made from it.
+//!
+//! Not here: acting on the configuration. Nothing is bound, watched, verified or loaded; no other
+//! crate of waft is known; there is no async.
+
+mod config;
+mod kind;
+mod mistake;
+mod password;
+mod permissions;
+mod place;
+mod schema;
+mod sections;
+mod types;
+mod units;
+mod value;
+
+pub use config::Config;
+pub use mistake::{Mistake, Mistakes, Warnings};
+pub use password::{PasswordHash, Rejection};
+pub use permissions::{Permission, Permissions};
+pub use place::Origin;
+pub use sections::{
+    Active, Anonymous, Limits, Listener, Log, Login, Passive, PassiveRule, Plugin, PluginLimits,
+    Plugins, Server, Timeouts, Tls, Transfers, User, Users,
+};
+pub use types::{
+    ActiveMode, Ascii, HiddenFiles, Interrupted, LogFormat, LogLevel, NotAnAddress, OnError,
+    OnLoadError, PassiveAddress, PortRange, Settings, TlsMode, Unlisted,
+};
+pub use value::{Node, Table, Value};

@@ -1,0 +1,383 @@
+//! Every section and key of the configuration: THE table.
+//!
+//! One row is one key: documentation (which is the reference), the type that consumers see, the
+//! kind of value that operators write, the default. Sections with `section!` can be left out;
+//! those with `entry!` have keys that must be there once the section is.
+//!
+//! What concerns more than one key is not here but in [`check`](crate::check).
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::kind::{
+    Address, Advertised, Amount, Attributes, ClientDirectory, Count, Deadline, FileName, Flag,
+    Free, Grants, Limit, List, Many, Maybe, Mode, Name, Network, Number, Password, Port, Ports,
+    Rights, Size, Sub, Text, Time, Word,
+};
+use crate::password::PasswordHash;
+use crate::permissions::Permissions;
+use crate::schema::{entry, section};
+use crate::types::{
+    ActiveMode, Ascii, HiddenFiles, Interrupted, LogFormat, LogLevel, OnError, OnLoadError,
+    PassiveAddress, PortRange, Settings, TlsMode, Unlisted,
+};
+use crate::value::Node;
+
+section! {
+    /// Everything that may stand in `waft.toml` and in `conf.d/*.toml` beside it.
+    pub(crate) struct Document {
+        /// The server as a whole.
+        server: Server as Sub<Server> = Server::default(),
+        /// What is logged.
+        log: Log as Sub<Log> = Log::default(),
+        /// How much of everything.
+        limits: Limits as Sub<Limits> = Limits::default(),
+        /// How long for everything.
+        timeouts: Timeouts as Sub<Timeouts> = Timeouts::default(),
+        /// Where clients connect.
+        listener: Vec<Listener> as Many<Listener> = Vec::new(),
+        /// The certificate.
+        tls: Option<Tls> as Maybe<Sub<Tls>> = None,
+        /// Data connections that clients open.
+        passive: Passive as Sub<Passive> = Passive::default(),
+        /// Data connections that the server opens.
+        active: Active as Sub<Active> = Active::default(),
+        /// How logging in is guarded.
+        login: Login as Sub<Login> = Login::default(),
+        /// Files on their way in and out.
+        transfers: Transfers as Sub<Transfers> = Transfers::default(),
+        /// Logins without a password.
+        anonymous: Option<Anonymous> as Maybe<Sub<Anonymous>> = None,
+        /// Accounts in a file of their own.
+        users: Users as Sub<Users> = Users::default(),
+        /// Accounts.
+        user: Vec<User> as Many<User> = Vec::new(),
+        /// Plugins as a whole.
+        plugins: Plugins as Sub<Plugins> = Plugins::default(),
+        /// Plugins, one by one.
+        plugin: Vec<Plugin> as Many<Plugin> = Vec::new(),
+    }
+}
+
+section! {
+    /// Everything that may stand in a users file.
+    pub(crate) struct UsersDocument {
+        /// Accounts.
+        user: Vec<User> as Many<User> = Vec::new(),
+    }
+}
+
+section! {
+    /// The server as a whole.
+    pub struct Server {
+        /// The name of the server, as the greeting tells it.
+        name: String as Name = "waft".to_owned(),
+        /// The greeting instead of the usual one; `\n` starts a new line.
+        greeting: Option<String> as Maybe<Text> = None; "the name, and that it is ready",
+        /// Threads that serve sessions; 0 means one for each processor.
+        worker_threads: Option<u32> as Limit<Number<0, 1024>> = None,
+        /// Directory for what the server keeps from one run to the next, such as compiled plugins.
+        state: Option<PathBuf> as Maybe<FileName> = None; "nothing is kept",
+        /// The user that the server becomes once it listens, where it was started as root.
+        run_as: Option<String> as Maybe<Name> = None; "it stays who it is",
+    }
+}
+
+section! {
+    /// What is logged. Passwords never are.
+    pub struct Log {
+        /// How the log is written.
+        format: LogFormat as Word<LogFormat> = LogFormat::Human,
+        /// What is important enough.
+        level: LogLevel as Word<LogLevel> = LogLevel::Info,
+    }
+}
+
+section! {
+    /// How much of everything. 0 means that there is no limit, where it is allowed.
+    pub struct Limits {
+        /// Sessions at the same time.
+        sessions: Option<u32> as Limit<Count> = Some(10_000),
+        /// Sessions at the same time from one address.
+        sessions_per_address: Option<u32> as Limit<Count> = Some(200),
+        /// Sessions at the same time of one account, where the account does not say otherwise.
+        sessions_per_user: Option<u32> as Limit<Count> = None,
+        /// Failed logins in one session; the last one is answered with 421 and the end.
+        login_attempts: Option<u32> as Limit<Count> = Some(3),
+        /// Length of a command line. Longer ones are answered with 500 and thrown away.
+        line_bytes: u64 as Amount = 8 << 10,
+        /// Entries in one listing. A longer one ends with an error, never in silence.
+        listing_entries: Option<u32> as Limit<Count> = None,
+        /// Bytes of a file that HASH and its kin read in a second, for each session.
+        hash_rate: Option<u64> as Limit<Size> = None,
+    }
+}
+
+section! {
+    /// How long for everything. 0 means for ever, where it is allowed.
+    pub struct Timeouts {
+        /// From the connection to the end of the login.
+        login: Option<Duration> as Limit<Time> = Some(Duration::from_secs(60)),
+        /// Without a command and without a transfer.
+        idle: Option<Duration> as Limit<Time> = Some(Duration::from_secs(600)),
+        /// From the transfer command to the data connection of the client.
+        data_accept: Duration as Deadline = Duration::from_secs(20),
+        /// For the data connection that the server opens in active mode.
+        connect: Duration as Deadline = Duration::from_secs(20),
+        /// For a TLS handshake.
+        tls_handshake: Duration as Deadline = Duration::from_secs(20),
+        /// A transfer that moves no byte.
+        stall: Option<Duration> as Limit<Time> = Some(Duration::from_secs(120)),
+        /// For running transfers when the server stops.
+        drain: Duration as Time = Duration::from_secs(30),
+    }
+}
+
+entry! {
+    /// Where clients connect; any number of them, each with its own `address`.
+    pub struct Listener by ["name", "address"] {
+        /// The address and port, such as `127.0.0.1:2121` or `[::]:21`. Port 0 picks a free one.
+        address: SocketAddr as Address,
+        /// The name for logs and plugins.
+        name: String as Name = String::new(); "the address, as it was written",
+        /// What TLS means here.
+        tls: TlsMode as Word<TlsMode> = TlsMode::Off;
+            "`\"require\"` where `[tls]` names a certificate, else `\"off\"`",
+        /// The address that clients of this listener are told to connect to for data.
+        passive_address: Option<PassiveAddress> as Maybe<Advertised> = None;
+            "what `[passive]` says",
+    }
+}
+
+entry! {
+    /// The certificate. Both files are read again when they change.
+    pub struct Tls by [] {
+        /// The certificate and the chain that leads to it, in PEM.
+        certificate: PathBuf as FileName,
+        /// Its private key, in PEM.
+        private_key: PathBuf as FileName,
+    }
+}
+
+section! {
+    /// Passive mode: data connections that clients open. The firewall has to let these ports in.
+    pub struct Passive {
+        /// The ports, from the lowest to the highest.
+        ports: PortRange as Ports = PortRange::DEFAULT,
+        /// The address that clients are told: `"local"` for the one they connected to, an IPv4
+        /// address, or a host name that is resolved each time.
+        address: PassiveAddress as Advertised = PassiveAddress::Local,
+        /// Networks within which data connections may come from another address than that of the
+        /// control connection.
+        peers: Vec<IpNet> as List<Network> = Vec::new(),
+        /// Other addresses for clients of certain networks; the first one that fits counts.
+        rule: Vec<PassiveRule> as Many<PassiveRule> = Vec::new(),
+    }
+}
+
+entry! {
+    /// The address that clients of one network are told.
+    pub struct PassiveRule by ["from"] {
+        /// The network of the client.
+        from: IpNet as Network,
+        /// The address that it is told: as `address` in `[passive]`.
+        address: PassiveAddress as Advertised,
+    }
+}
+
+section! {
+    /// Active mode: data connections that the server opens, to the address of the client only.
+    pub struct Active {
+        /// Who may use it.
+        mode: ActiveMode as Word<ActiveMode> = ActiveMode::Off,
+        /// The networks that `mode = "lan"` means.
+        lan: Vec<IpNet> as List<Network> = private_networks(),
+        /// The port that these connections come from, such as 20; 0 means any.
+        source_port: Option<u16> as Limit<Port> = None,
+    }
+}
+
+section! {
+    /// How logging in is guarded, beside `login_attempts` in `[limits]`.
+    pub struct Login {
+        /// How long the answer to a failed login takes.
+        failure_delay: Duration as Time = Duration::from_secs(1),
+        /// Failed logins from one address before it is locked out; 0 means never.
+        attempts_per_address: Option<u32> as Limit<Count> = Some(20),
+        /// Failed logins to one account before it is locked out; 0 means never.
+        attempts_per_account: Option<u32> as Limit<Count> = Some(10),
+        /// How long a failed login counts.
+        attempts_window: Duration as Deadline = Duration::from_secs(600),
+        /// How long an address or account is locked out.
+        lockout: Duration as Time = Duration::from_secs(900),
+        /// How long a correct password is remembered, as a keyed hash in memory; 0 means not at
+        /// all. Spares devices that log in for every file the cost of a slow hash.
+        remember: Option<Duration> as Limit<Time> = Some(Duration::from_secs(60)),
+        /// Passwords that are verified at the same time; 0 means one for each processor.
+        verifications: Option<u32> as Limit<Number<0, 1024>> = None,
+    }
+}
+
+section! {
+    /// Files on their way in and out.
+    pub struct Transfers {
+        /// What happens to what has arrived of an upload that broke off. The file of that name is
+        /// left as it was in any case.
+        interrupted: Interrupted as Word<Interrupted> = Interrupted::Keep,
+        /// Whether an upload or a rename may replace a file.
+        overwrite: bool as Flag = true,
+        /// The mode of new files, before the umask of the server.
+        file_mode: u32 as Mode = 0o666,
+        /// The mode of new directories, before the umask of the server.
+        directory_mode: u32 as Mode = 0o777,
+        /// What TYPE A does.
+        ascii: Ascii as Word<Ascii> = Ascii::Translate,
+        /// Whether MODE Z is offered.
+        deflate: bool as Flag = true,
+        /// How hard MODE Z compresses, where the client does not say otherwise.
+        deflate_level: u32 as Number<1, 9> = 6,
+        /// Whether listings show names that begin with a dot.
+        hidden_files: HiddenFiles as Word<HiddenFiles> = HiddenFiles::Show,
+        /// Whether MDTM with a time before the name sets the time of a file, as old clients wish.
+        mdtm_set: bool as Flag = false,
+    }
+}
+
+entry! {
+    /// Logins as `anonymous` or `ftp`, without a password. Without this section there are none.
+    pub struct Anonymous by [] {
+        /// The directory that is all they see.
+        root: PathBuf as FileName,
+        /// What they may do. Uploads are granted by `upload` alone.
+        permissions: Permissions as Rights = Permissions::READ_ONLY,
+        /// Whether they may upload new files. They never replace one.
+        upload: bool as Flag = false,
+        /// The directory in which their sessions begin.
+        home: String as ClientDirectory = "/".to_owned(),
+        /// A text that welcomes them after the login; `\n` starts a new line.
+        welcome: Option<String> as Maybe<Text> = None,
+        /// Anonymous sessions at the same time; 0 means no limit.
+        sessions: Option<u32> as Limit<Count> = None,
+    }
+}
+
+section! {
+    /// Accounts in a file of their own, beside those in the configuration. `waft user` edits it.
+    pub struct Users {
+        /// The file. It holds `[[user]]` tables and nothing else.
+        file: Option<PathBuf> as Maybe<FileName> = None,
+    }
+}
+
+entry! {
+    /// One account.
+    pub struct User by ["name"] {
+        /// The name to log in with.
+        name: String as Name,
+        /// The hash of the password, as `waft user hash` makes it: argon2id, scrypt, pbkdf2, bcrypt
+        /// or sha512-crypt.
+        password: PasswordHash as Password,
+        /// The directory that is all the account sees.
+        root: PathBuf as FileName,
+        /// What the account may do.
+        permissions: Permissions as Rights = Permissions::ALL,
+        /// The directory in which its sessions begin.
+        home: String as ClientDirectory = "/".to_owned(),
+        /// Whether it can log in.
+        enabled: bool as Flag = true,
+        /// Sessions at the same time; 0 means no limit.
+        sessions: Option<u32> as Limit<Count> = None;
+            "`sessions_per_user` in `[limits]`",
+        /// Facts about the account, for plugins.
+        attributes: BTreeMap<String, String> as Attributes = BTreeMap::new(),
+    }
+}
+
+section! {
+    /// Plugins as a whole.
+    pub struct Plugins {
+        /// The directory of plugins: every `*.wasm` in it is loaded, and reloaded when it changes.
+        /// It must not be within reach of an account that can write.
+        directory: Option<PathBuf> as Maybe<FileName> = None,
+        /// What plugins in the directory may do that no `[[plugin]]` names.
+        unlisted: Unlisted as Word<Unlisted> = Unlisted::HooksOnly,
+        /// The names of plugins in the order in which they are asked; the others come after.
+        order: Vec<String> as List<Name> = Vec::new(),
+        /// What a failed call counts as, for plugins that do not say otherwise.
+        on_error: Option<OnError> as Maybe<Word<OnError>> = None;
+            "as each hook has it: `\"deny\"` where it decides, `\"allow\"` where it does not",
+        /// What happens when a plugin cannot be loaded, for plugins that do not say otherwise.
+        on_load_error: OnLoadError as Word<OnLoadError> = OnLoadError::RefuseStart,
+        /// Memory that all instances of all plugins have together.
+        memory_budget: u64 as Amount = 512 << 20,
+        /// How long a changed file has to be quiet before it is loaded.
+        debounce: Duration as Time = Duration::from_millis(250),
+        /// How often the directory is looked at where its changes are not told, as on network
+        /// mounts; 0 means never.
+        poll: Option<Duration> as Limit<Time> = Some(Duration::from_secs(30)),
+        /// The limits of plugins that do not set their own.
+        limits: PluginLimits as Sub<PluginLimits> = PluginLimits::default(),
+    }
+}
+
+section! {
+    /// What one plugin may use up.
+    pub struct PluginLimits {
+        /// Memory of one instance.
+        memory: u64 as Amount = 64 << 20,
+        /// Time of the processor for one call.
+        cpu: Option<Duration> as Maybe<Time> = None; "as each hook has it",
+        /// Time for one call, waiting included.
+        wall: Option<Duration> as Maybe<Time> = None; "as each hook has it",
+        /// Instances at the same time.
+        instances: u32 as Number<1, 10_000> = 8,
+    }
+}
+
+entry! {
+    /// One plugin, with its settings.
+    pub struct Plugin by ["name"] {
+        /// The name for logs, for `order` and for `waft plugin`.
+        name: String as Name,
+        /// The component.
+        path: PathBuf as FileName = PathBuf::new(); "`NAME.wasm` in the directory of `[plugins]`",
+        /// Whether it stays in force, in the version before, when its file is removed.
+        required: bool as Flag = false,
+        /// What a failed call counts as.
+        on_error: Option<OnError> as Maybe<Word<OnError>> = None; "what `[plugins]` says",
+        /// What happens when it cannot be loaded.
+        on_load_error: OnLoadError as Word<OnLoadError> = OnLoadError::RefuseStart;
+            "what `[plugins]` says",
+        /// Its place among the plugins that `order` does not name: the lowest is asked first.
+        priority: u32 as Count = 100,
+        /// What it may use up.
+        limits: PluginLimits as Sub<PluginLimits> = PluginLimits::default();
+            "what `[plugins.limits]` says, key by key",
+        /// Its settings, handed over as they are.
+        config: Settings as Free = Settings::default(),
+        /// What it may reach beside its hooks; nothing unless granted.
+        grant: BTreeMap<String, Node> as Grants = BTreeMap::new(),
+    }
+}
+
+fn private_networks() -> Vec<IpNet> {
+    let v4 = |a, b, c, d, prefix| (IpAddr::from(Ipv4Addr::new(a, b, c, d)), prefix);
+    let v6 = |first, prefix| (IpAddr::from(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0)), prefix);
+    [
+        v4(127, 0, 0, 0, 8),
+        v4(10, 0, 0, 0, 8),
+        v4(172, 16, 0, 0, 12),
+        v4(192, 168, 0, 0, 16),
+        v4(169, 254, 0, 0, 16),
+        (IpAddr::from(Ipv6Addr::LOCALHOST), 128),
+        v6(0xfc00, 7),
+        v6(0xfe80, 10),
+    ]
+    .into_iter()
+    .filter_map(|(address, prefix)| IpNet::new(address, prefix).ok())
+    .collect()
+}

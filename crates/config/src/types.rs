@@ -1,0 +1,305 @@
+//! The small types in which the configuration is told to the rest of waft.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use crate::kind::Worded;
+use crate::value::Table;
+
+/// Declares a type whose values are written as words.
+macro_rules! words {
+    (
+        $(#[doc = $about:literal])*
+        pub enum $name:ident { $( $(#[doc = $doc:literal])* $variant:ident = $word:literal, )* }
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $( $(#[doc = $doc])* $variant, )* }
+
+        impl Worded for $name {
+            const VALUES: &'static [(Self, &'static str)] = &[$( (Self::$variant, $word), )*];
+            const WORDS: &'static [(&'static str, &'static str)] =
+                &[$( ($word, concat!($($doc),*)), )*];
+        }
+
+        impl $name {
+            /// Returns the word that stands for it in a configuration file.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $( Self::$variant => $word, )* }
+            }
+        }
+    };
+}
+
+words! {
+    /// How the log is written.
+    pub enum LogFormat {
+        /// Lines for people.
+        Human = "human",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+words! {
+    /// What is important enough for the log.
+    pub enum LogLevel {
+        /// What failed.
+        Error = "error",
+        /// What is suspicious, too.
+        Warn = "warn",
+        /// Logins, transfers and plugins, too.
+        Info = "info",
+        /// Verbs and replies, too.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+}
+
+words! {
+    /// What TLS means on a listener.
+    pub enum TlsMode {
+        /// There is none.
+        Off = "off",
+        /// Clients may ask for it; clear text is allowed too.
+        Explicit = "explicit",
+        /// Clients have to ask for it before they log in.
+        Require = "require",
+        /// It is there from the first byte.
+        Implicit = "implicit",
+    }
+}
+
+words! {
+    /// Who may use active mode.
+    pub enum ActiveMode {
+        /// Nobody.
+        Off = "off",
+        /// Clients in the networks of `lan`.
+        Lan = "lan",
+        /// Everybody.
+        On = "on",
+    }
+}
+
+words! {
+    /// What happens to what has arrived of an upload that broke off.
+    pub enum Interrupted {
+        /// It stays as `NAME.partial`, so that the upload can be resumed.
+        Keep = "keep",
+        /// It is deleted.
+        Delete = "delete",
+    }
+}
+
+words! {
+    /// What TYPE A does to the lines of a file.
+    pub enum Ascii {
+        /// Line ends are translated, as the standard says.
+        Translate = "translate",
+        /// Nothing: files are transferred as they are.
+        Binary = "binary",
+    }
+}
+
+words! {
+    /// Whether listings show names that begin with a dot.
+    pub enum HiddenFiles {
+        /// They are shown.
+        Show = "show",
+        /// `LIST -a` shows them, and so does MLSD.
+        OnRequest = "on_request",
+        /// They are not shown.
+        Hide = "hide",
+    }
+}
+
+words! {
+    /// What a failed call of a plugin counts as.
+    pub enum OnError {
+        /// As if the plugin had said no.
+        Deny = "deny",
+        /// As if the plugin had not been asked.
+        Allow = "allow",
+    }
+}
+
+words! {
+    /// What happens when a plugin cannot be loaded.
+    pub enum OnLoadError {
+        /// The server does not start; while it runs, the version before goes on.
+        RefuseStart = "refuse_start",
+        /// The server starts without it; while it runs, the version before goes on.
+        KeepOld = "keep_old",
+        /// The server starts without it; while it runs, the version before is unloaded.
+        Disable = "disable",
+    }
+}
+
+words! {
+    /// What components in the plugin directory may do that no `[[plugin]]` names.
+    pub enum Unlisted {
+        /// They are not loaded.
+        Off = "off",
+        /// They may filter and observe; no grants, no logins, no storage.
+        HooksOnly = "hooks_only",
+        /// They may do everything that needs no grant.
+        On = "on",
+    }
+}
+
+/// A range of ports; both ends belong to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PortRange {
+    low: u16,
+    high: u16,
+}
+
+impl PortRange {
+    /// The range of the dynamic ports of IANA, as far as a firewall should be opened for it.
+    pub const DEFAULT: Self = Self { low: 49152, high: 49999 };
+
+    /// Makes a range, unless it begins at 0 or ends before it begins.
+    #[must_use]
+    pub const fn new(low: u16, high: u16) -> Option<Self> {
+        if low == 0 || low > high { None } else { Some(Self { low, high }) }
+    }
+
+    /// Returns the lowest port.
+    #[must_use]
+    pub const fn low(self) -> u16 {
+        self.low
+    }
+
+    /// Returns the highest port.
+    #[must_use]
+    pub const fn high(self) -> u16 {
+        self.high
+    }
+
+    /// Returns how many ports there are.
+    #[must_use]
+    pub fn count(self) -> u32 {
+        u32::from(self.high) - u32::from(self.low) + 1
+    }
+
+    /// Whether `port` is one of them.
+    #[must_use]
+    pub const fn contains(self, port: u16) -> bool {
+        self.low <= port && port <= self.high
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.low, self.high)
+    }
+}
+
+/// The address that clients are told to connect to for data.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PassiveAddress {
+    /// The one that the client connected to.
+    Local,
+    /// This one.
+    Ip(Ipv4Addr),
+    /// The one that this name resolves to at that time.
+    Name(String),
+}
+
+impl FromStr for PassiveAddress {
+    type Err = NotAnAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+        if text == "local" {
+            return Ok(Self::Local);
+        }
+        if let Ok(ip) = text.parse() {
+            return Ok(Self::Ip(ip));
+        }
+        let label = |label: &str| {
+            let fine = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+            (1..=63).contains(&label.len()) && !label.starts_with('-') && label.bytes().all(fine)
+        };
+        let name = text.strip_suffix('.').unwrap_or(text);
+        let last = name.rsplit('.').next().unwrap_or_default();
+        // What ends in a number is an address with a slip of the pen, not a name.
+        let number = last.bytes().all(|b| b.is_ascii_digit());
+        if text.len() > 253 || number || !name.split('.').all(label) {
+            return Err(NotAnAddress);
+        }
+        Ok(Self::Name(text.to_owned()))
+    }
+}
+
+impl fmt::Display for PassiveAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local => f.write_str("local"),
+            Self::Ip(ip) => write!(f, "{ip}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A text is neither `local` nor an IPv4 address nor a host name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("neither \"local\" nor an IPv4 address nor a host name")]
+pub struct NotAnAddress;
+
+/// Settings of a plugin: any TOML table, as it was written and flattened.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    table: Table,
+    flattened: Vec<(String, String)>,
+}
+
+impl Settings {
+    pub(crate) fn new(table: Table, flattened: Vec<(String, String)>) -> Self {
+        Self { table, flattened }
+    }
+
+    /// Returns the table as it was written.
+    #[must_use]
+    pub const fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Returns every scalar with its dotted name: `message`, `deny.0`, `texts.PORT`,
+    /// `rule.0.commands.1`. No name comes twice.
+    #[must_use]
+    pub fn flattened(&self) -> &[(String, String)] {
+        &self.flattened
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_ports_has_both_its_ends() {
+        let range = PortRange::new(50_000, 50_009).unwrap();
+        assert_eq!((range.low(), range.high(), range.count()), (50_000, 50_009, 10));
+        assert!(range.contains(50_000) && range.contains(50_009));
+        assert!(!range.contains(49_999) && !range.contains(50_010));
+        assert_eq!(PortRange::new(1, u16::MAX).map(PortRange::count), Some(65_535));
+        assert_eq!(PortRange::new(0, 10), None);
+        assert_eq!(PortRange::new(11, 10), None);
+    }
+
+    #[test]
+    fn a_passive_address_is_local_or_ipv4_or_a_name() {
+        let name = |text: &str| Ok(PassiveAddress::Name(text.to_owned()));
+        assert_eq!("local".parse(), Ok(PassiveAddress::Local));
+        assert_eq!("203.0.113.7".parse(), Ok(PassiveAddress::Ip(Ipv4Addr::new(203, 0, 113, 7))));
+        assert_eq!("ftp.example.org".parse(), name("ftp.example.org"));
+        assert_eq!("ftp.example.org.".parse(), name("ftp.example.org."));
+        for text in ["", "203.0.113", "203.0.113.256", "::1", "a b", "a..b", "-a.org", "a.org:21"] {
+            assert_eq!(text.parse::<PassiveAddress>(), Err(NotAnAddress), "{text}");
+        }
+    }
+}
