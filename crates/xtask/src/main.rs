@@ -1,2 +1,76 @@
-//! .
-fn main() {}
+//! The repository's own commands: `cargo xtask plugins | serve | test | check-structure`.
+//!
+//! Each command is one module, and each needs nothing but a Rust toolchain and a package
+//! registry: what else it wants, it makes or fetches under the target directory. Nothing here is
+//! part of the product, and no crate of the product knows of it.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stderr,
+    reason = "these are commands for a person at a terminal, who reads stderr"
+)]
+
+mod component;
+mod plugins;
+mod process;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::workspace::Workspace;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+commands:
+  plugins [--target TRIPLE] [--via WAY]
+                    build the bundled plugins and the test guests into target/plugins/
+                    TRIPLE: wasm32-unknown-unknown (default) or wasm32-wasip2
+                    WAY: installed, rustup, rust-src or debian; default: the first that works";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Usage>() => {
+            eprintln!("xtask: {error}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A command line that says nothing sensible.
+#[derive(Debug)]
+struct Usage(String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let Some((command, rest)) = arguments.split_first() else {
+        bail!(Usage("no command given".to_owned()));
+    };
+    match command.as_str() {
+        "plugins" => {
+            let options = plugins::Options::parse(rest).map_err(Usage)?;
+            plugins::build(&Workspace::load()?, &options)
+        }
+        "help" | "--help" | "-h" => {
+            eprintln!("{USAGE}");
+            Ok(())
+        }
+        other => bail!(Usage(format!("unknown command: {other}"))),
+    }
+}

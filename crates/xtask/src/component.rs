@@ -1,0 +1,49 @@
+//! From a core module to a component, and what a component asks for and offers.
+
+use anyhow::{Context, Result, bail};
+use wit_component::{ComponentEncoder, DecodedWasm};
+
+/// The version and layer field of a component, where a core module has `1, 0, 0, 0`.
+const COMPONENT_LAYER: [u8; 4] = [0x0d, 0, 1, 0];
+
+/// Turns a core module into a component; a component is returned as it is.
+///
+/// The world is found in the module, where the generated bindings left it.
+///
+/// # Errors
+/// The module imports something that its world does not name, or does not export all of it.
+pub(crate) fn encode(module: Vec<u8>) -> Result<Vec<u8>> {
+    if module.get(4..8) == Some(&COMPONENT_LAYER) {
+        return Ok(module);
+    }
+    ComponentEncoder::default()
+        .validate(true)
+        .module(&module)
+        .context("no world is embedded in the module")?
+        .encode()
+        .context("the module is not what its world says")
+}
+
+/// The interfaces on a component's two sides, by name.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Interfaces {
+    pub(crate) imports: Vec<String>,
+    pub(crate) exports: Vec<String>,
+}
+
+impl Interfaces {
+    /// Reads them from a component.
+    ///
+    /// # Errors
+    /// The bytes are not a component.
+    pub(crate) fn of(component: &[u8]) -> Result<Self> {
+        let DecodedWasm::Component(resolve, world) = wit_component::decode(component)? else {
+            bail!("a package of interfaces, not a component");
+        };
+        let world = resolve.worlds.get(world).context("the component has no world")?;
+        Ok(Self {
+            imports: world.imports.keys().map(|key| resolve.name_world_key(key)).collect(),
+            exports: world.exports.keys().map(|key| resolve.name_world_key(key)).collect(),
+        })
+    }
+}

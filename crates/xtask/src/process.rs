@@ -1,0 +1,75 @@
+//! Running other programs.
+
+use std::ffi::OsStr;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// Runs a command on this terminal and waits for it.
+///
+/// # Errors
+/// The program cannot be started, or ends with anything but success.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot start: {}", show(command)))?;
+    if !status.success() {
+        bail!("failed with {status}: {}", show(command));
+    }
+    Ok(())
+}
+
+/// Runs a command and returns what it wrote to stdout.
+///
+/// # Errors
+/// As [`run`]; what the program wrote to stderr is part of the message.
+pub(crate) fn capture(command: &mut Command) -> Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start: {}", show(command)))?;
+    if !output.status.success() {
+        bail!("failed with {}: {}\n{}", output.status, show(command), complaint(&output));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Whether a program can be started at all.
+pub(crate) fn exists(program: impl AsRef<OsStr>) -> bool {
+    let mut command = Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok()
+}
+
+/// Runs a command for at most `limit`, its output thrown away, and says whether it succeeded.
+///
+/// For programs that ask the network and may wait for an answer that never comes.
+pub(crate) fn succeeds_within(command: &mut Command, limit: Duration) -> bool {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let Ok(mut child) = command.spawn() else { return false };
+    let deadline = Instant::now() + limit;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return status.success(),
+            Ok(None) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            _ => {
+                // It is of no more use, whatever becomes of it.
+                let _ = child.kill();
+                let _ = child.wait();
+                return false;
+            }
+        }
+    }
+}
+
+/// Shows a command as one would type it, without its environment.
+fn show(command: &Command) -> String {
+    let mut words = vec![command.get_program().to_string_lossy()];
+    words.extend(command.get_args().map(OsStr::to_string_lossy));
+    words.join(" ")
+}
+
+fn complaint(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).trim_end().to_owned()
+}

@@ -1,0 +1,101 @@
+//! What cargo knows about this repository.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::process;
+
+/// The repository as `cargo metadata` describes it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Workspace {
+    /// Where the root `Cargo.toml` lies.
+    #[serde(rename = "workspace_root")]
+    pub(crate) root: PathBuf,
+    /// Where cargo builds, by whatever way that was chosen (`CARGO_TARGET_DIR`, configuration).
+    #[serde(rename = "target_directory")]
+    pub(crate) target: PathBuf,
+    /// Every crate of the repository.
+    pub(crate) packages: Vec<Package>,
+}
+
+/// One crate of the repository.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) manifest_path: PathBuf,
+    pub(crate) rust_version: Option<String>,
+    pub(crate) targets: Vec<Target>,
+}
+
+/// One thing cargo builds from a crate: a library, a program, a test.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    pub(crate) kind: Vec<String>,
+}
+
+impl Workspace {
+    /// Asks cargo.
+    ///
+    /// # Errors
+    /// Cargo cannot read the workspace.
+    pub(crate) fn load() -> Result<Self> {
+        let mut command = cargo();
+        command.args(["metadata", "--format-version", "1", "--no-deps"]);
+        let text = process::capture(&mut command)?;
+        serde_json::from_str(&text).context("cargo metadata is not what was expected")
+    }
+
+    /// The bundled plugins and the test guests: all crates under `plugins/` and `tests/guests/`.
+    pub(crate) fn guests(&self) -> Vec<Guest<'_>> {
+        let mut guests: Vec<_> = self.packages.iter().filter_map(|p| self.guest(p)).collect();
+        guests.sort_by_key(|guest| &guest.package.name);
+        guests
+    }
+
+    fn guest<'a>(&self, package: &'a Package) -> Option<Guest<'a>> {
+        let folder = package.manifest_path.parent()?.strip_prefix(&self.root).ok()?;
+        let role = match folder.parent()? {
+            parent if parent == Path::new("plugins") => Role::Bundled,
+            parent if parent == Path::new("tests/guests") => Role::Test,
+            _ => return None,
+        };
+        let library = package
+            .targets
+            .iter()
+            .find(|target| target.kind.iter().any(|kind| kind == "cdylib"))?;
+        Some(Guest { package, library: &library.name, role })
+    }
+}
+
+/// A crate that becomes a component.
+#[derive(Debug)]
+pub(crate) struct Guest<'a> {
+    pub(crate) package: &'a Package,
+    /// The library's name, which is the module's file name.
+    pub(crate) library: &'a str,
+    pub(crate) role: Role,
+}
+
+/// Whom a guest is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Shipped with the server.
+    Bundled,
+    /// Made for the host's tests.
+    Test,
+}
+
+/// The cargo that runs this program.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
+}
+
+/// The compiler that cargo would use.
+pub(crate) fn rustc() -> Command {
+    Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc")))
+}
