@@ -1,0 +1,206 @@
+//! What can go wrong, by moment: a component that is not taken ([`Refusal`], before it sees any
+//! command) and a call that failed ([`Failure`], answered by the plugin's policy).
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why a component is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such file.
+    #[error("no such file")]
+    Missing,
+    /// The file or its directory cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    /// The file is longer than any component should be.
+    #[error("too large: {bytes} bytes, at most {max}")]
+    TooLarge {
+        /// Its length.
+        bytes: u64,
+        /// The longest that is taken.
+        max: u64,
+    },
+    /// Others could replace the component.
+    #[error("{} is writable by others (mode {mode:03o})", path.display())]
+    WritableByOthers {
+        /// The file or directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A plugin has neither a path nor a directory to be found in.
+    #[error("no path, and no plugin directory to look in")]
+    NoPlace,
+    /// Two plugins have one name.
+    #[error("the name is taken by another plugin: {0}")]
+    NameTaken(String),
+    /// A file name that cannot be a plugin's name.
+    #[error("the file's name is not UTF-8")]
+    BadName,
+    /// The settings want more than the process has.
+    #[error("instances_max of all plugins together is {wanted}, at most {max}")]
+    TooManyInstances {
+        /// What the settings add up to.
+        wanted: usize,
+        /// What there is.
+        max: usize,
+    },
+    /// Not WebAssembly, or broken.
+    #[error("not a WebAssembly component: {0}")]
+    NotWasm(String),
+    /// A core module.
+    #[error("a core WebAssembly module, not a component")]
+    CoreModule,
+    /// Built for another version of the interface.
+    #[error("built for waft:plugin {found}, this server speaks {served}")]
+    Version {
+        /// The version that the component names.
+        found: String,
+        /// The version that this host serves.
+        served: &'static str,
+    },
+    /// A component without `lifecycle` is no plugin.
+    #[error("exports no waft:plugin/lifecycle")]
+    NoLifecycle,
+    /// It exports a hook that nothing would call.
+    #[error("exports the hook {0}, which is not available in this version")]
+    HookNotServed(String),
+    /// It exports an interface of waft's package that is none of its hooks.
+    #[error("exports {0}, which is no hook of this server")]
+    UnknownHook(String),
+    /// It imports what is not there.
+    #[error("imports {0}, which is not available in this version")]
+    ImportNotServed(String),
+    /// An import or an export has another type than the interface says.
+    #[error("does not fit the interface: {0}")]
+    Misfit(String),
+    /// It cannot be compiled.
+    #[error("cannot be compiled: {0}")]
+    Compile(String),
+    /// It fails before it does anything.
+    #[error("cannot be started: {0}")]
+    Start(String),
+    /// `describe` failed or its answer makes no sense.
+    #[error("describe failed: {0}")]
+    Describe(String),
+    /// `init` failed or said no.
+    #[error("init failed: {0}")]
+    Init(String),
+    /// The sandbox cannot be had on this machine.
+    #[error("no WebAssembly engine: {0}")]
+    Engine(String),
+}
+
+impl Refusal {
+    /// What to do about it, where that can be said.
+    pub fn remedy(&self) -> Option<String> {
+        Some(match self {
+            Refusal::WritableByOthers { path, .. } => format!("chmod go-w {}", path.display()),
+            Refusal::NoPlace => "set path, or [plugins] directory".to_owned(),
+            Refusal::NameTaken(_) | Refusal::BadName => "rename the file".to_owned(),
+            Refusal::TooManyInstances { .. } => "lower instances_max of some plugin".to_owned(),
+            Refusal::CoreModule => {
+                "make a component of it: wasm-tools component new, or cargo xtask plugins"
+                    .to_owned()
+            }
+            Refusal::Version { served, .. } => format!("build it for waft:plugin@{served}"),
+            Refusal::NoLifecycle => "export waft:plugin/lifecycle".to_owned(),
+            Refusal::ImportNotServed(name) if name.starts_with("wasi:") => {
+                "build it without WASI, for example for wasm32-unknown-unknown".to_owned()
+            }
+            Refusal::HookNotServed(_) | Refusal::ImportNotServed(_) => {
+                "remove it from the plugin's world, or upgrade waft".to_owned()
+            }
+            Refusal::UnknownHook(_) | Refusal::Misfit(_) => {
+                "build it against this server's wit/".to_owned()
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// A plugin that was not loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadError {
+    /// The plugin's name.
+    pub plugin: String,
+    /// Its file, if it has one.
+    pub file: Option<PathBuf>,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "plugin {}", self.plugin)?;
+        if let Some(file) = &self.file {
+            write!(f, " ({})", file.display())?;
+        }
+        write!(f, ": {}", self.refusal)?;
+        match self.refusal.remedy() {
+            Some(remedy) => write!(f, "; remedy: {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// All plugins that were not loaded; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadErrors(pub Vec<LoadError>);
+
+impl fmt::Display for LoadErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            error.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for LoadErrors {}
+
+/// Files cannot be watched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot watch {}: {reason}", path.display())]
+pub struct WatchError {
+    /// The directory.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: String,
+}
+
+/// Why one call of a plugin gave no verdict.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The guest broke, or reached a limit of the sandbox.
+    #[error("trap: {0}")]
+    Trap(String),
+    /// It reached its memory limit and broke.
+    #[error("trap at the memory limit of {limit} bytes: {trap}")]
+    Memory { limit: usize, trap: String },
+    /// It computed too long.
+    #[error("over its computing time: {0:?}")]
+    Cpu(Duration),
+    /// It took too long.
+    #[error("over its time: {0:?}")]
+    Wall(Duration),
+    /// Its verdict cannot be carried out.
+    #[error("bad verdict: {0}")]
+    Verdict(String),
+    /// No instance became free.
+    #[error("no free instance within {0:?}")]
+    Busy(Duration),
+    /// A new instance could not be had.
+    #[error("no new instance: {0}")]
+    Start(String),
+    /// It failed too often lately: it is not asked for a while.
+    #[error("not asked: it failed too often lately")]
+    BreakerOpen,
+}

@@ -1,0 +1,172 @@
+//! What the operator wants: plain data, already validated for form, that the program which puts
+//! the parts together fills in. Nothing here reads files or knows a configuration format.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+/// Everything about plugins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostSettings {
+    /// A directory whose every `*.wasm` file is a plugin, named after the file without its
+    /// extension.
+    pub directory: Option<PathBuf>,
+    /// Plugins named one by one. One whose file lies in `directory` gives that file its settings.
+    pub plugins: Vec<PluginSettings>,
+    /// Names of plugins in the order in which they see a command. Those not named here come
+    /// behind them, by priority and then by name.
+    pub order: Vec<String>,
+    /// The server's state directory: compiled components are kept under it, in `plugins/`. `None`
+    /// keeps them in memory only.
+    pub state: Option<PathBuf>,
+    /// How long files must be left alone before they are read again.
+    pub debounce: Duration,
+    /// How often files are looked at even where no change was announced, for file systems that
+    /// announce none.
+    pub poll: Duration,
+}
+
+impl Default for HostSettings {
+    fn default() -> HostSettings {
+        HostSettings {
+            directory: None,
+            plugins: Vec::new(),
+            order: Vec::new(),
+            state: None,
+            debounce: Duration::from_millis(250),
+            poll: Duration::from_secs(30),
+        }
+    }
+}
+
+/// One plugin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PluginSettings {
+    /// Its name in logs, in `order` and in its sessions' scratch space.
+    pub name: String,
+    /// The component; `None` is `<directory>/<name>.wasm`.
+    pub path: Option<PathBuf>,
+    /// What becomes of a command that the plugin failed on. Replies are always kept as they were.
+    pub on_error: OnError,
+    /// What becomes of the server's start if the plugin cannot be loaded.
+    pub on_load_error: OnLoadError,
+    /// Whether the last good version stays in force when the file is removed.
+    pub required: bool,
+    /// Place among the plugins that `order` does not name: lower sees a command earlier.
+    pub priority: i32,
+    /// What it may use.
+    pub limits: Limits,
+    /// Its own configuration, keys dotted.
+    pub config: Vec<(String, String)>,
+    /// What it may do beyond its hooks.
+    pub grants: Grants,
+}
+
+impl PluginSettings {
+    /// A plugin of that name with default settings.
+    pub fn named(name: impl Into<String>) -> PluginSettings {
+        PluginSettings {
+            name: name.into(),
+            path: None,
+            on_error: OnError::Deny,
+            on_load_error: OnLoadError::Refuse,
+            required: false,
+            priority: 100,
+            limits: Limits::default(),
+            config: Vec::new(),
+            grants: Grants::default(),
+        }
+    }
+}
+
+/// What becomes of a command that a plugin failed on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// It is answered with 451.
+    #[default]
+    Deny,
+    /// It goes on as if the plugin were not there.
+    Allow,
+}
+
+/// What becomes of the server's start if a plugin cannot be loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLoadError {
+    /// It fails.
+    #[default]
+    Refuse,
+    /// It goes on without the plugin, with an error in the log.
+    Disable,
+}
+
+/// What one plugin may use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Linear memory of one instance, in bytes.
+    pub memory: usize,
+    /// Time that one call may compute, rounded up to ticks of 10 ms.
+    pub cpu: Duration,
+    /// Time that one call may take in all.
+    pub wall: Duration,
+    /// Time that a call waits for a free instance.
+    pub queue: Duration,
+    /// Instances kept ready.
+    pub instances_min: usize,
+    /// Instances at the same time; further calls wait.
+    pub instances_max: usize,
+    /// Calls after which an instance is replaced.
+    pub instance_calls: u64,
+    /// Age at which an instance is replaced.
+    pub instance_age: Duration,
+    /// Lines that it may write to the log in a second.
+    pub log_lines: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            memory: 64 * 1024 * 1024,
+            cpu: Duration::from_millis(200),
+            wall: Duration::from_secs(2),
+            queue: Duration::from_secs(1),
+            instances_min: 1,
+            instances_max: 8,
+            instance_calls: 100_000,
+            instance_age: Duration::from_secs(600),
+            log_lines: 200,
+        }
+    }
+}
+
+/// What one plugin may do beyond its hooks: nothing by default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Grants {
+    /// Secrets that `config.secret` gives it, by name.
+    pub secrets: Vec<(String, Secret)>,
+}
+
+/// Octets that are never shown and overwritten when dropped.
+#[derive(Clone, PartialEq)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// Keeps `octets`.
+    pub fn new(octets: impl Into<Vec<u8>>) -> Secret {
+        Secret(Zeroizing::new(octets.into()))
+    }
+
+    /// The octets, for the one plugin that they are granted to.
+    pub(crate) fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}

@@ -1,0 +1,101 @@
+//! What the host tells of itself: reports of what changed, and numbers for each plugin.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::errors::Refusal;
+
+/// What came of looking at the files or at new settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GenerationReport {
+    /// Counts the times that something was found to report, from 1.
+    pub sequence: u64,
+    /// The generation in force.
+    pub generation: u64,
+    /// What was found, by plugin.
+    pub changes: Vec<Change>,
+}
+
+/// What happened to one plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The plugin.
+    pub plugin: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// What happened.
+    pub what: What,
+}
+
+/// What can happen to a plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// It is new.
+    Loaded,
+    /// Another component or other settings took its place.
+    Replaced,
+    /// Its file is gone, and so is it.
+    Removed,
+    /// Its new file is not taken, or its file is gone and it is required: the version before stays.
+    Kept(Refusal),
+    /// It is not taken, and there is no version before.
+    Refused(Refusal),
+}
+
+/// The host's state at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct HostStatus {
+    /// The generation in force.
+    pub generation: u64,
+    /// Its plugins, in the order in which they see a command.
+    pub plugins: Vec<PluginStatus>,
+}
+
+/// One plugin's state at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginStatus {
+    /// Its name in this server.
+    pub name: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// SHA-256 of its component, in hexadecimal.
+    pub sha256: String,
+    /// The generation that it came with.
+    pub since_generation: u64,
+    /// What it says of itself: its name and version.
+    pub component: String,
+    /// The hooks that it serves.
+    pub hooks: Vec<&'static str>,
+    /// Instances that wait for a call.
+    pub instances_idle: usize,
+    /// Whether it failed so often lately that it is not asked for a while.
+    pub breaker_open: bool,
+    /// What was counted since it was loaded.
+    pub counts: Counts,
+}
+
+/// Counts of one plugin's calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Calls made.
+    pub calls: u64,
+    /// Calls that ended in a trap, memory limit included.
+    pub traps: u64,
+    /// Calls that took longer than they may.
+    pub timeouts: u64,
+    /// Calls whose verdict could not be carried out.
+    pub bad_verdicts: u64,
+    /// Calls that got no instance, or were not made because the plugin failed too often lately.
+    pub not_made: u64,
+    /// Time spent in calls.
+    #[serde(rename = "time_us", serialize_with = "microseconds")]
+    pub time: Duration,
+    /// Lines for the log that were dropped.
+    pub log_lines_dropped: u64,
+}
+
+fn microseconds<S: serde::Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+}
