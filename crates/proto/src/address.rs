@@ -201,3 +201,114 @@ fn parse_port_number(digits: &[u8]) -> Option<u16> {
 fn is_number(digits: &[u8]) -> bool {
     !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_is_six_numbers_and_nothing_else() {
+        assert_eq!(parse_port(b"192,168,1,2,7,228"), Ok("192.168.1.2:2020".parse().unwrap()));
+        assert_eq!(parse_port(b"0,0,0,0,0,0"), Ok("0.0.0.0:0".parse().unwrap()));
+        for bad in [
+            &b""[..],
+            b"1,2,3,4,5",
+            b"1,2,3,4,5,6,7",
+            b"1,2,3,4,5,",
+            b",1,2,3,4,5",
+            b"1,2,3,4,5,256",
+            b"1,2,3,4,5,-6",
+            b"1,2,3,4,5,+6",
+            b"1,2,3,4,5, 6",
+            b"1,2,3,4,5,6 ",
+            b"010,2,3,4,5,6",
+            b"0x7f,0,0,1,5,6",
+            b"127.0.0.1:2020",
+            b"1,2,3,4,5,18446744073709551617",
+            b"\xff,2,3,4,5,6",
+        ] {
+            assert_eq!(parse_port(bad), Err(AddressError), "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn eprt_takes_any_delimiter_and_both_families() {
+        let v4 = Ok("132.235.1.2:6275".parse().unwrap());
+        let v6 = Ok("[1080::8:800:200c:417a]:5282".parse().unwrap());
+        assert_eq!(parse_eprt(b"|1|132.235.1.2|6275|"), v4);
+        assert_eq!(parse_eprt(b"~1~132.235.1.2~6275~"), v4);
+        assert_eq!(parse_eprt(b"|2|1080::8:800:200C:417A|5282|"), v6);
+        assert_eq!(parse_eprt(b"!2!1080::8:800:200C:417A!5282!"), v6);
+    }
+
+    #[test]
+    fn eprt_tells_an_unknown_family_from_a_flaw() {
+        for unknown in [&b"|3|132.235.1.2|6275|"[..], b"|0|x|y|", b"|99999999999999999999|::|1|"] {
+            assert_eq!(parse_eprt(unknown), Err(EprtError::UnknownFamily));
+        }
+        assert_eq!(EprtError::UnknownFamily.code(), Code::BAD_PROTOCOL);
+        for bad in [
+            &b""[..],
+            b"|",
+            b"|||||",
+            b"|1|132.235.1.2|6275",
+            b"|1|132.235.1.2|6275||",
+            b"|1|132.235.1.2|6275| ",
+            b"|1|132.235.1.2|65536|",
+            b"|1|132.235.1.2||",
+            b"|1|132.235.1.2|+80|",
+            b"|1|132.235.01.2|6275|",
+            b"|1|::1|6275|",
+            b"|2|132.235.1.2|6275|",
+            b"|2|fe80::1%eth0|6275|",
+            b"|2|[::1]|6275|",
+            b"|1|ftp.example.org|6275|",
+            b"|x|132.235.1.2|6275|",
+            b"|01|132.235.1.2|6275|x",
+            b" 1 132.235.1.2 6275 ",
+            b"\x801\x80132.235.1.2\x806275\x80",
+        ] {
+            assert_eq!(parse_eprt(bad), Err(EprtError::Malformed), "{}", bad.escape_ascii());
+        }
+        assert_eq!(EprtError::Malformed.code(), Code::BAD_PARAMETER);
+    }
+
+    #[test]
+    fn epsv_asks_for_a_family_for_all_or_for_nothing_in_particular() {
+        use EpsvArgument::{All, UnknownFamily};
+        assert_eq!(EpsvArgument::parse(b""), Ok(EpsvArgument::None));
+        assert_eq!(EpsvArgument::parse(b"1"), Ok(EpsvArgument::Family(Family::Ipv4)));
+        assert_eq!(EpsvArgument::parse(b"2"), Ok(EpsvArgument::Family(Family::Ipv6)));
+        assert_eq!(EpsvArgument::parse(b"aLL"), Ok(All));
+        assert_eq!(EpsvArgument::parse(b"3"), Ok(UnknownFamily));
+        assert_eq!(EpsvArgument::parse(b"99999999999999999999"), Ok(UnknownFamily));
+        for bad in [&b" "[..], b"1 ", b"-1", b"ALLES", b"IPv4"] {
+            assert_eq!(EpsvArgument::parse(bad), Err(AddressError));
+        }
+        assert_eq!(AddressError.code(), Code::BAD_PARAMETER);
+    }
+
+    #[test]
+    fn passive_replies_have_the_form_that_clients_and_firewalls_match() {
+        let mut out = Vec::new();
+        let reply = passive_reply("203.0.113.7:49152".parse().unwrap());
+        reply.encode(&mut out);
+        assert_eq!(out, b"227 Entering Passive Mode (203,0,113,7,192,0).\r\n");
+        assert_eq!(reply.wording(), crate::reply::Wording::Data);
+        out.clear();
+        extended_passive_reply(6446).encode(&mut out);
+        assert_eq!(out, b"229 Entering Extended Passive Mode (|||6446|)\r\n");
+    }
+
+    #[test]
+    fn a_passive_reply_without_an_address_is_refused() {
+        for bad in [&b""[..], b"1,2,3,4,5,6", b"(1,2,3,4,5)", b"(1,2,3,4,5,6", b")1,2,3,4,5,6("] {
+            assert_eq!(parse_passive(bad), Err(AddressError));
+        }
+        for bad in [&b""[..], b"(||||)", b"(|||1|", b"(||x1|)", b"(|||65536|)", b"(   1 )", b"(1)"]
+        {
+            assert_eq!(parse_extended_passive(bad), Err(AddressError), "{}", bad.escape_ascii());
+        }
+        assert_eq!(parse_extended_passive(b"mode (!!!21!) ok"), Ok(21));
+    }
+}

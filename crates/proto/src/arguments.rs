@@ -110,7 +110,7 @@ pub fn parse_structure(argument: &[u8]) -> Result<(), ArgumentError> {
     }
 }
 
-/// Reads the argument of REST in stream mode: an offset in octets (RFC 3659, 5.2).
+/// Reads the argument of REST in stream mode: an offset in octets (RFC 3659, 5.3).
 ///
 /// # Errors
 /// 501 for anything but digits and for what 64 bits cannot hold.
@@ -128,7 +128,7 @@ pub struct ByteRange {
 }
 
 /// Reads the argument of RANG: first and last octet, or `1 0`, which takes the range back and is
-/// `None` here (draft-bryan-ftp-range-08, 3).
+/// `None` here (draft-bryan-ftp-range-08).
 ///
 /// # Errors
 /// 501 unless it is two numbers, the first not greater than the second.
@@ -186,5 +186,100 @@ fn letter(argument: &[u8]) -> Result<u8, ArgumentError> {
     match argument {
         [letter] if letter.is_ascii_alphabetic() => Ok(letter.to_ascii_uppercase()),
         _ => Err(ArgumentError::Syntax),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ArgumentError::{NotImplemented, Syntax};
+    use super::*;
+
+    #[test]
+    fn types_are_taken_refused_or_not_understood() {
+        use Representation::{Ascii, Image};
+        for (argument, expected) in [
+            (&b"A"[..], Ok(Ascii)),
+            (b"a", Ok(Ascii)),
+            (b"A N", Ok(Ascii)),
+            (b"a n", Ok(Ascii)),
+            (b"I", Ok(Image)),
+            (b"i", Ok(Image)),
+            (b"L 8", Ok(Image)),
+            (b"A T", Err(NotImplemented)),
+            (b"A C", Err(NotImplemented)),
+            (b"E", Err(NotImplemented)),
+            (b"E N", Err(NotImplemented)),
+            (b"L 36", Err(NotImplemented)),
+            (b"X", Err(NotImplemented)),
+            (b"", Err(Syntax)),
+            (b" ", Err(Syntax)),
+            (b"A  N", Err(Syntax)),
+            (b"A 7", Err(Syntax)),
+            (b"I N", Err(Syntax)),
+            (b"L", Err(Syntax)),
+            (b"L eight", Err(Syntax)),
+            (b"L 8 8", Err(Syntax)),
+            (b"ASCII", Err(Syntax)),
+            (b"E 8", Err(Syntax)),
+            (b"\xff", Err(Syntax)),
+            (b"8", Err(Syntax)),
+        ] {
+            assert_eq!(parse_type(argument), expected, "{}", argument.escape_ascii());
+        }
+        assert_eq!(Syntax.code(), Code::BAD_PARAMETER);
+        assert_eq!(NotImplemented.code(), Code::BAD_VALUE);
+    }
+
+    #[test]
+    fn modes_and_structures_are_one_letter() {
+        assert_eq!(parse_mode(b"s"), Ok(TransferMode::Stream));
+        assert_eq!(parse_mode(b"Z"), Ok(TransferMode::Deflate));
+        assert_eq!(parse_mode(b"B"), Err(NotImplemented));
+        assert_eq!(parse_mode(b"C"), Err(NotImplemented));
+        assert_eq!(parse_structure(b"f"), Ok(()));
+        assert_eq!(parse_structure(b"R"), Err(NotImplemented));
+        assert_eq!(parse_structure(b"P"), Err(NotImplemented));
+        for bad in [&b""[..], b"SS", b"S ", b"1", b"\xc3"] {
+            assert_eq!(parse_mode(bad), Err(Syntax));
+            assert_eq!(parse_structure(bad), Err(Syntax));
+        }
+    }
+
+    #[test]
+    fn offsets_are_digits_that_fit() {
+        assert_eq!(parse_offset(b"0"), Ok(0));
+        assert_eq!(parse_offset(b"18446744073709551615"), Ok(u64::MAX));
+        for bad in [&b""[..], b"-1", b"+1", b"1 ", b" 1", b"1k", b"0x10", b"18446744073709551616"] {
+            assert_eq!(parse_offset(bad), Err(Syntax));
+        }
+    }
+
+    #[test]
+    fn a_range_is_inclusive_and_one_zero_takes_it_back() {
+        assert_eq!(parse_range(b"0 0"), Ok(Some(ByteRange { first: 0, last: 0 })));
+        assert_eq!(parse_range(b"10 99"), Ok(Some(ByteRange { first: 10, last: 99 })));
+        assert_eq!(parse_range(b"1 0"), Ok(None));
+        for bad in [&b""[..], b"1", b"1 ", b"2 1", b"2 0", b"1 2 3", b"1  2", b"-1 2", b"1-2"] {
+            assert_eq!(parse_range(bad), Err(Syntax), "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn allo_may_tell_a_record_length() {
+        assert_eq!(parse_allo(b"1024"), Ok(Allocation { bytes: 1024, record: None }));
+        assert_eq!(parse_allo(b"1024 R 80"), Ok(Allocation { bytes: 1024, record: Some(80) }));
+        assert_eq!(parse_allo(b"0 r 0"), Ok(Allocation { bytes: 0, record: Some(0) }));
+        for bad in [&b""[..], b"x", b"-1", b"1 R", b"1 R ", b"1 R x", b"1 80", b"1 R 80 "] {
+            assert_eq!(parse_allo(bad), Err(Syntax), "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_word_ends_at_the_first_space() {
+        assert_eq!(split_word(b"CHMOD 644 a b"), (&b"CHMOD"[..], Some(&b"644 a b"[..])));
+        assert_eq!(split_word(b"HELP"), (&b"HELP"[..], None));
+        assert_eq!(split_word(b"HELP "), (&b"HELP"[..], None));
+        assert_eq!(split_word(b" HELP"), (&b""[..], Some(&b"HELP"[..])));
+        assert_eq!(split_word(b""), (&b""[..], None));
     }
 }

@@ -79,3 +79,68 @@ impl Decoder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encode(pieces: &[&[u8]]) -> Vec<u8> {
+        let (mut encoder, mut counter) = (Encoder::new(), Encoder::new());
+        let (mut out, mut length) = (Vec::new(), 0);
+        for piece in pieces {
+            encoder.encode(piece, &mut out);
+            length += counter.encoded_len(piece);
+            assert_eq!(encoder, counter);
+        }
+        assert_eq!(length, out.len() as u64);
+        out
+    }
+
+    fn decode(pieces: &[&[u8]]) -> Vec<u8> {
+        let mut decoder = Decoder::new();
+        let mut out = Vec::new();
+        for piece in pieces {
+            decoder.decode(piece, &mut out);
+        }
+        decoder.finish(&mut out);
+        out
+    }
+
+    #[test]
+    fn a_bare_lf_becomes_crlf_and_a_crlf_stays_one() {
+        assert_eq!(encode(&[b"a\nb\r\nc"]), b"a\r\nb\r\nc");
+        assert_eq!(encode(&[b"\n\n"]), b"\r\n\r\n");
+        assert_eq!(encode(&[b"\r\r\n\r"]), b"\r\r\n\r");
+        assert_eq!(encode(&[b""]), b"");
+    }
+
+    #[test]
+    fn a_crlf_cut_in_two_by_buffers_stays_one() {
+        assert_eq!(encode(&[b"a\r", b"\nb"]), b"a\r\nb");
+        assert_eq!(encode(&[b"a\r", b"", b"\nb"]), b"a\r\nb");
+        assert_eq!(encode(&[b"a\r\n", b"\nb"]), b"a\r\n\r\nb");
+        assert_eq!(encode(&[b"a\r", b"x", b"\n"]), b"a\rx\r\n");
+    }
+
+    #[test]
+    fn crlf_becomes_lf_wherever_the_network_cuts_it_and_bare_cr_stays() {
+        assert_eq!(decode(&[b"a\r\nb\nc\rd"]), b"a\nb\nc\rd");
+        assert_eq!(decode(&[b"a\r", b"\nb"]), b"a\nb");
+        assert_eq!(decode(&[b"a\r", b"", b"\n"]), b"a\n");
+        assert_eq!(decode(&[b"a\r", b"\r", b"\n"]), b"a\r\n");
+        assert_eq!(decode(&[b"a\r", b"b"]), b"a\rb");
+        assert_eq!(decode(&[b"a\r"]), b"a\r");
+        assert_eq!(decode(&[b"\r\r\r\n"]), b"\r\r\n");
+    }
+
+    #[test]
+    fn a_finished_translator_has_nothing_left() {
+        let mut decoder = Decoder::new();
+        let mut out = Vec::new();
+        decoder.decode(b"\r", &mut out);
+        decoder.finish(&mut out);
+        decoder.finish(&mut out);
+        assert_eq!(out, b"\r");
+        assert_eq!(decoder, Decoder::new());
+    }
+}

@@ -133,3 +133,29 @@ impl std::ops::BitOrAssign for Perms {
         *self = self.union(other);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permissions_are_told_in_the_order_of_the_rfc() {
+        let perms = Perms::WRITE | Perms::READ | Perms::APPEND | Perms::DELETE | Perms::RENAME;
+        assert_eq!(perms.letters().collect::<Vec<_>>(), b"adfrw");
+        let directory = Perms::CREATE | Perms::ENTER | Perms::LIST | Perms::MAKE | Perms::PURGE;
+        assert_eq!(directory.letters().collect::<Vec<_>>(), b"celmp");
+        assert_eq!(Perms::NONE.letters().count(), 0);
+        assert!(perms.contains(Perms::READ | Perms::WRITE));
+        assert!(!perms.contains(Perms::READ | Perms::LIST));
+    }
+
+    #[test]
+    fn names_that_would_break_a_line_are_not_listable() {
+        for name in [&b"plain"[..], b" spaces ", b"\xff\xfe", b"tab\t", "é".as_bytes(), b""] {
+            assert!(is_listable(name));
+        }
+        for name in [&b"a\rb"[..], b"a\n", b"\0", b"a\r\nb"] {
+            assert!(!is_listable(name));
+        }
+    }
+}

@@ -142,7 +142,7 @@ pub fn write_mlsd_line(out: &mut Vec<u8>, facts: FactSet, entry: &Entry<'_>) -> 
     true
 }
 
-/// The answer to MLST: 250 with the entry on the middle one of three lines (RFC 3659, 7.3).
+/// The answer to MLST: 250 with the entry on the middle one of three lines (RFC 3659, 7.2).
 ///
 /// # Errors
 /// The name cannot stand on one line.
@@ -191,5 +191,111 @@ fn type_value(kind: Kind) -> &'static [u8] {
         // What clients look for; the RFC leaves the words behind "OS." to the systems (7.5.1.5).
         Kind::Symlink => b"OS.unix=symlink",
         Kind::Other => b"OS.unix=other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Perms;
+    use crate::time::Timestamp;
+
+    fn told(facts: FactSet, entry: &Entry<'_>) -> String {
+        let mut out = Vec::new();
+        assert!(write_mlsd_line(&mut out, facts, entry));
+        String::from_utf8(out).unwrap()
+    }
+
+    fn file() -> Entry<'static> {
+        Entry {
+            size: 1234,
+            modified: Some(Timestamp { seconds: 951_825_600, nanos: 5 }),
+            created: Some(Timestamp::EPOCH),
+            mode: Some(0o100_644),
+            unique: Some((0x801, 0x1a2b)),
+            perms: Perms::READ | Perms::WRITE,
+            ..Entry::new(b" a; name", Kind::File)
+        }
+    }
+
+    fn all() -> FactSet {
+        Fact::ALL.into_iter().fold(FactSet::NONE, FactSet::with)
+    }
+
+    #[test]
+    fn every_fact_stands_before_one_space_and_the_name() {
+        assert_eq!(
+            told(all(), &file()),
+            "type=file;size=1234;modify=20000229120000;create=19700101000000;perm=rw;\
+             unique=801g1a2b;UNIX.mode=0644;  a; name\r\n"
+        );
+        assert_eq!(told(FactSet::NONE, &file()), "  a; name\r\n");
+        assert_eq!(
+            told(FactSet::parse(b"size;type;"), &file()),
+            "type=file;size=1234;  a; name\r\n"
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_told() {
+        let entry = Entry::new(b"dir", Kind::Directory);
+        assert_eq!(told(all(), &entry), "type=dir;perm=; dir\r\n");
+    }
+
+    #[test]
+    fn kinds_have_the_names_that_clients_know() {
+        for (kind, name) in [
+            (Kind::File, "file"),
+            (Kind::Directory, "dir"),
+            (Kind::CurrentDirectory, "cdir"),
+            (Kind::ParentDirectory, "pdir"),
+            (Kind::Symlink, "OS.unix=symlink"),
+            (Kind::Other, "OS.unix=other"),
+        ] {
+            let facts = FactSet::NONE.with(Fact::Type);
+            assert_eq!(told(facts, &Entry::new(b"n", kind)), format!("type={name}; n\r\n"));
+        }
+    }
+
+    #[test]
+    fn opts_mlst_takes_known_facts_in_any_case_and_drops_the_others() {
+        let facts = FactSet::parse(b"SIZE;unix.MODE;lang;;type;media-type");
+        assert_eq!(
+            facts.options_reply(),
+            Reply::data(Code::OKAY, "MLST OPTS type;size;UNIX.mode;")
+        );
+        for none in [&b""[..], b";", b"lang;", b" type ;"] {
+            let reply = FactSet::parse(none).options_reply();
+            assert_eq!(reply, Reply::data(Code::OKAY, "MLST OPTS"));
+        }
+    }
+
+    #[test]
+    fn feat_names_every_fact_and_marks_those_that_are_told() {
+        assert_eq!(
+            FactSet::default().feature(),
+            Text::from("MLST type*;size*;modify*;create;perm*;unique*;UNIX.mode*;")
+        );
+        assert_eq!(
+            FactSet::NONE.feature(),
+            Text::from("MLST type;size;modify;create;perm;unique;UNIX.mode;")
+        );
+    }
+
+    #[test]
+    fn mlst_answers_with_the_entry_behind_one_space_on_the_middle_line() {
+        let mut out = Vec::new();
+        let entry = Entry::new(b"/pub/a", Kind::File);
+        mlst_reply(FactSet::parse(b"type;size"), &entry).unwrap().encode(&mut out);
+        assert_eq!(out, b"250-Facts follow.\r\n type=file;size=0; /pub/a\r\n250 End\r\n");
+    }
+
+    #[test]
+    fn names_that_would_break_the_line_are_left_out() {
+        let entry = Entry::new(b"a\r\n250 End", Kind::File);
+        let mut out = Vec::new();
+        assert!(!write_mlsd_line(&mut out, all(), &entry));
+        assert!(out.is_empty());
+        assert_eq!(mlst_reply(all(), &entry), Err(NotOneLine));
     }
 }

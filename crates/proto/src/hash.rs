@@ -79,7 +79,7 @@ impl HashAlgorithm {
     }
 
     /// The line of FEAT: every algorithm, this one, the session's, with `*`
-    /// (draft-ietf-ftpext2-hash-03, 4).
+    /// (draft-ietf-ftpext2-hash-03).
     pub fn feature(self) -> Text {
         let mut line = b"HASH ".to_vec();
         for (index, algorithm) in HashAlgorithm::ALL.into_iter().enumerate() {
@@ -121,4 +121,48 @@ pub fn checksum_reply(digest: &[u8]) -> Reply {
 fn write_digest(out: &mut Vec<u8>, digest: &[u8], digits: &[u8; 16]) {
     let digit = |nibble: u8| digits.get(usize::from(nibble)).copied();
     out.extend(digest.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).flatten());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verb::TABLE;
+
+    #[test]
+    fn names_are_found_in_any_case() {
+        for algorithm in HashAlgorithm::ALL {
+            let lower = algorithm.name().to_lowercase();
+            assert_eq!(HashAlgorithm::from_name(lower.as_bytes()), Some(algorithm));
+        }
+        for bad in [&b""[..], b"SHA", b"SHA256", b"SHA-1 ", b"CRC-32"] {
+            assert_eq!(HashAlgorithm::from_name(bad), None);
+        }
+    }
+
+    #[test]
+    fn feat_marks_the_algorithm_of_the_session() {
+        assert_eq!(
+            HashAlgorithm::default().feature(),
+            Text::from("HASH CRC32;MD5;SHA-1;SHA-256*;SHA-512")
+        );
+    }
+
+    #[test]
+    fn every_x_checksum_of_the_table_has_its_algorithm() {
+        let verbs = TABLE.iter().filter(|row| {
+            row.name.starts_with("XCRC")
+                || row.name.starts_with("XMD")
+                || row.name.starts_with("XSH")
+        });
+        assert_eq!(verbs.filter(|row| HashAlgorithm::of_verb(row.verb).is_some()).count(), 6);
+        assert_eq!(HashAlgorithm::of_verb(Verb::Hash), None);
+    }
+
+    #[test]
+    fn digests_are_told_in_the_forms_that_clients_parse() {
+        let mut out = Vec::new();
+        HashAlgorithm::Crc32.reply(0, 49, &[0x0a, 0xbc, 0, 0xff], b"a b").encode(&mut out);
+        checksum_reply(&[0x0a, 0xbc, 0, 0xff]).encode(&mut out);
+        assert_eq!(out, b"213 CRC32 0-49 0abc00ff a b\r\n250 0ABC00FF\r\n");
+    }
 }

@@ -27,6 +27,7 @@ pub struct LineBuffer {
 }
 
 const IAC: u8 = 0xff;
+const DM: u8 = 0xf2;
 
 impl LineBuffer {
     /// An empty buffer for lines of at most `limit` octets, end included.
@@ -124,8 +125,9 @@ fn trim(line: &[u8]) -> &[u8] {
     loop {
         line = match line {
             [IAC, 0xf0..=0xfa, rest @ ..] | [IAC, 0xfb..=0xfe, _, rest @ ..] => rest,
-            // DM is often sent as urgent data without its IAC, or IAC without it.
-            [0xf2, rest @ ..] => rest,
+            // Of IAC DM, one is often sent as urgent data, which the stream lacks. No verb begins
+            // with either.
+            [IAC | DM, rest @ ..] => rest,
             _ => return line,
         };
     }
@@ -181,6 +183,13 @@ mod tests {
             lines(&mut buffer),
             [Some(b"ABOR".to_vec()), Some(b"STAT".to_vec()), Some(b"RETR \xff\xf4\xff".to_vec())]
         );
+    }
+
+    #[test]
+    fn urgent_data_that_took_the_data_mark_out_of_the_stream_leaves_a_whole_verb() {
+        let mut buffer = LineBuffer::new(100);
+        buffer.extend(b"\xff\xf4\xffABOR\r\n\xf2ABOR\r\n\xff\xfb\x06ABOR\r\n");
+        assert_eq!(lines(&mut buffer), vec![Some(b"ABOR".to_vec()); 3]);
     }
 
     #[test]

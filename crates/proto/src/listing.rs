@@ -106,3 +106,96 @@ fn write_mode(out: &mut Vec<u8>, entry: &Entry<'_>) {
         execute(0o001, 0o1000, b't'),
     ]);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_704_110_400); // 2024-01-01 12:00:00
+
+    fn line(entry: &Entry<'_>) -> String {
+        let mut out = Vec::new();
+        assert!(write_list_line(&mut out, entry, NOW));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn lines_have_the_columns_of_ls() {
+        let file =
+            Entry { size: 1234, modified: Some(NOW), ..Entry::new(b"two words", Kind::File) };
+        assert_eq!(
+            line(&file),
+            "-rw-r--r--   1 ftp      ftp          1234 Jan 01 12:00 two words\r\n"
+        );
+        let directory = Entry { size: 4096, links: 12, ..Entry::new(b"pub", Kind::Directory) };
+        assert_eq!(
+            line(&directory),
+            "drwxr-xr-x  12 ftp      ftp          4096 Jan 01  1970 pub\r\n"
+        );
+        let link = Entry::new(b"here", Kind::Symlink);
+        assert_eq!(line(&link), "lrwxrwxrwx   1 ftp      ftp             0 Jan 01  1970 here\r\n");
+    }
+
+    #[test]
+    fn wide_numbers_push_the_columns_and_are_never_cut() {
+        let entry = Entry { size: u64::MAX, links: 12345, ..Entry::new(b"big", Kind::File) };
+        assert_eq!(
+            line(&entry),
+            "-rw-r--r-- 12345 ftp      ftp      18446744073709551615 Jan 01  1970 big\r\n"
+        );
+    }
+
+    #[test]
+    fn modes_are_shown_as_ls_shows_them() {
+        for (mode, shown) in [
+            (0o000, "----------"),
+            (0o644, "-rw-r--r--"),
+            (0o751, "-rwxr-x--x"),
+            (0o4755, "-rwsr-xr-x"),
+            (0o4644, "-rwSr--r--"),
+            (0o2755, "-rwxr-sr-x"),
+            (0o1777, "-rwxrwxrwt"),
+            (0o7000, "---S--S--T"),
+            (0o100_600, "-rw-------"),
+        ] {
+            let entry = Entry { mode: Some(mode), ..Entry::new(b"n", Kind::File) };
+            assert!(line(&entry).starts_with(&format!("{shown} ")), "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn names_that_would_break_the_line_are_left_out() {
+        let mut out = Vec::new();
+        assert!(!write_list_line(&mut out, &Entry::new(b"a\nb", Kind::File), NOW));
+        assert!(!write_name_line(&mut out, b"", b"a\rb"));
+        assert!(!write_name_line(&mut out, b"a\0/", b"b"));
+        assert!(out.is_empty());
+        assert!(write_name_line(&mut out, b"pub/", b"a b"));
+        assert_eq!(out, b"pub/a b\r\n");
+    }
+
+    #[test]
+    fn options_of_ls_are_told_from_paths() {
+        for (argument, all, recursive, path) in [
+            (&b""[..], false, false, None),
+            (b"-a", true, false, None),
+            (b"-l", false, false, None),
+            (b"-la", true, false, None),
+            (b"-1A", true, false, None),
+            (b"-alR pub", true, true, Some(&b"pub"[..])),
+            (b"-a -l two words ", true, false, Some(b"two words ")),
+            (b"-l ", false, false, None),
+            (b"-l  x", false, false, Some(b" x")),
+            (b"./-l", false, false, Some(b"./-l")),
+            (b"pub -a", false, false, Some(b"pub -a")),
+            (b"-", false, false, Some(b"-")),
+            (b"--all", false, false, Some(b"--all")),
+            (b"-a.txt", false, false, Some(b"-a.txt")),
+            (b"-2024", false, false, Some(b"-2024")),
+            (b" -a", false, false, Some(b" -a")),
+        ] {
+            let expected = ListArgument { all, recursive, path };
+            assert_eq!(parse_list_argument(argument), expected, "{}", argument.escape_ascii());
+        }
+    }
+}

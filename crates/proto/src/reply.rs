@@ -335,4 +335,11 @@ mod tests {
         assert_eq!(Code::new(350).map(Code::class), Some(Class::Intermediate));
         assert!(Code::NOT_AVAILABLE.is_failure());
     }
+
+    #[test]
+    fn paths_are_quoted_with_their_quotation_marks_doubled() {
+        assert_eq!(encoded(&pathname_reply(b"/a\"b", "created")), "257 \"/a\"\"b\" created\r\n");
+        assert_eq!(encoded(&pathname_reply(b"/", "")), "257 \"/\"\r\n");
+        assert_eq!(pathname_reply(b"/", "").wording(), Wording::Data);
+    }
 }

@@ -274,3 +274,133 @@ fn civil_from_days(days: i64) -> (i64, u8, u8) {
     let year = cycle * 400 + year_of_cycle + i64::from(month <= 2);
     (year, month, day)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time_val(time: Timestamp, precision: Precision) -> String {
+        let mut out = Vec::new();
+        write_time_val(&mut out, time, precision);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn list_time(time: i64, now: i64) -> String {
+        let mut out = Vec::new();
+        write_list_time(&mut out, Timestamp::from_seconds(time), Timestamp::from_seconds(now));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn dates_are_those_of_the_gregorian_calendar() {
+        for (text, seconds) in [
+            ("19700101000000", 0),
+            ("19691231235959", -1),
+            ("20000229120000", 951_825_600),
+            ("20010909014640", 1_000_000_000),
+            ("20380119031408", 2_147_483_648),
+            ("00000101000000", -62_167_219_200),
+            ("19000301000000", -2_203_891_200),
+            ("99991231235959", 253_402_300_799),
+        ] {
+            let time = Timestamp::from_seconds(seconds);
+            assert_eq!(parse_time_val(text.as_bytes()), Ok(time), "{text}");
+            assert_eq!(time_val(time, Precision::Seconds), text);
+        }
+    }
+
+    #[test]
+    fn every_day_of_a_cycle_follows_the_one_before() {
+        let mut before = (1600, 2, 29);
+        let first = days_from_civil(1600, 2, 29);
+        for days in first + 1..first + 146_100 {
+            let (year, month, day) = civil_from_days(days);
+            assert_eq!(days_from_civil(year, month, day), days);
+            let next = if before.2 < days_in_month(before.0, before.1) {
+                (before.0, before.1, before.2 + 1)
+            } else if before.1 < 12 {
+                (before.0, before.1 + 1, 1)
+            } else {
+                (before.0 + 1, 1, 1)
+            };
+            assert_eq!((year, month, day), next);
+            before = next;
+        }
+    }
+
+    #[test]
+    fn times_that_do_not_exist_are_refused() {
+        for bad in [
+            "",
+            "2024",
+            "2024010100000",
+            "202401010000000",
+            "20230229000000",
+            "19000229000000",
+            "20240431000000",
+            "20240001000000",
+            "20241301000000",
+            "20240100000000",
+            "20240132000000",
+            "20240101240000",
+            "20240101006000",
+            "20240101000061",
+            "+0240101000000",
+            "2024010100000 ",
+            "20240101000000.",
+            "20240101000000.x",
+            "20240101000000.1.2",
+            ".5",
+        ] {
+            assert_eq!(parse_time_val(bad.as_bytes()), Err(TimeError), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_leap_second_is_the_last_second_of_its_minute() {
+        assert_eq!(parse_time_val(b"20161231235960"), parse_time_val(b"20161231235959"));
+    }
+
+    #[test]
+    fn fractions_are_read_to_the_nanosecond_and_written_on_request() {
+        for (fraction, nanos) in
+            [("5", 500_000_000), ("001", 1_000_000), ("1234567899", 123_456_789)]
+        {
+            let text = format!("20240101000000.{fraction}");
+            let time = parse_time_val(text.as_bytes()).unwrap();
+            assert_eq!(time, Timestamp { seconds: 1_704_067_200, nanos });
+        }
+        let time = Timestamp { seconds: 0, nanos: 45_999_999 };
+        assert_eq!(time_val(time, Precision::Milliseconds), "19700101000000.045");
+        assert_eq!(time_val(time, Precision::Seconds), "19700101000000");
+        assert_eq!(time_val(Timestamp::EPOCH, Precision::Milliseconds), "19700101000000.000");
+    }
+
+    #[test]
+    fn four_digits_are_never_exceeded() {
+        let time = |seconds| Timestamp { seconds, nanos: u32::MAX };
+        assert_eq!(time_val(time(i64::MAX), Precision::Milliseconds), "99991231235959.999");
+        assert_eq!(time_val(time(i64::MIN), Precision::Seconds), "00000101000000");
+        assert_eq!(list_time(i64::MAX, i64::MIN), "Dec 31  9999");
+        assert_eq!(list_time(i64::MIN, i64::MAX), "Jan 01  0000");
+    }
+
+    #[test]
+    fn ls_shows_the_time_of_day_for_half_a_year_and_a_day_ahead() {
+        let now = 1_704_067_200; // 2024-01-01 00:00:00
+        assert_eq!(list_time(now, now), "Jan 01 00:00");
+        assert_eq!(list_time(now - 60, now), "Dec 31 23:59");
+        assert_eq!(list_time(now - HALF_YEAR, now), "Jul 02 09:05");
+        assert_eq!(list_time(now - HALF_YEAR - 1, now), "Jul 02  2023");
+        assert_eq!(list_time(now + DAY, now), "Jan 02 00:00");
+        assert_eq!(list_time(now + DAY + 1, now), "Jan 02  2024");
+    }
+
+    #[test]
+    fn system_times_keep_their_nanoseconds_on_both_sides_of_1970() {
+        for (seconds, nanos) in [(0, 0), (1, 5), (-1, 999_999_999), (-1, 0), (1 << 40, 7)] {
+            let time = Timestamp { seconds, nanos };
+            assert_eq!(Timestamp::from(time.to_system_time().unwrap()), time);
+        }
+    }
+}

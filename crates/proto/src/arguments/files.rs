@@ -1,9 +1,10 @@
 //! Arguments that are about one file: MFMT, MFCT, MFF, the X-checksums, SITE CHMOD, SITE UTIME.
 
 use super::{ArgumentError, split_word};
-use crate::digits::{parse_decimal, parse_octal};
+use crate::digits::{parse_decimal, parse_octal, write_octal};
 use crate::facts::Fact;
-use crate::time::{Timestamp, parse_time_val};
+use crate::reply::{Code, Reply};
+use crate::time::{Precision, Timestamp, parse_time_val, write_time_val};
 
 /// Reads the argument of MFMT and MFCT: `time path` (draft-somers-ftp-mfxx-04, 3 and 4).
 ///
@@ -27,6 +28,33 @@ pub struct FactChanges<'a> {
     pub path: &'a [u8],
 }
 
+impl FactChanges<'_> {
+    /// The answer to MFF, MFMT and MFCT: `213 Modify=time;UNIX.mode=0644; path` with what was
+    /// changed (draft-somers-ftp-mfxx-04).
+    pub fn reply(&self) -> Reply {
+        let mut text = Vec::new();
+        for (name, time) in [("Modify=", self.modified), ("Create=", self.created)] {
+            if let Some(time) = time {
+                text.extend_from_slice(name.as_bytes());
+                write_time_val(&mut text, time, precision(time));
+                text.push(b';');
+            }
+        }
+        if let Some(mode) = self.mode {
+            text.extend_from_slice(b"UNIX.mode=");
+            write_octal(&mut text, u64::from(mode), 4);
+            text.push(b';');
+        }
+        text.push(b' ');
+        text.extend_from_slice(self.path);
+        Reply::data(Code::FILE_STATUS, text)
+    }
+}
+
+fn precision(time: Timestamp) -> Precision {
+    if time.nanos == 0 { Precision::Seconds } else { Precision::Milliseconds }
+}
+
 /// Reads the argument of MFF: `fact=value;... path` (draft-somers-ftp-mfxx-04, 5).
 ///
 /// # Errors
@@ -35,7 +63,8 @@ pub struct FactChanges<'a> {
 pub fn parse_mff(argument: &[u8]) -> Result<FactChanges<'_>, ArgumentError> {
     let (facts, path) = split_word(argument);
     let path = path.ok_or(ArgumentError::Syntax)?;
-    let facts = facts.strip_suffix(b";").ok_or(ArgumentError::Syntax)?;
+    // The last semicolon is the draft's, but not every client's.
+    let facts = facts.strip_suffix(b";").unwrap_or(facts);
     let mut changes = FactChanges { modified: None, created: None, mode: None, path };
     for pair in facts.split(|&b| b == b';') {
         let equals = pair.iter().position(|&b| b == b'=').ok_or(ArgumentError::Syntax)?;
@@ -59,14 +88,15 @@ pub struct ChecksumArgument<'a> {
     pub path: &'a [u8],
     /// Where the part begins, in octets from 0.
     pub start: u64,
-    /// Where the part ends; the file's end if not given.
+    /// Where the part ends, the octet behind its last; the file's end if not given.
     pub end: Option<u64>,
 }
 
 /// Reads the argument of XCRC and its like: a path, or `"path"`, `"path" end`,
 /// `"path" start end` (Globalscape's form; a comma may stand before a number).
 ///
-/// What begins with a quotation mark and is none of these is a path as it is.
+/// Quotation marks inside are part of the path. What begins with one and is none of these forms is
+/// a path as it is.
 ///
 /// # Errors
 /// 501 for no path, and for a part that ends before it begins.
@@ -177,5 +207,140 @@ fn set_once<T>(slot: &mut Option<T>, value: T) -> Result<(), ArgumentError> {
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(ArgumentError::Syntax),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ArgumentError::{NotImplemented, Syntax};
+    use super::*;
+
+    const NEW_YEAR: Timestamp = Timestamp::from_seconds(1_704_067_200); // 2024-01-01 00:00:00
+
+    #[test]
+    fn a_time_stands_before_a_path_with_all_its_spaces() {
+        assert_eq!(parse_time_and_path(b"20240101000000 a b "), Ok((NEW_YEAR, &b"a b "[..])));
+        for bad in
+            [&b""[..], b"20240101000000", b"20240101000000 ", b"2024 a", b" 20240101000000 a"]
+        {
+            assert_eq!(parse_time_and_path(bad), Err(Syntax), "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn mff_changes_the_facts_that_can_be_changed() {
+        let argument = b"modify=20240101000000;CREATE=19700101000000;unix.mode=640; a b";
+        let changes = parse_mff(argument).unwrap();
+        assert_eq!(
+            changes,
+            FactChanges {
+                modified: Some(NEW_YEAR),
+                created: Some(Timestamp::EPOCH),
+                mode: Some(0o640),
+                path: b"a b"
+            }
+        );
+        let mut out = Vec::new();
+        changes.reply().encode(&mut out);
+        let told = b"213 Modify=20240101000000;Create=19700101000000;UNIX.mode=0640; a b\r\n";
+        assert_eq!(out, told);
+        assert_eq!(parse_mff(b"modify=20240101000000 a").map(|c| c.modified), Ok(Some(NEW_YEAR)));
+    }
+
+    #[test]
+    fn mff_refuses_what_it_cannot_change_and_what_it_cannot_read() {
+        for (argument, error) in [
+            (&b"size=5; a"[..], NotImplemented),
+            (b"UNIX.owner=root; a", NotImplemented),
+            (b"modify=20240101000000;color=red; a", NotImplemented),
+            (b"modify=yesterday; a", Syntax),
+            (b"UNIX.mode=999; a", Syntax),
+            (b"UNIX.mode=77777; a", Syntax),
+            (b"modify; a", Syntax),
+            (b"=1; a", Syntax),
+            (b"; a", Syntax),
+            (b"modify=20240101000000;", Syntax),
+            (b"modify=20240101000000; ", Syntax),
+            (b"modify=20240101000000;modify=20240101000000; a", Syntax),
+            (b"", Syntax),
+            (b"a", Syntax),
+        ] {
+            assert_eq!(parse_mff(argument), Err(error), "{}", argument.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn the_answer_tells_a_fraction_only_where_there_is_one() {
+        let time = Timestamp { nanos: 25_000_000, ..NEW_YEAR };
+        let changes = FactChanges { modified: Some(time), created: None, mode: None, path: b"a" };
+        let mut out = Vec::new();
+        changes.reply().encode(&mut out);
+        assert_eq!(out, b"213 Modify=20240101000000.025; a\r\n");
+    }
+
+    #[test]
+    fn checksums_are_of_a_file_or_of_a_part_of_a_quoted_one() {
+        let of = |path, start, end| Ok(ChecksumArgument { path, start, end });
+        for (argument, expected) in [
+            (&b"a b 5"[..], of(&b"a b 5"[..], 0, None)),
+            (b"\"a b\"", of(b"a b", 0, None)),
+            (b"\"a b\" 5", of(b"a b", 0, Some(5))),
+            (b"\"/p/a b\" 0 42575", of(b"/p/a b", 0, Some(42575))),
+            (b"\"a\", 5, 10", of(b"a", 5, Some(10))),
+            (b"\"a\" 5 5", of(b"a", 5, Some(5))),
+            (b"\"a\"b\" 5", of(b"a\"b", 0, Some(5))),
+            (b"\"open", of(b"\"open", 0, None)),
+            (b"\"a\"b", of(b"\"a\"b", 0, None)),
+            (b"\"a\" 1 2 3", of(b"\"a\" 1 2 3", 0, None)),
+            (b"\"a\" x", of(b"\"a\" x", 0, None)),
+            (b"\"", of(b"\"", 0, None)),
+            (b"", Err(Syntax)),
+            (b"\"\"", Err(Syntax)),
+            (b"\"a\" 10 5", Err(Syntax)),
+        ] {
+            assert_eq!(parse_checksum(argument), expected, "{}", argument.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn chmod_takes_one_to_four_octal_digits() {
+        assert_eq!(parse_chmod(b"644 a b"), Ok((0o644, &b"a b"[..])));
+        assert_eq!(parse_chmod(b"0 a"), Ok((0, &b"a"[..])));
+        assert_eq!(parse_chmod(b"7777 a"), Ok((0o7777, &b"a"[..])));
+        for bad in [&b""[..], b"644", b"644 ", b"888 a", b"u+x a", b"00644 a", b" a", b"-1 a"] {
+            assert_eq!(parse_chmod(bad), Err(Syntax), "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn utime_is_understood_in_both_its_forms() {
+        let short =
+            |path| Ok(UtimeArgument { accessed: None, modified: NEW_YEAR, created: None, path });
+        assert_eq!(parse_utime(b"202401010000 a b"), short(&b"a b"[..]));
+        assert_eq!(parse_utime(b"20240101000000 a b"), short(b"a b"));
+        let long = b"a b 19700101000000 20240101000000 197001010000 utc";
+        assert_eq!(
+            parse_utime(long),
+            Ok(UtimeArgument {
+                accessed: Some(Timestamp::EPOCH),
+                modified: NEW_YEAR,
+                created: Some(Timestamp::EPOCH),
+                path: b"a b"
+            })
+        );
+        for bad in [
+            &b""[..],
+            b"20240101000000",
+            b"2024010100000 a",
+            b"20240101000000.5 a",
+            b"a b 19700101000000 20240101000000 UTC",
+            b" 19700101000000 20240101000000 19700101000000 UTC",
+        ] {
+            assert_eq!(parse_utime(bad), Err(Syntax), "{}", bad.escape_ascii());
+        }
+        assert_eq!(
+            parse_utime(b"202401010000 1 2 3 UTC").map(|parsed| parsed.path),
+            Ok(&b"1 2 3 UTC"[..])
+        );
     }
 }

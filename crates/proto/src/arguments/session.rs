@@ -66,7 +66,7 @@ pub fn parse_language(argument: &[u8]) -> Result<&str, ArgumentError> {
 
 /// Reads the argument of CSID, `Name=client; Version=1;`: pairs of name and value, spaces around
 /// them removed; what is no pair is passed over
-/// (draft-peterson-streamlined-ftp-command-extensions, 2).
+/// (draft-peterson-streamlined-ftp-command-extensions).
 pub fn name_value_pairs(argument: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     argument.split(|&b| b == b';').filter_map(|pair| {
         let equals = pair.iter().position(|&b| b == b'=')?;
@@ -90,7 +90,7 @@ pub fn parse_utf8_option(options: &[u8]) -> Result<bool, ArgumentError> {
 }
 
 /// Reads what follows `OPTS MODE`: `Z LEVEL n`, the compression level 0 to 9
-/// (draft-preston-ftpext-deflate-04, 3.1).
+/// (draft-preston-ftpext-deflate-04).
 ///
 /// # Errors
 /// 501 for anything else.
@@ -102,4 +102,80 @@ pub fn parse_deflate_level(options: &[u8]) -> Result<u32, ArgumentError> {
     }
     let level = value.and_then(parse_decimal).filter(|level| *level <= 9);
     level.and_then(|level| level.try_into().ok()).ok_or(ArgumentError::Syntax)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ArgumentError::Syntax;
+    use super::*;
+
+    #[test]
+    fn hosts_are_names_or_addresses_and_never_have_a_port() {
+        assert_eq!(parse_host(b"ftp.Example.org"), Ok(Host::Name("ftp.Example.org")));
+        assert_eq!(parse_host(b"ftp.example.org."), Ok(Host::Name("ftp.example.org")));
+        assert_eq!(parse_host(b"localhost"), Ok(Host::Name("localhost")));
+        assert_eq!(parse_host(b"xn--bcher-kva.example"), Ok(Host::Name("xn--bcher-kva.example")));
+        assert_eq!(parse_host(b"192.0.2.1"), Ok(Host::Address("192.0.2.1".parse().unwrap())));
+        let v6 = Ok(Host::Address("2001:db8::1".parse().unwrap()));
+        assert_eq!(parse_host(b"[2001:db8::1]"), v6);
+        let long = [b'a'; 64];
+        for bad in [
+            &b""[..],
+            b".",
+            b"a..b",
+            b".a",
+            b"-a.example",
+            b"a-.example",
+            b"ftp.example.org:21",
+            b"192.0.2.1:21",
+            b"192.0.2.256",
+            b"1.2.3",
+            b"2001:db8::1",
+            b"[2001:db8::1]:21",
+            b"[2001:db8::1",
+            b"[fe80::1%eth0]",
+            b"[192.0.2.1]",
+            b"ftp example",
+            "bücher.example".as_bytes(),
+            b"\xff",
+            b"a/b",
+            &long,
+        ] {
+            assert_eq!(parse_host(bad), Err(Syntax), "{}", bad.escape_ascii());
+        }
+        let name = [&[b'a'; 50][..]; 6].join(&b'.');
+        assert_eq!(parse_host(&name), Err(Syntax));
+    }
+
+    #[test]
+    fn languages_are_tags_of_letters_with_subtags() {
+        for good in ["en", "EN-us", "i-klingon", "zh-Hant-TW", "de-1996"] {
+            assert_eq!(parse_language(good.as_bytes()), Ok(good));
+        }
+        for bad in [&b""[..], b"-", b"en-", b"-en", b"e1", b"en_US", b"en US", b"*", b"toolonglang"]
+        {
+            assert_eq!(parse_language(bad), Err(Syntax));
+        }
+    }
+
+    #[test]
+    fn csid_pairs_are_read_whatever_stands_between() {
+        let pairs: Vec<_> = name_value_pairs(b"Name=A client; Version = 1.2;;x; =y; OS=").collect();
+        assert_eq!(pairs, [(&b"Name"[..], &b"A client"[..]), (b"Version", b"1.2"), (b"OS", b"")]);
+    }
+
+    #[test]
+    fn options_of_utf8_and_mode_z_are_exact() {
+        assert_eq!(parse_utf8_option(b""), Ok(true));
+        assert_eq!(parse_utf8_option(b"on"), Ok(true));
+        assert_eq!(parse_utf8_option(b"OFF"), Ok(false));
+        assert_eq!(parse_utf8_option(b"NLST"), Err(Syntax));
+        assert_eq!(parse_deflate_level(b"Z LEVEL 9"), Ok(9));
+        assert_eq!(parse_deflate_level(b"z level 0"), Ok(0));
+        for bad in
+            [&b""[..], b"Z", b"Z LEVEL", b"Z LEVEL 10", b"Z LEVEL -1", b"S LEVEL 1", b"Z X 1"]
+        {
+            assert_eq!(parse_deflate_level(bad), Err(Syntax), "{}", bad.escape_ascii());
+        }
+    }
 }
