@@ -43,6 +43,7 @@ pub struct Config {
     /// `[[plugin]]`, as they were written; `order` in [`Plugins`] says in which order they are
     /// asked.
     pub named_plugins: Vec<Plugin>,
+    pub(crate) main: Origin,
     pub(crate) files: Vec<PathBuf>,
     pub(crate) drop_ins: Option<PathBuf>,
     pub(crate) origins: BTreeMap<String, Origin>,

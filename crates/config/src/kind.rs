@@ -145,6 +145,7 @@ impl<const LEAST: u32, const MOST: u32> Number<LEAST, MOST> {
         match (LEAST, MOST) {
             (0, u32::MAX) => "a whole number".to_owned(),
             (_, u32::MAX) => format!("a whole number from {LEAST}"),
+            (0, _) => format!("a whole number up to {MOST}"),
             _ => format!("a whole number from {LEAST} to {MOST}"),
         }
     }
@@ -330,7 +331,11 @@ impl Kind for FileName {
 
     fn read(node: &Node, reader: &mut Reader) -> Option<PathBuf> {
         match text(&node.value).filter(|path| !path.is_empty() && !path.contains('\0')) {
-            Some(path) => Some(node.origin.resolve(Path::new(path))),
+            // Absolute, so that it means the same wherever the process goes.
+            Some(path) => {
+                let path = node.origin.resolve(Path::new(path));
+                Some(std::path::absolute(&path).unwrap_or(path))
+            }
             None => reader.refuse_kind(node, "a path", "write a path between double quotes"),
         }
     }

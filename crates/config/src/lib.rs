@@ -12,14 +12,20 @@
 //! Not here: acting on the configuration. Nothing is bound, watched, verified or loaded; no other
 //! crate of waft is known; there is no async.
 
+mod check;
 mod config;
 mod kind;
+mod layers;
+mod load;
 mod mistake;
 mod password;
 mod permissions;
 mod place;
+mod quick;
+mod reference;
 mod schema;
 mod sections;
+mod system;
 mod types;
 mod units;
 mod value;
@@ -29,6 +35,8 @@ pub use mistake::{Mistake, Mistakes, Warnings};
 pub use password::{PasswordHash, Rejection};
 pub use permissions::{Permission, Permissions};
 pub use place::Origin;
+pub use quick::QuickStart;
+pub use reference::reference_markdown;
 pub use sections::{
     Active, Anonymous, Limits, Listener, Log, Login, Passive, PassiveRule, Plugin, PluginLimits,
     Plugins, Server, Timeouts, Tls, Transfers, User, Users,

@@ -84,11 +84,23 @@ pub(crate) enum Fallback {
 #[derive(Default)]
 pub(crate) struct Reader {
     path: String,
+    pub(crate) incomplete: bool,
     pub(crate) mistakes: Vec<Mistake>,
     pub(crate) origins: BTreeMap<String, Origin>,
 }
 
 impl Reader {
+    /// Makes a reader; `incomplete` tells that parts of the document are known to be missing, so
+    /// that a missing key is no news.
+    pub(crate) fn of(incomplete: bool) -> Self {
+        Self { incomplete, ..Self::default() }
+    }
+
+    /// Returns the dotted path of what is being read.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Runs `read` one step further down the dotted path.
     pub(crate) fn within<T>(&mut self, step: &str, read: impl FnOnce(&mut Self) -> T) -> T {
         let length = self.path.len();
@@ -254,6 +266,8 @@ macro_rules! entry {
         #[derive(Clone, Debug)]
         $vis struct $name {
             $( $(#[doc = $doc])* pub $field: $type, )*
+            /// Its dotted key, such as `user.3`.
+            pub key: String,
             /// Where it was written.
             pub origin: $crate::place::Origin,
         }
@@ -281,7 +295,8 @@ macro_rules! entry {
                 $( let $field = reader.field::<$kind>(
                     node, table, stringify!($field), $crate::schema::default!($($default)?),
                 ); )*
-                Some(Self { $( $field: $field?, )* origin: node.origin.clone() })
+                let (key, origin) = (reader.path().to_owned(), node.origin.clone());
+                Some(Self { $( $field: $field?, )* key, origin })
             }
         }
     };

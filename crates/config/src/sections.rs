@@ -143,7 +143,7 @@ entry! {
         /// The address and port, such as `127.0.0.1:2121` or `[::]:21`. Port 0 picks a free one.
         address: SocketAddr as Address,
         /// The name for logs and plugins.
-        name: String as Name = String::new(); "the address, as it was written",
+        name: String as Name = String::new(); "the address",
         /// What TLS means here.
         tls: TlsMode as Word<TlsMode> = TlsMode::Off;
             "`\"require\"` where `[tls]` names a certificate, else `\"off\"`",
@@ -330,9 +330,9 @@ section! {
         /// Memory of one instance.
         memory: u64 as Amount = 64 << 20,
         /// Time of the processor for one call.
-        cpu: Option<Duration> as Maybe<Time> = None; "as each hook has it",
+        cpu: Option<Duration> as Maybe<Deadline> = None; "as each hook has it",
         /// Time for one call, waiting included.
-        wall: Option<Duration> as Maybe<Time> = None; "as each hook has it",
+        wall: Option<Duration> as Maybe<Deadline> = None; "as each hook has it",
         /// Instances at the same time.
         instances: u32 as Number<1, 10_000> = 8,
     }

@@ -59,7 +59,7 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
 
 /// Writes a size so that [`parse_size`] reads the same back.
 pub(crate) fn show_size(bytes: u64) -> String {
-    let fits = |(_, factor): &&(&str, u64)| bytes >= *factor && bytes % factor == 0;
+    let fits = |(_, factor): &&(&str, u64)| bytes >= *factor && bytes.is_multiple_of(*factor);
     match SIZE.iter().find(fits) {
         Some((unit, factor)) => format!("{}{unit}", bytes / factor),
         None => "0B".to_owned(),

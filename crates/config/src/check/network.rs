@@ -1,0 +1,89 @@
+//! Listeners, certificate, data connections.
+
+use super::{At, Findings, duplicates, everyone, file};
+use crate::config::Config;
+use crate::system::System;
+use crate::types::{ActiveMode, TlsMode};
+
+pub(super) fn listeners(config: &Config, findings: &mut Findings) {
+    if config.listeners.is_empty() && !config.origins.contains_key("listener") {
+        findings.mistake(
+            At::key(config, "listener"),
+            "missing: there is nothing to listen on",
+            "add [[listener]] with address = \"0.0.0.0:21\"",
+        );
+    }
+    let ports = config.listeners.iter().filter(|listener| listener.address.port() != 0);
+    duplicates(ports.map(|l| (l.address, At::of(config, &l.key, "address", &l.origin))), findings);
+    let named = config.listeners.iter().filter(|l| l.name != l.address.to_string());
+    duplicates(
+        named.map(|l| (l.name.as_str(), At::of(config, &l.key, "name", &l.origin))),
+        findings,
+    );
+    for listener in &config.listeners {
+        let at = || At::of(config, &listener.key, "tls", &listener.origin);
+        let written = config.origins.contains_key(&format!("{}.tls", listener.key));
+        if listener.tls != TlsMode::Off
+            && config.tls.is_none()
+            && !config.origins.contains_key("tls")
+        {
+            let remedy = "add [tls] with certificate and private_key, or write tls = \"off\"";
+            findings.mistake(at(), format!("no certificate for {:?}", listener.tls.word()), remedy);
+        }
+        if listener.tls == TlsMode::Off && !written && !listener.address.ip().is_loopback() {
+            let remedy = "add [tls] with certificate and private_key, or say that it is meant: \
+                          tls = \"off\"";
+            let message = "passwords and files cross the network in clear text";
+            findings.warn(at(), message, remedy);
+        }
+    }
+}
+
+pub(super) fn certificate(config: &Config, findings: &mut Findings) {
+    let Some(tls) = &config.tls else { return };
+    let at = |key| At::of(config, &tls.key, key, &tls.origin);
+    let remedy = "name a PEM file that the server can read";
+    file(&tls.certificate, at("certificate"), remedy, findings);
+    let key = &tls.private_key;
+    if file(key, at("private_key"), remedy, findings) && everyone(key) & 0o006 != 0 {
+        let message = format!("everyone on this machine can read or change it: {}", key.display());
+        findings.warn(at("private_key"), message, format!("chmod 600 {}", key.display()));
+    }
+}
+
+pub(super) fn passive(config: &Config, system: &System, findings: &mut Findings) {
+    let passive = &config.passive;
+    duplicates(
+        passive.rule.iter().map(|r| (r.from, At::of(config, &r.key, "from", &r.origin))),
+        findings,
+    );
+    let (ports, at) = (passive.ports, || At::key(config, "passive.ports"));
+    let written = config.origins.contains_key("passive.ports");
+    if written && system.may_take_from(ports) {
+        let message =
+            format!("the kernel gives ports of this range to outgoing connections: {ports}");
+        let remedy = format!("reserve them: sysctl -w net.ipv4.ip_local_reserved_ports={ports}");
+        findings.warn(at(), message, remedy);
+    }
+    let limits = &config.limits;
+    let wanted = [limits.sessions, limits.sessions_per_address].into_iter().flatten().min();
+    let needed = wanted.unwrap_or(PORTS_LEAST);
+    if ports.count() < needed {
+        let message = format!(
+            "one client alone can take them all: {} ports, {needed} sessions",
+            ports.count()
+        );
+        let remedy = "widen the range, or lower sessions_per_address in [limits]";
+        findings.warn(at(), message, remedy);
+    }
+}
+
+/// How many passive ports there should be where the number of sessions is not limited.
+const PORTS_LEAST: u32 = 100;
+
+pub(super) fn active(config: &Config, findings: &mut Findings) {
+    if config.active.mode == ActiveMode::Lan && config.active.lan.is_empty() {
+        let remedy = "name the networks, or write mode = \"off\"";
+        findings.mistake(At::key(config, "active.lan"), "no networks for mode \"lan\"", remedy);
+    }
+}

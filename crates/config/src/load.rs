@@ -1,0 +1,137 @@
+//! From layers to [`Config`]: read every key, fill in what depends on other keys, check.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::check::{self, Findings};
+use crate::config::Config;
+use crate::layers::{Layers, SEARCHED};
+use crate::mistake::{Mistake, Mistakes, Warnings};
+use crate::permissions::Permission;
+use crate::place::Origin;
+use crate::schema::{Reader, Section};
+use crate::sections::Document;
+use crate::system::System;
+use crate::types::TlsMode;
+
+impl Config {
+    /// Reads the configuration from `path`, the drop-ins in `conf.d` beside it and the users file
+    /// that it names; without a path, from `./waft.toml` or else `/etc/waft/waft.toml`.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes there are, together.
+    pub fn load(path: Option<&Path>) -> Result<(Self, Warnings), Mistakes> {
+        let searched = || SEARCHED.iter().map(Path::new).find(|path| path.exists());
+        match path.or_else(searched) {
+            Some(path) => resolve(Layers::read(path), &System::probe()),
+            None => {
+                let [first, second] = SEARCHED;
+                let message = format!("no such file, nor {second}");
+                let remedy = "write one, name one with --config, or serve a directory without \
+                              any: waft serve --root DIR";
+                let mistake = Mistake::new(&Origin::whole(Path::new(first)), "", message, remedy);
+                Err(Mistakes { mistakes: vec![mistake], warnings: Warnings::default() })
+            }
+        }
+    }
+
+    /// Takes `text` for the content of `file`, without drop-ins; relative paths are seen from the
+    /// directory of `file`, which need not exist.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes there are, together.
+    pub fn from_text(file: &Path, text: &str) -> Result<(Self, Warnings), Mistakes> {
+        resolve(Layers::of_text(file, text), &System::probe())
+    }
+}
+
+/// Resolves what was written on a machine that is like `system`.
+pub(crate) fn resolve(layers: Layers, system: &System) -> Result<(Config, Warnings), Mistakes> {
+    let mut reader = Reader::of(!layers.mistakes.is_empty());
+    let document = Document::read(&layers.tree, &mut reader).unwrap_or_default();
+    let mut findings = Findings { mistakes: layers.mistakes, warnings: Vec::new() };
+    // What stands on a line that could not be understood is not what was meant.
+    let broken: BTreeSet<(PathBuf, u32)> = findings.mistakes.iter().map(line_of).collect();
+    let told = reader.mistakes.into_iter().filter(|mistake| !broken.contains(&line_of(mistake)));
+    findings.mistakes.extend(told);
+    let mut config = Config {
+        server: document.server,
+        log: document.log,
+        limits: document.limits,
+        timeouts: document.timeouts,
+        listeners: document.listener,
+        tls: document.tls,
+        passive: document.passive,
+        active: document.active,
+        login: document.login,
+        transfers: document.transfers,
+        anonymous: document.anonymous,
+        users: document.user,
+        users_file: document.users.file,
+        plugins: document.plugins,
+        named_plugins: document.plugin,
+        main: layers.tree.origin,
+        files: layers.files,
+        drop_ins: layers.drop_ins,
+        origins: reader.origins,
+    };
+    fill(&mut config);
+    if !reader.incomplete {
+        check::all(&config, system, &mut findings);
+    }
+    grant_uploads(&mut config);
+    findings.into_result(config)
+}
+
+fn line_of(mistake: &Mistake) -> (PathBuf, u32) {
+    (mistake.origin.file.to_path_buf(), mistake.origin.line)
+}
+
+/// Fills in the defaults that depend on other keys.
+fn fill(config: &mut Config) {
+    let written = |entry: &str, key: &str| config.origins.contains_key(&format!("{entry}.{key}"));
+    let certificate = config.tls.is_some();
+    for listener in &mut config.listeners {
+        if listener.name.is_empty() {
+            listener.name = listener.address.to_string();
+        }
+        if certificate && !written(&listener.key, "tls") {
+            listener.tls = TlsMode::Require;
+        }
+    }
+    for user in &mut config.users {
+        if !written(&user.key, "sessions") {
+            user.sessions = config.limits.sessions_per_user;
+        }
+    }
+    let general = &config.plugins;
+    for plugin in &mut config.named_plugins {
+        if let (false, Some(directory)) = (written(&plugin.key, "path"), &general.directory)
+            && plugin.path.as_os_str().is_empty()
+        {
+            plugin.path = directory.join(format!("{}.wasm", plugin.name));
+        }
+        plugin.on_error = plugin.on_error.or(general.on_error);
+        if !written(&plugin.key, "on_load_error") {
+            plugin.on_load_error = general.on_load_error;
+        }
+        let (limits, key) = (&mut plugin.limits, &plugin.key);
+        if !written(key, "limits.memory") {
+            limits.memory = general.limits.memory;
+        }
+        if !written(key, "limits.instances") {
+            limits.instances = general.limits.instances;
+        }
+        limits.cpu = limits.cpu.or(general.limits.cpu);
+        limits.wall = limits.wall.or(general.limits.wall);
+    }
+}
+
+/// Adds what `upload` grants. The checks want to see the permissions as they were written.
+fn grant_uploads(config: &mut Config) {
+    if let Some(anonymous) = config.anonymous.as_mut().filter(|anonymous| anonymous.upload) {
+        anonymous.permissions = anonymous.permissions.with(Permission::Write);
+    }
+}
