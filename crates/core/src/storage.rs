@@ -40,6 +40,8 @@ pub enum ErrorKind {
     Busy,
     /// The offset is beyond the file's end: 554.
     BadOffset,
+    /// A listing has more entries than the operator allows: 451.
+    TooManyEntries,
     /// Anything else, our fault or the medium's: 451.
     Io,
 }

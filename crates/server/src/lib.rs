@@ -1,1 +1,24 @@
-//! .
+//! The FTP server: listeners, control sessions, data connections, transfers, limits, drain.
+//!
+//! A [`Server`] is put together from [`Parts`] that implement the traits of `waft-core`; it knows
+//! no storage, no accounts and no wasmtime. Each control connection is one task that owns all it
+//! touches (`session`), runs every command through one pipeline (`pipeline`), and executes it
+//! (`commands`); a transfer (`transfer`) opens its data connection and moves octets (`data`).
+#![forbid(unsafe_code)]
+
+mod commands;
+mod control;
+mod counters;
+mod data;
+mod glob;
+pub mod net;
+mod pipeline;
+mod server;
+mod session;
+pub mod settings;
+mod shared;
+mod time;
+mod transfer;
+
+pub use counters::Counts;
+pub use server::{Listening, Parts, Refused, Server};

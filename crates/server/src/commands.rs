@@ -1,0 +1,225 @@
+//! What each verb does. The dispatch below is the only place that maps verbs to functions; who may
+//! call what, and in which form, the [command table](waft_proto::verb::TABLE) has said before.
+
+mod access;
+mod checksum;
+mod facts;
+mod information;
+mod listing;
+mod navigate;
+mod parameters;
+mod setup;
+mod transfers;
+
+use std::sync::Arc;
+
+use waft_core::path::BadName;
+use waft_core::storage::{ErrorKind, StorageError};
+use waft_core::{Account, VirtualPath};
+use waft_proto::{ArgumentError, Code, Reply, Text, Verb};
+
+use crate::net::Network;
+use crate::session::{Login, Pending, Session};
+use crate::transfer::Transfer;
+
+pub(crate) use information::Activity;
+
+/// What a command leads to.
+pub(crate) enum Action {
+    /// This reply, and the session goes on.
+    Reply(Reply),
+    /// This reply, and the session ends, for that reason.
+    Close(Reply, &'static str),
+    /// A transfer, which has replies of its own.
+    Transfer(Box<Transfer>),
+}
+
+impl From<Reply> for Action {
+    fn from(reply: Reply) -> Action {
+        Action::Reply(reply)
+    }
+}
+
+impl From<Transfer> for Action {
+    fn from(transfer: Transfer) -> Action {
+        Action::Transfer(Box::new(transfer))
+    }
+}
+
+/// A reply that says no.
+#[derive(Debug)]
+pub(crate) struct Refusal(pub(crate) Reply);
+
+/// What a command's function returns.
+pub(crate) type Answer = Result<Reply, Refusal>;
+
+impl Refusal {
+    pub(crate) fn new(code: Code, text: impl Into<Text>) -> Refusal {
+        Refusal(Reply::new(code, text))
+    }
+
+    /// The account may not.
+    pub(crate) fn denied() -> Refusal {
+        Refusal::new(Code::UNAVAILABLE, "Permission denied.")
+    }
+}
+
+impl From<BadName> for Refusal {
+    fn from(error: BadName) -> Refusal {
+        Refusal::new(Code::BAD_PARAMETER, format!("Refused: {error}."))
+    }
+}
+
+impl From<ArgumentError> for Refusal {
+    fn from(error: ArgumentError) -> Refusal {
+        let text = match error {
+            ArgumentError::Syntax => "Syntax error in the argument.",
+            ArgumentError::NotImplemented => "Not implemented for that argument.",
+        };
+        Refusal::new(error.code(), text)
+    }
+}
+
+/// The one map from what goes wrong in a storage to what the client is told (PROTOCOL C-11).
+impl From<StorageError> for Refusal {
+    fn from(error: StorageError) -> Refusal {
+        let (code, text) = match error.kind() {
+            ErrorKind::NotFound => (Code::UNAVAILABLE, "No such file or directory."),
+            ErrorKind::Denied => (Code::UNAVAILABLE, "Permission denied."),
+            ErrorKind::Exists => (Code::UNAVAILABLE, "File exists."),
+            ErrorKind::NotEmpty => (Code::UNAVAILABLE, "Directory not empty."),
+            ErrorKind::NotADirectory => (Code::UNAVAILABLE, "Not a directory."),
+            ErrorKind::IsADirectory => (Code::UNAVAILABLE, "Not a regular file."),
+            ErrorKind::NoSpace => (Code::NO_SPACE, "No space left."),
+            ErrorKind::Quota => (Code::QUOTA_EXCEEDED, "Quota exceeded."),
+            ErrorKind::Unsupported => (Code::BAD_VALUE, "Not supported by this storage."),
+            ErrorKind::BadName => (Code::BAD_NAME, "File name not allowed."),
+            ErrorKind::Busy => (Code::BUSY, "File is busy, try again later."),
+            ErrorKind::BadOffset => (Code::BAD_OFFSET, "Offset is beyond the end of the file."),
+            ErrorKind::TooManyEntries => {
+                (Code::LOCAL_ERROR, "Too many entries: the listing was cut off.")
+            }
+            ErrorKind::Io => (Code::LOCAL_ERROR, "Local error in processing."),
+        };
+        if error.kind() == ErrorKind::Io {
+            tracing::warn!(%error, "storage failed");
+        } else {
+            tracing::debug!(%error, "storage refused");
+        }
+        Refusal::new(code, text)
+    }
+}
+
+impl<N: Network> Session<N> {
+    /// Executes a command that has passed every gate.
+    pub(crate) async fn dispatch(
+        &mut self,
+        verb: Verb,
+        argument: &[u8],
+        pending: Pending,
+    ) -> Result<Action, Refusal> {
+        match self.dispatch_at_once(verb, argument) {
+            Some(action) => action,
+            // Boxed, so that an idle session does not hold the space of its largest command.
+            None => Box::pin(self.dispatch_waiting(verb, argument, pending)).await,
+        }
+    }
+
+    /// The commands that wait for nothing.
+    fn dispatch_at_once(&mut self, verb: Verb, argument: &[u8]) -> Option<Result<Action, Refusal>> {
+        let answer = match verb {
+            Verb::Abor => Ok(self.abor()),
+            Verb::Acct => self.acct(),
+            Verb::Auth => self.auth(argument),
+            Verb::Ccc => Err(Refusal::new(Code::NOT_PROTECTED, "The connection is not protected.")),
+            Verb::Clnt => Ok(self.clnt(argument)),
+            Verb::Csid => Ok(self.csid(argument)),
+            Verb::Eprt => self.eprt(argument),
+            Verb::Feat => Ok(self.feat()),
+            Verb::Help => self.help(argument),
+            Verb::Host => self.host(argument),
+            Verb::Lang => self.lang(argument),
+            Verb::Mode => self.mode(argument),
+            Verb::Noop => Ok(Reply::new(Code::OKAY, "NOOP okay.")),
+            Verb::Opts => self.opts(argument),
+            Verb::Pbsz => Err(Refusal::new(Code::BAD_SEQUENCE, "PBSZ comes after AUTH.")),
+            Verb::Port => self.port(argument),
+            Verb::Prot => Err(Refusal::new(Code::BAD_SEQUENCE, "PROT comes after PBSZ.")),
+            Verb::Pwd | Verb::Xpwd => Ok(self.pwd()),
+            Verb::Quit => return Some(Ok(self.quit())),
+            Verb::Rang => self.rang(argument),
+            Verb::Rein => Ok(self.rein()),
+            Verb::Rest => self.rest(argument),
+            Verb::Stat if argument.is_empty() => Ok(self.status(Activity::Idle)),
+            Verb::Stru => self.stru(argument),
+            Verb::Syst => Ok(Reply::data(Code::SYSTEM_TYPE, "UNIX Type: L8")),
+            Verb::Type => self.representation(argument),
+            Verb::User => self.user(argument),
+            _ => return None,
+        };
+        Some(answer.map(Action::from))
+    }
+
+    /// The commands that wait: for a file system, a name server, a password's hash.
+    async fn dispatch_waiting(
+        &mut self,
+        verb: Verb,
+        argument: &[u8],
+        pending: Pending,
+    ) -> Result<Action, Refusal> {
+        if verb == Verb::Pass {
+            return self.pass(argument).await;
+        }
+        let account = self.account()?;
+        let answer = match verb {
+            Verb::Allo => self.allo(&account, argument).await,
+            Verb::Appe => return self.appe(&account, argument, pending).await.map(Action::from),
+            Verb::Avbl => self.avbl(&account, argument).await,
+            Verb::Cdup | Verb::Xcup => self.cwd(&account, b"..").await,
+            Verb::Cwd | Verb::Xcwd => self.cwd(&account, argument).await,
+            Verb::Dele => self.dele(&account, argument).await,
+            Verb::Epsv => self.epsv(argument).await,
+            Verb::Hash => self.hash(&account, argument, pending).await,
+            Verb::List => return self.list(&account, argument).await.map(Action::from),
+            Verb::Mdtm => self.mdtm(&account, argument).await,
+            Verb::Mfct => self.mfct(&account, argument).await,
+            Verb::Mff => self.mff(&account, argument).await,
+            Verb::Mfmt => self.mfmt(&account, argument).await,
+            Verb::Mkd | Verb::Xmkd => self.mkd(&account, argument).await,
+            Verb::Mlsd => return self.mlsd(&account, argument).await.map(Action::from),
+            Verb::Mlst => self.mlst(&account, argument).await,
+            Verb::Nlst => return self.nlst(&account, argument).await.map(Action::from),
+            Verb::Pasv => self.pasv().await,
+            Verb::Retr => return self.retr(&account, argument, pending).await.map(Action::from),
+            Verb::Rmd | Verb::Xrmd => self.rmd(&account, argument).await,
+            Verb::Rnfr => self.rnfr(&account, argument).await,
+            Verb::Rnto => self.rnto(&account, argument, pending).await,
+            Verb::Site => self.site(&account, argument).await,
+            Verb::Size => self.size(&account, argument).await,
+            Verb::Stat => self.stat_path(&account, argument).await,
+            Verb::Stor => return self.stor(&account, argument, pending).await.map(Action::from),
+            Verb::Stou => return self.stou(&account, argument, pending).await.map(Action::from),
+            Verb::Xcrc
+            | Verb::Xmd5
+            | Verb::Xsha
+            | Verb::Xsha1
+            | Verb::Xsha256
+            | Verb::Xsha512 => self.checksum(&account, verb, argument, pending).await,
+            verb => Err(Refusal::new(Code::NOT_IMPLEMENTED, format!("{verb} is not implemented."))),
+        };
+        answer.map(Action::from)
+    }
+
+    /// The account that is logged in.
+    pub(crate) fn account(&self) -> Result<Arc<Account>, Refusal> {
+        match &self.login {
+            Login::In(who) => Ok(Arc::clone(&who.account)),
+            _ => Err(Refusal::new(Code::NOT_LOGGED_IN, "Please log in with USER and PASS.")),
+        }
+    }
+
+    /// The path that an argument names, seen from the working directory.
+    pub(crate) fn path(&self, argument: &[u8]) -> Result<VirtualPath, BadName> {
+        self.facts.cwd.join(argument)
+    }
+}

@@ -1,0 +1,156 @@
+//! Who is at the other end: USER, PASS, ACCT, REIN, QUIT, HOST, AUTH.
+
+use std::sync::Arc;
+
+use waft_core::Account;
+use waft_core::auth::{Credentials, Secret, Verdict};
+use waft_core::event::Event;
+use waft_proto::arguments::{Host, parse_host};
+use waft_proto::{Code, Reply};
+
+use super::{Action, Answer, Refusal};
+use crate::net::Network;
+use crate::session::{LoggedIn, Login, Session};
+use crate::shared::Full;
+
+/// The one answer to a failed login, whatever failed: unknown users are not told apart.
+const LOGIN_INCORRECT: &str = "Login incorrect.";
+
+impl<N: Network> Session<N> {
+    /// USER: 331 for everybody, known or not.
+    pub(super) fn user(&mut self, argument: &[u8]) -> Answer {
+        if let Login::In(_) = self.login {
+            return Err(Refusal::new(
+                Code::NOT_LOGGED_IN,
+                "Already logged in; REIN starts over.",
+            ));
+        }
+        let Ok(user) = std::str::from_utf8(argument) else {
+            return Err(Refusal::new(Code::BAD_PARAMETER, "User names are UTF-8."));
+        };
+        self.login = Login::Named { user: user.to_owned() };
+        Ok(Reply::new(Code::NEED_PASSWORD, "Password, please."))
+    }
+
+    /// PASS: the authenticator decides.
+    pub(super) async fn pass(&mut self, argument: &[u8]) -> Result<Action, Refusal> {
+        let user = match std::mem::replace(&mut self.login, Login::Nobody) {
+            Login::Named { user } => user,
+            login => {
+                self.login = login;
+                return Err(Refusal::new(Code::BAD_SEQUENCE, "USER comes before PASS."));
+            }
+        };
+        let address = self.facts.peer.ip();
+        if self.shared.guard.is_locked_out(address, Some(&user)) {
+            return Ok(self.login_failed(&user, "locked out"));
+        }
+        let password = Secret::new(argument.to_vec());
+        let credentials = Credentials::Password { user, password };
+        let verdict = self.authenticator.authenticate(&self.facts, &credentials).await;
+        let user = credentials.user();
+        let reason = match verdict {
+            Ok(Verdict::Accept(account)) => return self.log_in(user, account),
+            Ok(Verdict::Deny { reason }) => reason,
+            Ok(Verdict::Abstain) => "unknown user",
+            Err(error) => {
+                tracing::error!(%error, "login could not be decided");
+                return Err(Refusal::new(Code::LOCAL_ERROR, "Login is not possible now."));
+            }
+        };
+        let delay = self.shared.guard.note_failure(address, user);
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            _ = self.control.hangup() => {}
+        }
+        Ok(self.login_failed(user, reason))
+    }
+
+    fn login_failed(&mut self, user: &str, reason: &'static str) -> Action {
+        self.login_failures += 1;
+        self.shared.counters.login_failures.add_one();
+        self.shared.events.emit(Event::LoginFailed { session: self.facts.id, reason });
+        tracing::info!(user, reason, failures = self.login_failures, "login failed");
+        let limit = self.settings.limits.login_attempts_max;
+        if limit != 0 && self.login_failures >= limit {
+            let reply = Reply::new(Code::NOT_AVAILABLE, "Too many failed logins: closing.");
+            return Action::Close(reply, "too many failed logins");
+        }
+        Reply::new(Code::NOT_LOGGED_IN, LOGIN_INCORRECT).into()
+    }
+
+    fn log_in(&mut self, user: &str, account: Arc<Account>) -> Result<Action, Refusal> {
+        let name = Arc::clone(&account.name);
+        let places = usize::try_from(account.sessions_max).unwrap_or(usize::MAX);
+        let place = match self.shared.accounts.enter(Arc::clone(&name), 0, places) {
+            Ok(place) => place,
+            Err(Full::Total | Full::Key) => {
+                tracing::info!(user, "login refused: too many sessions of the account");
+                return Err(Refusal::new(
+                    Code::NOT_LOGGED_IN,
+                    "Too many sessions of this account.",
+                ));
+            }
+        };
+        self.shared.guard.note_success(self.facts.peer.ip(), user);
+        self.shared.counters.logins.add_one();
+        let facts = self.facts_mut();
+        facts.user = Some(Arc::clone(&name));
+        facts.cwd = account.home.clone();
+        facts.attributes = Arc::clone(&account.attributes);
+        tracing::Span::current().record("user", &*name);
+        tracing::info!("logged in");
+        self.shared.events.emit(Event::LoggedIn { session: self.facts.id, user: name });
+        let text = match account.anonymous {
+            true => "Anonymous user logged in.".to_owned(),
+            false => format!("User {user} logged in."),
+        };
+        self.login = Login::In(LoggedIn { account, _place: place });
+        Ok(Reply::new(Code::LOGGED_IN, text).into())
+    }
+
+    /// ACCT: nobody needs one here.
+    pub(super) fn acct(&mut self) -> Answer {
+        match self.login {
+            Login::Nobody => Err(Refusal::new(Code::BAD_SEQUENCE, "USER comes before ACCT.")),
+            _ => Ok(Reply::new(Code::SUPERFLUOUS, "No account needed.")),
+        }
+    }
+
+    /// REIN: as if the client had just connected (RFC 959, 4.1.1).
+    pub(super) fn rein(&mut self) -> Reply {
+        self.reset();
+        Reply::new(Code::READY, "Ready for a new user.")
+    }
+
+    /// QUIT.
+    pub(super) fn quit(&self) -> Action {
+        Action::Close(Reply::new(Code::CLOSING, "Goodbye."), "quit")
+    }
+
+    /// HOST (RFC 7151): there is one host, which has the server's name and its addresses.
+    pub(super) fn host(&mut self, argument: &[u8]) -> Answer {
+        if !matches!(self.login, Login::Nobody) {
+            return Err(Refusal::new(Code::BAD_SEQUENCE, "HOST comes before USER."));
+        }
+        let known = match parse_host(argument)? {
+            Host::Name(name) => name.eq_ignore_ascii_case(&self.settings.name),
+            Host::Address(address) => address == self.facts.local.ip(),
+        };
+        if !known {
+            return Err(Refusal::new(Code::BAD_VALUE, "No such host here."));
+        }
+        Ok(Reply::new(Code::READY, format!("{} it is.", self.settings.name)))
+    }
+
+    /// AUTH: this listener is without TLS.
+    pub(super) fn auth(&mut self, argument: &[u8]) -> Answer {
+        let mechanism = argument.to_ascii_uppercase();
+        match &*mechanism {
+            b"TLS" | b"TLS-C" | b"SSL" | b"TLS-P" => {
+                Err(Refusal::new(Code::NOT_IMPLEMENTED, "TLS is not available on this port."))
+            }
+            _ => Err(Refusal::new(Code::BAD_VALUE, "Unknown security mechanism.")),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Listings: LIST, NLST, MLSD on a data connection, STAT on the control connection.
+
+use waft_core::account::Permissions;
+use waft_core::storage::{
+    Batch, Directory, ErrorKind, FileKind, LocalFile, Metadata, Reader, StorageError,
+};
+use waft_core::{Account, BoxFuture, VirtualPath};
+use waft_proto::facts::write_mlsd_line;
+use waft_proto::listing::{parse_list_argument, write_list_line, write_name_line};
+use waft_proto::{Code, FactSet, Reply, Text, Timestamp};
+
+use super::facts::entry;
+use super::{Answer, Refusal};
+use crate::glob;
+use crate::net::Network;
+use crate::session::Session;
+use crate::settings::Hidden;
+use crate::transfer::{Source, Transfer};
+
+/// How entries are shown.
+#[derive(Clone, Copy)]
+enum Format {
+    /// As `/bin/ls -l` does.
+    List { now: Timestamp },
+    /// Names.
+    Names,
+    /// Facts.
+    Facts(FactSet),
+}
+
+/// What is to be listed.
+enum Subject {
+    /// The entries of a directory; of those whose names fit a pattern.
+    Entries { directory: Box<dyn Directory>, pattern: Option<Vec<u8>> },
+    /// One file.
+    One(Vec<u8>, Metadata),
+}
+
+/// A listing, formatted batch by batch as it is read: its memory does not grow with the directory.
+struct Listing {
+    subject: Option<Subject>,
+    format: Format,
+    /// What goes before each name of NLST.
+    prefix: Vec<u8>,
+    hidden: Hidden,
+    may: Permissions,
+    entries_left: Option<usize>,
+    batch: Batch,
+}
+
+impl<N: Network> Session<N> {
+    /// LIST.
+    pub(super) async fn list(
+        &mut self,
+        account: &Account,
+        argument: &[u8],
+    ) -> Result<Transfer, Refusal> {
+        let now = Timestamp::from(std::time::SystemTime::now());
+        let listing = self.shell_listing(account, argument, Format::List { now }).await?;
+        Ok(Transfer::send("the directory listing", Source::Listing(Box::new(listing))))
+    }
+
+    /// NLST.
+    pub(super) async fn nlst(
+        &mut self,
+        account: &Account,
+        argument: &[u8],
+    ) -> Result<Transfer, Refusal> {
+        let listing = self.shell_listing(account, argument, Format::Names).await?;
+        Ok(Transfer::send("the list of names", Source::Listing(Box::new(listing))))
+    }
+
+    /// MLSD: of directories only (RFC 3659, 7.2).
+    pub(super) async fn mlsd(
+        &mut self,
+        account: &Account,
+        argument: &[u8],
+    ) -> Result<Transfer, Refusal> {
+        let path = self.path(argument)?;
+        if account.storage.stat(&path).await?.kind != FileKind::Directory {
+            return Err(Refusal::new(Code::BAD_PARAMETER, "Not a directory; use MLST."));
+        }
+        let directory = account.storage.open_directory(&path).await?;
+        let subject = Subject::Entries { directory, pattern: None };
+        let format = Format::Facts(self.parameters.facts);
+        let listing = self.listing(account, subject, format, Hidden::Shown);
+        Ok(Transfer::send("the directory listing", Source::Listing(Box::new(listing))))
+    }
+
+    /// STAT with a path: a listing on the control connection, of a bounded size.
+    pub(super) async fn stat_path(&mut self, account: &Account, argument: &[u8]) -> Answer {
+        let now = Timestamp::from(std::time::SystemTime::now());
+        let mut listing = self.shell_listing(account, argument, Format::List { now }).await?;
+        let code = match listing.subject {
+            Some(Subject::One(..)) => Code::FILE_STATUS,
+            _ => Code::DIRECTORY_STATUS,
+        };
+        let mut lines = vec![Text::from("Status follows:")];
+        let mut bytes = 0;
+        loop {
+            let chunk = listing.read(Vec::with_capacity(CHUNK_BYTES)).await?;
+            if chunk.is_empty() {
+                break;
+            }
+            bytes += chunk.len();
+            if bytes > self.settings.limits.stat_bytes_max {
+                return Err(Refusal::new(
+                    Code::LOCAL_ERROR,
+                    "Too long for the control connection; use LIST.",
+                ));
+            }
+            let chunk = chunk.strip_suffix(b"\r\n").unwrap_or(&chunk);
+            lines.extend(chunk.split(|&b| b == b'\n').map(|line| {
+                Text::flattened(line.strip_suffix(b"\r").unwrap_or(line))
+            }));
+        }
+        lines.push(Text::from("End of status"));
+        Ok(Reply::lines(code, lines).fixed())
+    }
+
+    /// What the argument of LIST, NLST or STAT means: options, then a path or a pattern.
+    async fn shell_listing(
+        &self,
+        account: &Account,
+        argument: &[u8],
+        format: Format,
+    ) -> Result<Listing, Refusal> {
+        let argument = parse_list_argument(argument);
+        let name = argument.path.unwrap_or_default();
+        let hidden = if argument.all { Hidden::Shown } else { self.settings.transfers.hidden };
+        let path = self.path(name)?;
+        let (subject, prefix) = match account.storage.stat(&path).await {
+            Ok(metadata) if metadata.kind == FileKind::Directory => {
+                let directory = account.storage.open_directory(&path).await?;
+                (Subject::Entries { directory, pattern: None }, directory_prefix(name))
+            }
+            Ok(metadata) => (Subject::One(name.to_vec(), metadata), Vec::new()),
+            Err(error) if error.kind() == ErrorKind::NotFound && glob::is_pattern(name) => {
+                self.matching(account, &path, name).await?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut listing = self.listing(account, subject, format, hidden);
+        if matches!(format, Format::Names) {
+            listing.prefix = prefix;
+        }
+        Ok(listing)
+    }
+
+    /// The entries of the directory above that fit the pattern which is the path's last part.
+    async fn matching(
+        &self,
+        account: &Account,
+        path: &VirtualPath,
+        name: &[u8],
+    ) -> Result<(Subject, Vec<u8>), Refusal> {
+        let (Some(parent), Some(pattern)) = (path.parent(), path.file_name()) else {
+            return Err(StorageError::from(ErrorKind::NotFound).into());
+        };
+        let directory = account.storage.open_directory(&parent).await?;
+        let slash = name.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
+        let prefix = name.get(..slash).unwrap_or_default().to_vec();
+        Ok((Subject::Entries { directory, pattern: Some(pattern.to_vec()) }, prefix))
+    }
+
+    fn listing(
+        &self,
+        account: &Account,
+        subject: Subject,
+        format: Format,
+        hidden: Hidden,
+    ) -> Listing {
+        let entries = self.settings.limits.listing_entries_max;
+        Listing {
+            subject: Some(subject),
+            format,
+            prefix: Vec::new(),
+            hidden,
+            may: account.permissions,
+            entries_left: (entries != 0).then_some(entries),
+            batch: Batch::default(),
+        }
+    }
+}
+
+/// Octets after which a piece of a listing goes out.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// What NLST puts before the names in a directory: the argument, with one slash at its end.
+fn directory_prefix(name: &[u8]) -> Vec<u8> {
+    match name {
+        [] => Vec::new(),
+        [.., b'/'] => name.to_vec(),
+        _ => [name, b"/"].concat(),
+    }
+}
+
+impl Listing {
+    /// Appends the next entries, up to about the buffer's capacity; none are the end.
+    async fn fill(&mut self, out: &mut Vec<u8>) -> Result<(), StorageError> {
+        let target = out.capacity().saturating_sub(16 * 1024).max(1);
+        loop {
+            match self.subject.take() {
+                None => return Ok(()),
+                Some(Subject::One(name, metadata)) => {
+                    self.write(out, &name, &metadata);
+                    return Ok(());
+                }
+                Some(Subject::Entries { mut directory, pattern }) => {
+                    let mut batch = std::mem::take(&mut self.batch);
+                    directory.read(&mut batch).await?;
+                    if batch.is_empty() {
+                        return Ok(());
+                    }
+                    self.write_batch(out, &batch, pattern.as_deref())?;
+                    self.batch = batch;
+                    self.subject = Some(Subject::Entries { directory, pattern });
+                    if out.len() >= target {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn write_batch(
+        &mut self,
+        out: &mut Vec<u8>,
+        batch: &Batch,
+        pattern: Option<&[u8]>,
+    ) -> Result<(), StorageError> {
+        for (name, metadata) in batch.iter() {
+            let hidden = self.hidden == Hidden::OnlyAsked && name.starts_with(b".");
+            // As in a shell, a pattern fits a hidden name only if it says the dot itself.
+            let fits = pattern.is_none_or(|pattern| {
+                (pattern.starts_with(b".") || !name.starts_with(b".")) && glob::fits(pattern, name)
+            });
+            if (hidden && pattern.is_none()) || !fits {
+                continue;
+            }
+            match &mut self.entries_left {
+                Some(0) => return Err(ErrorKind::TooManyEntries.into()),
+                Some(left) => *left -= 1,
+                None => {}
+            }
+            self.write(out, name, metadata);
+        }
+        Ok(())
+    }
+
+    fn write(&self, out: &mut Vec<u8>, name: &[u8], metadata: &Metadata) {
+        let entry = entry(name, metadata, self.may);
+        let written = match self.format {
+            Format::List { now } => write_list_line(out, &entry, now),
+            Format::Names => write_name_line(out, &self.prefix, name),
+            Format::Facts(facts) => write_mlsd_line(out, facts, &entry),
+        };
+        if !written {
+            tracing::debug!("a name with a line end was left out of a listing");
+        }
+    }
+}
+
+impl Reader for Listing {
+    fn size(&self) -> Option<u64> {
+        None
+    }
+
+    fn read(&mut self, mut buffer: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>, StorageError>> {
+        Box::pin(async move {
+            // A batch whose entries are all left out does not end the listing.
+            while buffer.is_empty() && self.subject.is_some() {
+                self.fill(&mut buffer).await?;
+            }
+            Ok(buffer)
+        })
+    }
+
+    fn local_file(&self) -> Option<LocalFile> {
+        None
+    }
+}

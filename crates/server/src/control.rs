@@ -1,0 +1,150 @@
+//! The control connection: lines in, replies out.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncWriteExt, ReadBuf};
+use waft_proto::{Command, Line, LineBuffer, ParseError, Reply};
+
+use crate::net::Stream;
+use crate::time::within;
+
+/// What came over the control connection.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A line that is a command.
+    Command(Command),
+    /// A line that is none.
+    Malformed(ParseError),
+    /// A line over the limit.
+    TooLong,
+    /// The client will send nothing more.
+    End(End),
+}
+
+/// How the client's half of the control connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// In order; it may still be reading.
+    Closed,
+    /// It broke.
+    Broken,
+}
+
+/// One control connection. While nothing moves it holds no buffer.
+pub(crate) struct Control<S> {
+    stream: S,
+    lines: LineBuffer,
+    end: Option<End>,
+}
+
+/// Octets read at a time; on the stack, and only while something arrives.
+const READ_BYTES: usize = 4096;
+
+/// Octets that are read ahead while a transfer runs, before reading stops.
+const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a closing control connection waits for the client to close its half.
+const LINGER: Duration = Duration::from_secs(1);
+
+impl<S: Stream> Control<S> {
+    /// Takes over a connection with lines of at most `line_bytes_max` octets.
+    pub(crate) fn new(stream: S, line_bytes_max: usize) -> Control<S> {
+        Control { stream, lines: LineBuffer::new(line_bytes_max), end: None }
+    }
+
+    /// Waits for the next line. Safe to drop and call again.
+    pub(crate) async fn next(&mut self) -> Input {
+        loop {
+            if let Some(input) = self.buffered() {
+                return input;
+            }
+            if let Some(end) = self.end {
+                return Input::End(end);
+            }
+            poll_fn(|cx| self.poll_fill(cx)).await;
+        }
+    }
+
+    /// Waits for the client to end its half; what it sends meanwhile is kept. Safe to drop.
+    pub(crate) async fn hangup(&mut self) -> End {
+        loop {
+            if let Some(end) = self.end {
+                return end;
+            }
+            if self.lines.pending() >= READ_AHEAD_BYTES_MAX {
+                std::future::pending::<()>().await;
+            }
+            poll_fn(|cx| self.poll_fill(cx)).await;
+        }
+    }
+
+    /// How the client's half ended, if it has by now.
+    pub(crate) async fn has_ended(&mut self) -> Option<End> {
+        poll_fn(|cx| {
+            while self.end.is_none() && self.lines.pending() < READ_AHEAD_BYTES_MAX {
+                if self.poll_fill(cx).is_pending() {
+                    break;
+                }
+            }
+            Poll::Ready(self.end)
+        })
+        .await
+    }
+
+    /// Writes a reply, in one piece.
+    ///
+    /// # Errors
+    /// The connection is broken, or the client did not read within `limit`.
+    pub(crate) async fn send(&mut self, reply: &Reply, limit: Duration) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(128);
+        reply.encode(&mut bytes);
+        let writing = async {
+            self.stream.write_all(&bytes).await?;
+            self.stream.flush().await
+        };
+        within(limit, writing).await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Closes the connection so that the last reply arrives: what the client still sends is read,
+    /// for a moment, lest the system answers it with a reset.
+    pub(crate) async fn close(mut self) {
+        let closing = async {
+            if self.stream.shutdown().await.is_err() {
+                return;
+            }
+            while self.end.is_none() {
+                self.lines.clear();
+                poll_fn(|cx| self.poll_fill(cx)).await;
+            }
+        };
+        within(LINGER, closing).await;
+    }
+
+    fn buffered(&mut self) -> Option<Input> {
+        let input = match self.lines.next_line()? {
+            Line::Whole(line) => match Command::parse(line) {
+                Ok(command) => Input::Command(command),
+                Err(error) => Input::Malformed(error),
+            },
+            Line::TooLong => Input::TooLong,
+        };
+        self.lines.release();
+        Some(input)
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
+            Ok(()) if buffer.filled().is_empty() => self.end = Some(End::Closed),
+            Ok(()) => self.lines.extend(buffer.filled()),
+            Err(_) => self.end = Some(End::Broken),
+        }
+        Poll::Ready(())
+    }
+}

@@ -1,0 +1,92 @@
+//! What the server has counted since it started.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($( $(#[doc = $doc:literal])+ $name:ident, )*) => {
+        /// Counters that sessions add to.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $( pub(crate) $name: Counter, )*
+        }
+
+        /// The counters at one moment.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counts {
+            $( $(#[doc = $doc])+ pub $name: u64, )*
+        }
+
+        impl Counters {
+            /// The counters at this moment.
+            pub(crate) fn read(&self) -> Counts {
+                Counts { $( $name: self.$name.0.load(Ordering::Relaxed), )* }
+            }
+        }
+
+        impl Counts {
+            /// Each counter with its name.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$( (stringify!($name), self.$name), )*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Sessions that began.
+    sessions_opened,
+    /// Sessions that ended.
+    sessions_closed,
+    /// Connections refused because there were too many.
+    sessions_refused,
+    /// Connections dropped because their first bytes were another protocol's.
+    foreign_protocols,
+    /// Logins.
+    logins,
+    /// Failed logins.
+    login_failures,
+    /// Commands, malformed ones included.
+    commands,
+    /// Replies that a plugin gave in the server's place.
+    plugin_answers,
+    /// Replies that a plugin reworded.
+    plugin_rewordings,
+    /// Commands that a plugin rewrote.
+    plugin_rewrites,
+    /// Downloads that completed.
+    downloads,
+    /// Uploads that completed.
+    uploads,
+    /// Uploads that completed with no octet.
+    uploads_empty,
+    /// Listings that completed.
+    listings,
+    /// Transfers whose data connection was never opened.
+    data_not_opened,
+    /// Transfers that broke or were aborted.
+    transfers_aborted,
+    /// Transfers that stalled.
+    transfers_stalled,
+    /// Passive ports that could not be had: the range was exhausted.
+    passive_exhausted,
+    /// Octets of files downloaded.
+    bytes_downloaded,
+    /// Octets of files uploaded.
+    bytes_uploaded,
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds one.
+    pub(crate) fn add_one(&self) {
+        self.add(1);
+    }
+
+    /// Adds `n`.
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,53 @@
+//! The network as sessions use it, so that the same session runs over TCP and over memory.
+
+pub mod memory;
+pub mod tcp;
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// A connection: control or data.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
+    /// The TCP connection beneath, for transfers without copies and socket options.
+    fn tcp(&self) -> Option<&TcpStream>;
+}
+
+/// A listener for one passive data connection.
+pub trait DataListener: Send + Sync + 'static {
+    /// What it accepts.
+    type Stream: Stream;
+
+    /// The port that clients connect to.
+    fn port(&self) -> u16;
+
+    /// Waits for the next connection; tells who connected. Safe to drop and call again.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+}
+
+/// Opens connections.
+pub trait Network: Send + Sync + 'static {
+    /// The connections it opens.
+    type Stream: Stream;
+    /// The listeners it opens.
+    type Listener: DataListener<Stream = Self::Stream>;
+
+    /// Listens for data connections; port 0 leaves the choice to the system.
+    ///
+    /// # Errors
+    /// `AddrInUse` where another listener has the port.
+    fn listen(&self, address: SocketAddr) -> io::Result<Self::Listener>;
+
+    /// Connects from the address `from` to an active client.
+    fn connect(
+        &self,
+        from: IpAddr,
+        to: SocketAddr,
+    ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// The addresses that a name stands for.
+    fn resolve(&self, name: &str) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send;
+}

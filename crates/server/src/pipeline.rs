@@ -1,0 +1,182 @@
+//! The one pipeline that every command goes through: parse, gate, FILTER, execute, REWRITE, write.
+//!
+//! The hook points stand here, in this order, and no other code of the server calls a plugin:
+//!
+//! - FILTER, `command-filter`: [`Session::run_command`], behind the login gate, so that nobody
+//!   makes plugins work without having logged in, but for the few verbs that login itself needs.
+//! - AUTHENTICATE: PASS, in [`commands::access`](crate::commands).
+//! - STORAGE: the account's storage, wherever a command touches files.
+//! - INSPECT: between pump and publication, in [`transfer`](crate::transfer).
+//! - REWRITE, `reply-filter`: [`Session::reworded`], for every reply.
+//! - OBSERVE: the events that sessions emit.
+//!
+//! A hook that no plugin wants for a verb costs one bit test.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use waft_core::hooks::{CommandVerdict, Hooks};
+use waft_proto::command::Name;
+use waft_proto::verb::{Data, Phase};
+use waft_proto::{Code, Command, ParseError, Reply, Verb};
+
+use crate::commands::{Action, Refusal};
+use crate::control::Input;
+use crate::net::Network;
+use crate::session::{Flow, Login, Pending, Session};
+
+/// First words of protocols that a browser or a mail program can be made to speak to us.
+const FOREIGN_VERBS: &[&str] = &[
+    "CONNECT", "DELETE", "EHLO", "GET", "HEAD", "HELO", "LHLO", "MAIL", "OPTIONS", "PATCH", "POST",
+    "PRI", "PUT", "RCPT", "TRACE",
+];
+
+/// Whether a first command is another protocol's.
+pub(crate) fn is_foreign(command: &Command) -> bool {
+    match command.name() {
+        Name::Known(_) => false,
+        Name::Unknown(name) => FOREIGN_VERBS.contains(&&**name),
+    }
+}
+
+impl<N: Network> Session<N> {
+    /// Runs one line: exactly one final reply, or the session's end.
+    pub(crate) async fn run_input(&mut self, hooks: &Arc<dyn Hooks>, input: Input) -> Flow {
+        let refusal = match input {
+            Input::Command(command) => return self.run_command(hooks, command).await,
+            Input::Malformed(ParseError::NotAVerb) => {
+                Reply::new(Code::UNRECOGNISED, "Command not recognised.")
+            }
+            Input::Malformed(error @ ParseError::BadArgument) => {
+                Reply::new(Code::BAD_PARAMETER, format!("Refused: {error}."))
+            }
+            Input::TooLong => Reply::new(Code::UNRECOGNISED, "Command line too long."),
+            Input::End(_) => return ControlFlow::Break("closed by the client"),
+        };
+        self.pending = Pending::Nothing;
+        self.reply(hooks, None, refusal).await
+    }
+
+    async fn run_command(&mut self, hooks: &Arc<dyn Hooks>, command: Command) -> Flow {
+        tracing::debug!(%command, "command");
+        if let Some(reply) = self.gate(&command) {
+            return self.reply(hooks, Some(&command), reply).await;
+        }
+        if !hooks.command_interest().contains(command.verb()) {
+            return self.execute(hooks, &command).await;
+        }
+        match hooks.on_command(&self.facts, &command).await {
+            CommandVerdict::Pass => self.execute(hooks, &command).await,
+            CommandVerdict::Rewrite { command: new, plugin } => {
+                self.shared.counters.plugin_rewrites.add_one();
+                tracing::info!(%plugin, original = %command, command = %new, "command rewritten");
+                match self.gate(&new) {
+                    Some(reply) => self.reply(hooks, Some(&new), reply).await,
+                    None => self.execute(hooks, &new).await,
+                }
+            }
+            CommandVerdict::Answer { reply, plugin } => {
+                self.answered(&plugin, &command, &reply);
+                self.reply(hooks, Some(&command), reply).await
+            }
+            CommandVerdict::Close { reply, plugin } => {
+                self.answered(&plugin, &command, &reply);
+                self.reply(hooks, Some(&command), reply).await?;
+                ControlFlow::Break("ended by a plugin")
+            }
+        }
+    }
+
+    fn answered(&mut self, plugin: &str, command: &Command, reply: &Reply) {
+        self.pending = Pending::Nothing;
+        self.shared.counters.plugin_answers.add_one();
+        tracing::info!(%plugin, %command, code = reply.code().number(), "command answered by plugin");
+    }
+
+    /// The login gate: a refusal for what must wait until somebody is logged in.
+    fn gate(&self, command: &Command) -> Option<Reply> {
+        let phase = command.verb().map_or(Phase::LoggedIn, |verb| verb.spec().phase);
+        // STAT tells the state to anybody, and of files only to those who are logged in.
+        let lists = command.verb() == Some(Verb::Stat) && command.argument().is_some();
+        match (phase, &self.login) {
+            (_, Login::In(_)) => None,
+            (Phase::Any, _) if !lists => None,
+            _ => Some(Reply::new(Code::NOT_LOGGED_IN, "Please log in with USER and PASS.")),
+        }
+    }
+
+    /// Executes a command that may run and writes its replies.
+    async fn execute(&mut self, hooks: &Arc<dyn Hooks>, command: &Command) -> Flow {
+        let action = self.action(command).await.unwrap_or_else(|Refusal(reply)| reply.into());
+        match action {
+            Action::Reply(reply) => self.reply(hooks, Some(command), reply).await,
+            Action::Close(reply, reason) => {
+                self.reply(hooks, Some(command), reply).await?;
+                ControlFlow::Break(reason)
+            }
+            Action::Transfer(transfer) => {
+                // Boxed, so that a session without a transfer does not hold the space for one.
+                Box::pin(self.transfer(hooks, command, *transfer)).await
+            }
+        }
+    }
+
+    async fn action(&mut self, command: &Command) -> Result<Action, Refusal> {
+        let Some(verb) = command.verb() else {
+            self.pending = Pending::Nothing;
+            return Err(Refusal::new(
+                Code::UNRECOGNISED,
+                format!("{} not recognised.", command.name().as_str()),
+            ));
+        };
+        let spec = verb.spec();
+        // REST and RANG hold until a transfer, across what sets up its data connection; RNFR holds
+        // for RNTO alone (RFC 3659, 5.3; RFC 959, 4.1.3).
+        let pending = match (spec.data, &self.pending) {
+            (Data::Setup, Pending::Restart(_) | Pending::Range(..)) => Pending::Nothing,
+            _ => std::mem::replace(&mut self.pending, Pending::Nothing),
+        };
+        if spec.missing {
+            return Err(Refusal::new(
+                Code::NOT_IMPLEMENTED,
+                format!("{verb} is not implemented."),
+            ));
+        }
+        if !command.fits(spec) {
+            return Err(Refusal::new(
+                Code::BAD_PARAMETER,
+                format!("Syntax: {verb} {}", spec.syntax),
+            ));
+        }
+        if let Login::In(who) = &self.login
+            && !who.account.permissions.permit(spec.access)
+        {
+            return Err(Refusal::denied());
+        }
+        self.dispatch(verb, command.argument_or_empty(), pending).await
+    }
+
+    /// The reply as plugins reworded it, if they did.
+    pub(crate) async fn reworded(
+        &mut self,
+        hooks: &Arc<dyn Hooks>,
+        command: Option<&Command>,
+        reply: Reply,
+    ) -> Reply {
+        if !hooks.reply_interest().contains(command.and_then(Command::verb)) {
+            return reply;
+        }
+        let original = reply.code();
+        let verdict = hooks.on_reply(&self.facts, command, reply).await;
+        if let Some(plugin) = verdict.plugin {
+            self.shared.counters.plugin_rewordings.add_one();
+            tracing::info!(
+                %plugin,
+                original = original.number(),
+                code = verdict.reply.code().number(),
+                "reply reworded"
+            );
+        }
+        verdict.reply
+    }
+}

@@ -1,0 +1,246 @@
+//! Listeners and the life of the server: accepting, counting, reloading, draining.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tracing::Instrument;
+use waft_core::auth::{Authenticator, LoginGuard};
+use waft_core::event::EventSink;
+use waft_core::hooks::HookSource;
+
+use crate::counters::Counts;
+use crate::net::Network;
+use crate::net::tcp::TcpNetwork;
+use crate::session::{Origin, Session};
+use crate::settings::Settings;
+use crate::shared::{Current, Full, Shared, Stage};
+use crate::time::within;
+
+/// The parts that a server is put together from.
+pub struct Parts {
+    /// What the operator decided.
+    pub settings: Settings,
+    /// Who may log in.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Who must wait before trying again.
+    pub guard: Arc<dyn LoginGuard>,
+    /// The plugins.
+    pub hooks: Arc<dyn HookSource>,
+    /// Who observes.
+    pub events: Arc<dyn EventSink>,
+}
+
+/// An FTP server over some network.
+pub struct Server<N: Network> {
+    shared: Arc<Shared<N>>,
+    /// Every session holds a clone: when all are gone, the receiver knows.
+    alive: Mutex<Option<mpsc::Sender<()>>>,
+    gone: tokio::sync::Mutex<mpsc::Receiver<()>>,
+}
+
+/// A listener that accepts sessions until it is dropped.
+#[derive(Debug)]
+pub struct Listening {
+    address: SocketAddr,
+    task: AbortHandle,
+}
+
+/// How long aborted sessions have to say goodbye.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// How long accepting pauses after an error such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// TCP keep-alive on control connections, which are silent during long transfers while network
+/// address translators forget them.
+const KEEPALIVE: Duration = Duration::from_secs(45);
+
+impl<N: Network> Server<N> {
+    /// A server that does not listen yet.
+    pub fn new(network: N, parts: Parts) -> Server<N> {
+        let current =
+            Current { settings: Arc::new(parts.settings), authenticator: parts.authenticator };
+        let shared = Shared::new(network, current, parts.hooks, parts.guard, parts.events);
+        let (alive, gone) = mpsc::channel(1);
+        Server {
+            shared: Arc::new(shared),
+            alive: Mutex::new(Some(alive)),
+            gone: tokio::sync::Mutex::new(gone),
+        }
+    }
+
+    /// The network.
+    pub fn network(&self) -> &N {
+        &self.shared.network
+    }
+
+    /// What has been counted so far.
+    pub fn counts(&self) -> Counts {
+        self.shared.counters.read()
+    }
+
+    /// Sessions at this moment.
+    pub fn sessions(&self) -> usize {
+        self.shared.addresses.total()
+    }
+
+    /// Exchanges settings and authenticator for sessions to come.
+    pub fn reload(&self, settings: Settings, authenticator: Arc<dyn Authenticator>) {
+        let current = Current { settings: Arc::new(settings), authenticator };
+        self.shared.current.store(Arc::new(current));
+    }
+
+    /// Runs a session over a connection, as a task of its own.
+    ///
+    /// A connection over a limit is told so and closed: then there is no session and this returns
+    /// it to the caller with the reply to send.
+    ///
+    /// # Errors
+    /// There are too many sessions, or the server is shutting down.
+    pub fn serve(
+        &self,
+        stream: N::Stream,
+        peer: SocketAddr,
+        local: SocketAddr,
+        listener: Arc<str>,
+    ) -> Result<(), Refused<N::Stream>> {
+        let limits = &self.shared.current.load().settings.limits;
+        let (peer, local) = (canonical(peer), canonical(local));
+        let place = match self.shared.addresses.enter(
+            peer.ip(),
+            limits.sessions_max,
+            limits.sessions_per_address_max,
+        ) {
+            Ok(place) => place,
+            Err(full) => {
+                self.shared.counters.sessions_refused.add_one();
+                tracing::warn!(%peer, ?full, "session refused: too many");
+                let reason = match full {
+                    Full::Total => "421 Too many sessions, try again later.\r\n",
+                    Full::Key => "421 Too many sessions from your address.\r\n",
+                };
+                return Err(Refused { stream, reason });
+            }
+        };
+        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(alive) = alive else {
+            return Err(Refused { stream, reason: "421 Server is shutting down.\r\n" });
+        };
+        let origin = Origin { peer, local, listener };
+        let session = Session::new(Arc::clone(&self.shared), stream, origin);
+        let span = session.span();
+        let task = async move {
+            session.run().await;
+            drop((place, alive));
+        };
+        tokio::spawn(task.instrument(span));
+        Ok(())
+    }
+
+    /// Ends the server in order: no new sessions, idle ones end, transfers finish within `drain`;
+    /// what is left then, or when `now` is ready, is aborted.
+    pub async fn shut_down(&self, drain: Duration, now: impl Future<Output = ()>) {
+        self.alive.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.shared.stage.send_replace(Stage::Draining);
+        tracing::info!(sessions = self.sessions(), "shutting down");
+        let mut gone = self.gone.lock().await;
+        let drained = tokio::select! {
+            drained = within(drain, gone.recv()) => drained.is_some(),
+            () = now => false,
+        };
+        if !drained {
+            tracing::warn!(sessions = self.sessions(), "transfers aborted by shutdown");
+            self.shared.stage.send_replace(Stage::Stopping);
+            within(LAST_WORDS, gone.recv()).await;
+        }
+    }
+}
+
+/// A connection that got no session.
+pub struct Refused<S> {
+    /// The connection.
+    pub stream: S,
+    /// The reply to send, line end included.
+    pub reason: &'static str,
+}
+
+impl Server<TcpNetwork> {
+    /// Accepts sessions on a listener until the returned guard is dropped.
+    ///
+    /// # Errors
+    /// The system does not tell the listener's address.
+    pub fn listen(self: &Arc<Self>, listener: TcpListener, name: Arc<str>) -> io::Result<Listening> {
+        let address = listener.local_addr()?;
+        let server = Arc::clone(self);
+        tracing::info!(%address, listener = %name, "listening");
+        let task = tokio::spawn(async move { server.accept(listener, name).await }).abort_handle();
+        Ok(Listening { address, task })
+    }
+
+    async fn accept(&self, listener: TcpListener, name: Arc<str>) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.welcome(stream, peer, &name),
+                Err(error) if is_peers_fault(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept connections");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn welcome(&self, stream: TcpStream, peer: SocketAddr, name: &Arc<str>) {
+        let Ok(local) = stream.local_addr() else { return };
+        if let Err(error) = prepare(&stream) {
+            tracing::debug!(%error, "socket options not set");
+        }
+        if let Err(refused) = self.serve(stream, peer, local, Arc::clone(name)) {
+            // One attempt that does not wait: whoever floods us gets no more.
+            let _ = refused.stream.try_write(refused.reason.as_bytes());
+        }
+    }
+}
+
+impl Listening {
+    /// The address that it is bound to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Replies are single small writes that must not wait for acknowledgements; the octet that
+/// announces ABOR comes as urgent data and belongs into the stream.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_out_of_band_inline(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE))
+}
+
+fn is_peers_fault(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,307 @@
+//! One control session: a task that owns everything it touches.
+//!
+//! It reads as it runs: greet, then one command after the other through the
+//! [pipeline](crate::pipeline), until somebody ends it. It is generic over its network, so that the
+//! same session runs over TCP and over memory.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use waft_core::auth::Authenticator;
+use waft_core::event::Event;
+use waft_core::hooks::Hooks;
+use waft_core::session::Scratch;
+use waft_core::{Account, SessionFacts, VirtualPath};
+use waft_proto::arguments::{ByteRange, Representation, TransferMode};
+use waft_proto::{Code, FactSet, HashAlgorithm, Reply};
+
+use crate::control::{Control, End, Input};
+use crate::data::DataSetup;
+use crate::net::Network;
+use crate::settings::Settings;
+use crate::shared::{Place, Shared, Stage};
+use crate::time::within;
+
+/// Where a session comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// The client's end of the control connection.
+    pub(crate) peer: SocketAddr,
+    /// The server's end.
+    pub(crate) local: SocketAddr,
+    /// The listener's name.
+    pub(crate) listener: Arc<str>,
+}
+
+/// One control session.
+pub(crate) struct Session<N: Network> {
+    pub(crate) shared: Arc<Shared<N>>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) control: Control<N::Stream>,
+    pub(crate) facts: Arc<SessionFacts>,
+    pub(crate) login: Login,
+    pub(crate) login_failures: u32,
+    pub(crate) data: DataSetup<N>,
+    pub(crate) parameters: Parameters,
+    pub(crate) pending: Pending,
+    /// What came while a transfer ran, to be answered behind it.
+    pub(crate) waiting: VecDeque<Input>,
+    pub(crate) stage: watch::Receiver<Stage>,
+    began: Instant,
+    commands: u64,
+}
+
+/// Who is at the other end.
+pub(crate) enum Login {
+    /// Nobody yet.
+    Nobody,
+    /// USER named an account; PASS is awaited.
+    Named {
+        /// The name.
+        user: String,
+    },
+    /// Somebody who is logged in.
+    In(LoggedIn),
+}
+
+/// Somebody who is logged in.
+pub(crate) struct LoggedIn {
+    pub(crate) account: Arc<Account>,
+    pub(crate) _place: Place<Arc<str>>,
+}
+
+/// What transfers and listings are like; REIN resets it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parameters {
+    /// TYPE.
+    pub(crate) representation: Representation,
+    /// MODE.
+    pub(crate) mode: TransferMode,
+    /// The level of MODE Z that OPTS chose.
+    pub(crate) deflate_level: Option<u32>,
+    /// The facts of MLST and MLSD.
+    pub(crate) facts: FactSet,
+    /// The algorithm of HASH.
+    pub(crate) hash: HashAlgorithm,
+    /// `EPSV ALL` was given: nothing else sets up data connections.
+    pub(crate) only_epsv: bool,
+}
+
+/// What one command left for the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Pending {
+    /// Nothing.
+    Nothing,
+    /// REST: the next transfer begins there.
+    Restart(u64),
+    /// RANG: the next command is about these octets.
+    Range(ByteRange),
+    /// RNFR: RNTO renames this.
+    Rename(VirtualPath),
+}
+
+/// Whether the session goes on; if not, why.
+pub(crate) type Flow = ControlFlow<&'static str>;
+
+/// The longest wait that is no wait at all: what an unset time-out becomes.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+impl<N: Network> Session<N> {
+    pub(crate) fn new(shared: Arc<Shared<N>>, stream: N::Stream, origin: Origin) -> Session<N> {
+        let current = shared.current.load();
+        let facts = SessionFacts {
+            id: shared.next_session(),
+            peer: origin.peer,
+            local: origin.local,
+            listener: origin.listener,
+            tls: None,
+            user: None,
+            cwd: VirtualPath::root(),
+            attributes: Arc::default(),
+            scratch: Arc::new(Scratch::default()),
+        };
+        Session {
+            settings: Arc::clone(&current.settings),
+            authenticator: Arc::clone(&current.authenticator),
+            control: Control::new(stream, current.settings.limits.line_bytes_max),
+            facts: Arc::new(facts),
+            login: Login::Nobody,
+            login_failures: 0,
+            data: DataSetup::None,
+            parameters: Parameters::default(),
+            pending: Pending::Nothing,
+            waiting: VecDeque::new(),
+            stage: shared.stage.subscribe(),
+            began: Instant::now(),
+            commands: 0,
+            shared,
+        }
+    }
+
+    /// The span of the session's log lines: its fields are the same for every line.
+    pub(crate) fn span(&self) -> tracing::Span {
+        tracing::info_span!(
+            "session",
+            session = self.facts.id.0,
+            peer = %self.facts.peer,
+            listener = %self.facts.listener,
+            user = tracing::field::Empty,
+        )
+    }
+
+    /// Runs the session to its end.
+    pub(crate) async fn run(mut self) {
+        self.shared.counters.sessions_opened.add_one();
+        self.shared
+            .events
+            .emit(Event::SessionOpened { session: self.facts.id, peer: self.facts.peer });
+        tracing::debug!("session opened");
+        let reason = self.converse().await;
+        self.login = Login::Nobody;
+        self.data = DataSetup::None;
+        tracing::info!(
+            reason,
+            commands = self.commands,
+            elapsed_ms = self.began.elapsed().as_millis(),
+            "session closed"
+        );
+        self.shared.events.emit(Event::SessionClosed { session: self.facts.id, reason });
+        self.shared.counters.sessions_closed.add_one();
+        self.control.close().await;
+    }
+
+    /// Greets, and runs commands until somebody ends the session; tells why it ended.
+    async fn converse(&mut self) -> &'static str {
+        let hooks = self.shared.hooks.current();
+        if let ControlFlow::Break(reason) = self.reply(&hooks, None, self.greeting()).await {
+            return reason;
+        }
+        drop(hooks);
+        loop {
+            let input = match self.next_input().await {
+                Ok(input) => input,
+                Err((reply, reason)) => {
+                    let hooks = self.shared.hooks.current();
+                    // The session ends whether or not the client still hears why.
+                    let _ = self.reply(&hooks, None, reply).await;
+                    return reason;
+                }
+            };
+            self.commands += 1;
+            if let ControlFlow::Break(reason) = self.handle(input).await {
+                return reason;
+            }
+        }
+    }
+
+    /// Waits for the next line; for a last reply instead, if the session is to end.
+    async fn next_input(&mut self) -> Result<Input, (Reply, &'static str)> {
+        if *self.stage.borrow() == Stage::Serving
+            && let Some(input) = self.waiting.pop_front()
+        {
+            return Ok(input);
+        }
+        let limit = self.time_to_next_command();
+        tokio::select! {
+            biased;
+            _ = self.stage.wait_for(|stage| *stage >= Stage::Draining) => {
+                Err((Reply::new(Code::NOT_AVAILABLE, "Server is shutting down."), "shutdown"))
+            }
+            input = within(limit, self.control.next()) => match input {
+                Some(input) => Ok(input),
+                None => Err(timed_out(&self.login)),
+            },
+        }
+    }
+
+    fn time_to_next_command(&self) -> Duration {
+        let timeouts = &self.settings.timeouts;
+        match self.login {
+            Login::In(_) => timeouts.idle,
+            _ if timeouts.login.is_zero() => timeouts.idle,
+            _ => {
+                let left = timeouts.login.saturating_sub(self.began.elapsed());
+                let idle = if timeouts.idle.is_zero() { FOREVER } else { timeouts.idle };
+                left.min(idle).max(Duration::from_millis(1))
+            }
+        }
+    }
+
+    async fn handle(&mut self, input: Input) -> Flow {
+        let first = self.commands == 1;
+        match input {
+            Input::End(End::Closed) => ControlFlow::Break("closed by the client"),
+            Input::End(End::Broken) => ControlFlow::Break("connection lost"),
+            Input::Command(command) if first && crate::pipeline::is_foreign(&command) => {
+                self.foreign_protocol()
+            }
+            input => {
+                self.shared.counters.commands.add_one();
+                let hooks = self.shared.hooks.current();
+                self.run_input(&hooks, input).await
+            }
+        }
+    }
+
+    /// Another protocol's first line: nothing is answered, or a browser could be made to send
+    /// commands (cross-protocol attacks).
+    fn foreign_protocol(&self) -> Flow {
+        self.shared.counters.foreign_protocols.add_one();
+        tracing::warn!("the first bytes are another protocol's: dropped");
+        ControlFlow::Break("not an FTP client")
+    }
+
+    fn greeting(&self) -> Reply {
+        if self.settings.greeting.is_empty() {
+            return Reply::new(Code::READY, format!("{} FTP server ready.", self.settings.name));
+        }
+        Reply::lines(Code::READY, self.settings.greeting.iter().map(|line| line.clone().into()))
+    }
+
+    /// The facts as a new snapshot may change them.
+    pub(crate) fn facts_mut(&mut self) -> &mut SessionFacts {
+        Arc::make_mut(&mut self.facts)
+    }
+
+    /// Forgets who is logged in and everything agreed upon (RFC 959, REIN).
+    pub(crate) fn reset(&mut self) {
+        self.login = Login::Nobody;
+        self.data = DataSetup::None;
+        self.parameters = Parameters::default();
+        self.pending = Pending::Nothing;
+        self.began = Instant::now();
+        let facts = self.facts_mut();
+        facts.user = None;
+        facts.cwd = VirtualPath::root();
+        facts.attributes = Arc::default();
+    }
+
+    /// Writes a reply, as plugins reworded it if they did.
+    pub(crate) async fn reply(
+        &mut self,
+        hooks: &Arc<dyn Hooks>,
+        command: Option<&waft_proto::Command>,
+        reply: Reply,
+    ) -> Flow {
+        let reply = self.reworded(hooks, command, reply).await;
+        tracing::debug!(code = reply.code().number(), "reply");
+        match self.control.send(&reply, self.settings.timeouts.reply).await {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break("connection lost"),
+        }
+    }
+}
+
+fn timed_out(login: &Login) -> (Reply, &'static str) {
+    let (text, reason) = match login {
+        Login::In(_) => ("Idle for too long: closing.", "idle time-out"),
+        _ => ("No login in time: closing.", "login time-out"),
+    };
+    (Reply::new(Code::NOT_AVAILABLE, text), reason)
+}

@@ -1,0 +1,436 @@
+//! One transfer, from its 150 to its final reply.
+//!
+//! The order is what keeps files whole: 150, data connection, and only then the upload's own file;
+//! last octet, data connection closed, upload published, and only then 226. While octets move, the
+//! session listens to the control connection as well: ABOR and STAT act at once, everything else
+//! waits.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use tokio::time::Instant;
+use waft_core::event::{Direction, Event};
+use waft_core::hooks::Hooks;
+use waft_core::storage::{ErrorKind, Reader, Storage, StorageError, WriteMode, Writer};
+use waft_core::{Account, VirtualPath};
+use waft_proto::arguments::{Representation, TransferMode};
+use waft_proto::{Code, Command, Reply, Text, Verb};
+
+use crate::commands::{Activity, Refusal};
+use crate::control::{End, Input};
+use crate::data::{self, DataSetup, Encoding, OpenError, Progress, PumpError};
+use crate::net::Network;
+use crate::session::{Flow, Session};
+use crate::settings::Ascii;
+use crate::shared::Stage;
+
+/// A transfer that may begin.
+pub(crate) struct Transfer {
+    opening: Opening,
+    job: Job,
+}
+
+/// The preliminary reply.
+enum Opening {
+    /// These words, with the mode that the session is in.
+    Words(String),
+    /// This reply.
+    Reply(Reply),
+}
+
+enum Job {
+    Send(Source),
+    Receive(Target),
+}
+
+/// What goes to the client.
+pub(crate) enum Source {
+    /// A file, or the first octets of it.
+    File { reader: Box<dyn Reader>, limit: Option<u64>, path: VirtualPath },
+    /// A listing.
+    Listing(Box<dyn Reader>),
+}
+
+/// Where an upload goes.
+pub(crate) struct Target {
+    pub(crate) path: VirtualPath,
+    pub(crate) mode: WriteMode,
+}
+
+impl Transfer {
+    /// Sends `what` to the client.
+    pub(crate) fn send(what: impl Into<String>, source: Source) -> Transfer {
+        Transfer { opening: Opening::Words(what.into()), job: Job::Send(source) }
+    }
+
+    /// Takes an upload from the client.
+    pub(crate) fn receive(opening: Reply, target: Target) -> Transfer {
+        Transfer { opening: Opening::Reply(opening), job: Job::Receive(target) }
+    }
+}
+
+/// Why a transfer did not complete.
+enum Failure {
+    /// The data connection was not opened.
+    Open(OpenError),
+    /// Octets did not move.
+    Pump(PumpError),
+    /// The storage said no.
+    Storage(StorageError),
+}
+
+/// How the part of a transfer that can be interrupted ended.
+enum Attended {
+    /// By itself.
+    Finished(Result<(), Failure>),
+    /// By ABOR.
+    Aborted(Command),
+    /// With the control connection.
+    Abandoned,
+    /// With the server.
+    Stopped,
+}
+
+/// What is open while octets move. It belongs to the session and not to the future that moves
+/// them: whoever drops that future can still end the upload in order.
+struct Open<S> {
+    stream: Option<S>,
+    writer: Option<Box<dyn Writer>>,
+}
+
+/// What the log says of a transfer.
+struct Record {
+    what: &'static str,
+    path: Option<(Direction, VirtualPath)>,
+    began: Instant,
+}
+
+impl<N: Network> Session<N> {
+    /// Runs a transfer to its final reply.
+    pub(crate) async fn transfer(
+        &mut self,
+        hooks: &Arc<dyn Hooks>,
+        command: &Command,
+        transfer: Transfer,
+    ) -> Flow {
+        let setup = self.data.take();
+        if matches!(setup, DataSetup::None) {
+            let reply = OpenError::NotSetUp.reply();
+            return self.reply(hooks, Some(command), reply).await;
+        }
+        let Ok(account) = self.account() else { return Flow::Break("not logged in") };
+        let opening = self.opening(transfer.opening);
+        self.reply(hooks, Some(command), opening).await?;
+
+        let record = Record::new(&transfer.job);
+        let progress = Progress::default();
+        let mut open = Open { stream: None, writer: None };
+        let attended = {
+            let work = self.work(setup, &account, transfer.job, &mut open, &progress);
+            let work = pin!(work);
+            self.attend(hooks, work, &progress, record.direction()).await
+        };
+        self.conclude(hooks, command, attended, open, &record, &progress).await
+    }
+
+    /// Opens the data connection and moves octets. Borrows nothing of the session, which listens
+    /// to the control connection meanwhile.
+    fn work<'w>(
+        &self,
+        setup: DataSetup<N>,
+        account: &Arc<Account>,
+        job: Job,
+        open: &'w mut Open<N::Stream>,
+        progress: &'w Progress,
+    ) -> impl Future<Output = Result<(), Failure>> + Send + use<'w, N> {
+        let shared = Arc::clone(&self.shared);
+        let settings = Arc::clone(&self.settings);
+        let storage = Arc::clone(&account.storage);
+        let peer = self.facts.peer.ip();
+        let coding = self.coding(&job);
+        async move {
+            let (passive, timeouts) = (&settings.passive, &settings.timeouts);
+            let opening = setup.open(&shared.network, peer, passive, timeouts);
+            let stream = open.stream.insert(opening.await.map_err(Failure::Open)?);
+            let stall = timeouts.stall;
+            match job {
+                Job::Send(source) => {
+                    let (mut reader, limit) = source.into_reader();
+                    let download = data::Download { reader: &mut *reader, limit, coding };
+                    data::send(stream, download, progress, stall).await.map_err(Failure::Pump)
+                }
+                Job::Receive(target) => {
+                    let writer = begin(&*storage, &target).await.map_err(Failure::Storage)?;
+                    let writer = open.writer.insert(writer);
+                    data::receive(stream, &mut **writer, coding, progress, stall)
+                        .await
+                        .map_err(Failure::Pump)
+                }
+            }
+        }
+    }
+
+    fn coding(&self, job: &Job) -> data::Coding {
+        let parameters = &self.parameters;
+        // Listings are text already; files are translated where the operator lets TYPE A do so.
+        let translate = self.settings.transfers.ascii == Ascii::Translate
+            && parameters.representation == Representation::Ascii
+            && !matches!(job, Job::Send(Source::Listing(_)));
+        let deflate = match parameters.mode {
+            TransferMode::Stream => None,
+            TransferMode::Deflate => {
+                parameters.deflate_level.or(self.settings.transfers.deflate)
+            }
+        };
+        data::Coding { encoding: if translate { Encoding::Ascii } else { Encoding::Image }, deflate }
+    }
+
+    fn opening(&self, opening: Opening) -> Reply {
+        match opening {
+            Opening::Reply(reply) => reply,
+            Opening::Words(what) => {
+                let mode = match self.parameters.representation {
+                    Representation::Ascii => "ASCII",
+                    Representation::Image => "BINARY",
+                };
+                let text = format!("Opening {mode} mode data connection for {what}.");
+                Reply::new(Code::OPENING, text)
+            }
+        }
+    }
+
+    /// Runs the work while listening to the control connection.
+    async fn attend(
+        &mut self,
+        hooks: &Arc<dyn Hooks>,
+        mut work: Pin<&mut (impl Future<Output = Result<(), Failure>> + Send)>,
+        progress: &Progress,
+        direction: Option<Direction>,
+    ) -> Attended {
+        let mut client_ended = false;
+        loop {
+            let listening =
+                !client_ended && self.waiting.len() < self.settings.limits.waiting_commands_max;
+            let input = tokio::select! {
+                biased;
+                result = &mut work => return Attended::Finished(result),
+                _ = self.stage.wait_for(|stage| *stage == Stage::Stopping) => {
+                    return Attended::Stopped;
+                }
+                input = self.control.next(), if listening => input,
+            };
+            match input {
+                Input::Command(command) if command.verb() == Some(Verb::Abor) => {
+                    return Attended::Aborted(command);
+                }
+                Input::Command(command)
+                    if command.verb() == Some(Verb::Stat) && command.argument().is_none() =>
+                {
+                    let status = self.status(Activity::Transfer(progress));
+                    let reply = self.reply(hooks, Some(&command), status);
+                    let (flow, finished) = alongside(reply, work.as_mut()).await;
+                    if let Some(result) = finished {
+                        return Attended::Finished(result);
+                    }
+                    if flow.is_break() {
+                        return Attended::Abandoned;
+                    }
+                }
+                // A client that will say no more may still read what it asked for. An upload whose
+                // client is gone is cut off: its end cannot be told from a crash.
+                Input::End(End::Closed) if direction != Some(Direction::Upload) => {
+                    client_ended = true;
+                }
+                Input::End(_) => return Attended::Abandoned,
+                input => self.waiting.push_back(input),
+            }
+        }
+    }
+
+    /// Ends what is open, publishes the upload, and tells how it went.
+    async fn conclude(
+        &mut self,
+        hooks: &Arc<dyn Hooks>,
+        command: &Command,
+        attended: Attended,
+        open: Open<N::Stream>,
+        record: &Record,
+        progress: &Progress,
+    ) -> Flow {
+        let (result, abor) = match attended {
+            Attended::Finished(result) => (self.finish(result, open, record).await, None),
+            Attended::Aborted(abor) => (self.cut(open, aborted("Transfer aborted.")).await, Some(abor)),
+            Attended::Abandoned => (self.cut(open, aborted("Control connection lost.")).await, None),
+            Attended::Stopped => (self.cut(open, aborted("Server is shutting down.")).await, None),
+        };
+        let complete = result.is_ok();
+        self.record(record, progress, complete);
+        let reply = result.unwrap_or_else(|Refusal(reply)| reply);
+        self.reply(hooks, Some(command), reply).await?;
+        match abor {
+            None => Flow::Continue(()),
+            Some(abor) => {
+                let reply = Reply::new(Code::TRANSFER_DONE, "Abort successful.");
+                self.reply(hooks, Some(&abor), reply).await
+            }
+        }
+    }
+
+    /// After the last octet: the data connection closes, the upload is published.
+    async fn finish(
+        &mut self,
+        result: Result<(), Failure>,
+        open: Open<N::Stream>,
+        record: &Record,
+    ) -> Result<Reply, Refusal> {
+        if let Err(failure) = result {
+            let refusal = self.explain(failure);
+            return self.cut(open, refusal).await;
+        }
+        if let Some(stream) = open.stream {
+            data::close(stream).await;
+        }
+        let Some(writer) = open.writer else {
+            return Ok(transfer_complete());
+        };
+        // INSPECT belongs here: everything has arrived, nothing is visible yet.
+        //
+        // A client that dies takes both connections with it: the end of data is no end of file.
+        if self.control.has_ended().await.is_some() {
+            let open = Open { stream: None, writer: Some(writer) };
+            return self.cut(open, aborted("Control connection lost.")).await;
+        }
+        let metadata = writer.finish().await?;
+        self.shared.counters.uploads_empty.add(u64::from(metadata.size == 0));
+        if let Some((_, path)) = &record.path {
+            tracing::debug!(%path, size = metadata.size, "upload published");
+        }
+        Ok(transfer_complete())
+    }
+
+    /// Ends a transfer that did not complete.
+    async fn cut(&mut self, open: Open<N::Stream>, refusal: Refusal) -> Result<Reply, Refusal> {
+        drop(open.stream);
+        if let Some(writer) = open.writer {
+            let interrupted = self.settings.transfers.interrupted;
+            if let Err(error) = writer.abandon(interrupted).await {
+                tracing::warn!(%error, "an interrupted upload could not be put away");
+            }
+        }
+        Err(refusal)
+    }
+
+    fn explain(&self, failure: Failure) -> Refusal {
+        let counters = &self.shared.counters;
+        match failure {
+            Failure::Open(error) => {
+                counters.data_not_opened.add_one();
+                tracing::warn!(%error, "data connection not opened");
+                Refusal(error.reply())
+            }
+            Failure::Storage(error) | Failure::Pump(PumpError::Storage(error)) => {
+                match error.kind() {
+                    ErrorKind::Exists => Refusal::new(Code::BAD_NAME, "File exists."),
+                    _ => error.into(),
+                }
+            }
+            Failure::Pump(error) => {
+                if matches!(error, PumpError::Stalled) {
+                    counters.transfers_stalled.add_one();
+                }
+                tracing::info!(%error, "transfer broken");
+                Refusal(error.reply())
+            }
+        }
+    }
+
+    fn record(&self, record: &Record, progress: &Progress, complete: bool) {
+        let counters = &self.shared.counters;
+        let bytes = progress.bytes.load(Ordering::Relaxed);
+        let elapsed = record.began.elapsed();
+        let elapsed_ms = elapsed.as_millis();
+        if !complete {
+            counters.transfers_aborted.add_one();
+        }
+        let Some((direction, path)) = &record.path else {
+            counters.listings.add(u64::from(complete));
+            tracing::debug!(bytes, elapsed_ms, complete, "{}", record.what);
+            return;
+        };
+        let (files, octets) = match direction {
+            Direction::Download => (&counters.downloads, &counters.bytes_downloaded),
+            Direction::Upload => (&counters.uploads, &counters.bytes_uploaded),
+        };
+        files.add(u64::from(complete));
+        octets.add(bytes);
+        tracing::info!(%path, bytes, elapsed_ms, complete, "{}", record.what);
+        self.shared.events.emit(Event::TransferEnded {
+            session: self.facts.id,
+            direction: *direction,
+            path: path.clone(),
+            bytes,
+            elapsed,
+            complete,
+        });
+    }
+}
+
+impl Record {
+    fn new(job: &Job) -> Record {
+        let (what, path) = match job {
+            Job::Send(Source::File { path, .. }) => {
+                ("download", Some((Direction::Download, path.clone())))
+            }
+            Job::Send(Source::Listing(_)) => ("listing", None),
+            Job::Receive(target) => ("upload", Some((Direction::Upload, target.path.clone()))),
+        };
+        Record { what, path, began: Instant::now() }
+    }
+
+    fn direction(&self) -> Option<Direction> {
+        self.path.as_ref().map(|(direction, _)| *direction)
+    }
+}
+
+impl Source {
+    fn into_reader(self) -> (Box<dyn Reader>, Option<u64>) {
+        match self {
+            Source::File { reader, limit, .. } => (reader, limit),
+            Source::Listing(reader) => (reader, None),
+        }
+    }
+}
+
+async fn begin(storage: &dyn Storage, target: &Target) -> Result<Box<dyn Writer>, StorageError> {
+    storage.open_write(&target.path, target.mode).await
+}
+
+fn transfer_complete() -> Reply {
+    Reply::new(Code::TRANSFER_DONE, "Transfer complete.")
+}
+
+fn aborted(text: &'static str) -> Refusal {
+    Refusal::new(Code::TRANSFER_ABORTED, Text::from(text))
+}
+
+/// Runs `first` to its end; `second` goes on meanwhile, and may end as well.
+async fn alongside<A, B>(
+    first: impl Future<Output = A>,
+    mut second: Pin<&mut impl Future<Output = B>>,
+) -> (A, Option<B>) {
+    let mut first = pin!(first);
+    let mut ended = None;
+    let output = poll_fn(|cx| {
+        if ended.is_none()
+            && let Poll::Ready(output) = second.as_mut().poll(cx)
+        {
+            ended = Some(output);
+        }
+        first.as_mut().poll(cx)
+    })
+    .await;
+    (output, ended)
+}
