@@ -1,0 +1,214 @@
+//! Moves octets between a data connection and a file.
+//!
+//! Two ways lead through here. The portable one works with every stream and every storage and does
+//! TYPE A and MODE Z on the way. The direct one is taken where octets go unchanged between a TCP
+//! connection and a local file, and leaves the work to the system.
+//!
+//! Both may be dropped at any moment: stream, reader and writer are only lent, and nothing is
+//! written to the file any more once the future is gone. Nothing is allocated before the
+//! connection is up, and for uploads not before octets arrive.
+
+mod coding;
+mod portable;
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
+use waft_core::storage::{ErrorKind, Reader, StorageError, Writer};
+
+use crate::net::Stream;
+use coding::Corrupt;
+
+/// How octets are represented on the network: TYPE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// As they are.
+    Image,
+    /// Lines that end with CRLF.
+    Ascii,
+}
+
+/// What is sent, and how.
+pub(crate) struct Download<'a> {
+    /// The file, or whatever else has octets: a listing.
+    pub(crate) reader: &'a mut dyn Reader,
+    /// Octets of the file to send at most: RANG.
+    pub(crate) limit: Option<u64>,
+    /// TYPE.
+    pub(crate) encoding: Encoding,
+    /// The level of compression: MODE Z.
+    pub(crate) deflate: Option<u32>,
+}
+
+/// How what is received is treated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Upload {
+    /// Octets of the file to receive at most: RANG.
+    pub(crate) limit: Option<u64>,
+    /// TYPE.
+    pub(crate) encoding: Encoding,
+    /// Whether it is compressed: MODE Z.
+    pub(crate) inflate: bool,
+}
+
+/// Why a transfer did not complete.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PumpError {
+    /// The data connection broke: 426.
+    #[error("data connection broken: {0}")]
+    Network(#[source] io::Error),
+    /// The storage failed.
+    #[error("storage failed: {0}")]
+    Storage(#[from] StorageError),
+    /// Nothing moved for that long: 426.
+    #[error("no octet moved for {} s", .0.as_secs_f64())]
+    Stalled(Duration),
+    /// What came in MODE Z is no complete zlib stream: 451.
+    #[error("not a complete zlib stream")]
+    Corrupt,
+    /// More came than RANG had announced: 551.
+    #[error("more octets than the range has")]
+    BeyondRange,
+}
+
+impl From<Corrupt> for PumpError {
+    fn from(_: Corrupt) -> PumpError {
+        PumpError::Corrupt
+    }
+}
+
+/// How far a transfer is. STAT reads it while the pump goes on.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// Octets of the file that were read and sent, or received and written.
+    pub(crate) bytes: AtomicU64,
+    began: Instant,
+    /// Nanoseconds from `began` to the last movement.
+    moved: AtomicU64,
+}
+
+impl Progress {
+    /// A transfer that begins now.
+    pub(crate) fn new() -> Progress {
+        Progress { bytes: AtomicU64::new(0), began: Instant::now(), moved: AtomicU64::new(0) }
+    }
+
+    /// Counts octets of the file.
+    fn advance(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.touch();
+    }
+
+    /// Notes that something moves, if only on the network.
+    fn touch(&self) {
+        let moved = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.moved.store(moved, Ordering::Relaxed);
+    }
+
+    /// When something last moved.
+    fn last_moved(&self) -> Instant {
+        self.began + Duration::from_nanos(self.moved.load(Ordering::Relaxed))
+    }
+}
+
+/// Sends a file, or the part of it that is asked for, and leaves the stream open.
+///
+/// # Errors
+/// A file that became shorter than it was when it was opened is a storage's `Io`: the client must
+/// not take what it got for the whole.
+pub(crate) async fn send<S: Stream>(
+    stream: &mut S,
+    download: Download<'_>,
+    progress: &Progress,
+    stall: Duration,
+) -> Result<(), PumpError> {
+    watched(progress, stall, portable::send(stream, download, progress)).await
+}
+
+/// Receives until the client ends the stream, and writes to a file that is neither finished nor
+/// abandoned here.
+pub(crate) async fn receive<S: Stream>(
+    stream: &mut S,
+    writer: &mut dyn Writer,
+    upload: Upload,
+    progress: &Progress,
+    stall: Duration,
+) -> Result<(), PumpError> {
+    watched(progress, stall, portable::receive(stream, writer, upload, progress)).await
+}
+
+/// Ends a data connection whose transfer is complete. One whose transfer is not is just dropped.
+pub(crate) async fn close<S: Stream>(mut stream: S) {
+    let _ = stream.shutdown().await;
+}
+
+/// Runs a transfer until it ends or nothing has moved for `stall`; zero is no limit.
+async fn watched(
+    progress: &Progress,
+    stall: Duration,
+    transfer: impl Future<Output = Result<(), PumpError>>,
+) -> Result<(), PumpError> {
+    if stall.is_zero() {
+        return transfer.await;
+    }
+    progress.touch();
+    let mut transfer = pin!(transfer);
+    let mut timer = pin!(tokio::time::sleep(stall));
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut transfer => return result,
+            () = &mut timer => {}
+        }
+        let due = progress.last_moved() + stall;
+        if due <= Instant::now() {
+            return Err(PumpError::Stalled(stall));
+        }
+        timer.as_mut().reset(due);
+    }
+}
+
+/// How many octets of a file are still to be sent.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    octets: Option<u64>,
+    /// Whether the file was as long as that when it was opened.
+    promised: bool,
+}
+
+impl Left {
+    fn new(size: Option<u64>, limit: Option<u64>) -> Left {
+        let octets = match (size, limit) {
+            (Some(size), Some(limit)) => Some(size.min(limit)),
+            (size, limit) => size.or(limit),
+        };
+        Left { octets, promised: size.is_some() }
+    }
+
+    /// The smaller of `bytes` and what is left.
+    fn at_most(&self, bytes: usize) -> usize {
+        let left = self.octets.map_or(usize::MAX, |n| n.try_into().unwrap_or(usize::MAX));
+        left.min(bytes)
+    }
+
+    fn take(&mut self, bytes: usize) {
+        self.octets = self.octets.map(|left| left.saturating_sub(bytes as u64));
+    }
+
+    fn is_none(&self) -> bool {
+        self.octets == Some(0)
+    }
+
+    /// Judges the end of the file.
+    fn check_end(&self) -> Result<(), StorageError> {
+        if self.promised && !self.is_none() {
+            return Err(StorageError::new(ErrorKind::Io, "the file became shorter meanwhile"));
+        }
+        Ok(())
+    }
+}

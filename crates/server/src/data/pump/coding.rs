@@ -1,0 +1,1 @@
+//! TYPE A and MODE Z: what becomes of octets between file and network.

@@ -1,0 +1,87 @@
+//! The network over TCP.
+//!
+//! Data connections are opened without `TCP_NODELAY`: what goes over them are whole buffers, and
+//! the end of the stream pushes out the rest at once. The pump corks them where that wins.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::{DataListener, Network, Stream};
+
+/// Connections that may wait to be accepted at a passive port: the client's, and strangers that
+/// would otherwise keep it out.
+const BACKLOG: u32 = 16;
+
+/// TCP, by the system's sockets. Needs a tokio runtime with IO.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TcpNetwork;
+
+/// A listener for one passive data connection.
+#[derive(Debug)]
+pub struct TcpDataListener {
+    listener: TcpListener,
+    port: u16,
+}
+
+impl Stream for TcpStream {
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
+
+impl DataListener for TcpDataListener {
+    type Stream = TcpStream;
+
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.listener.accept().await
+    }
+}
+
+impl Network for TcpNetwork {
+    type Stream = TcpStream;
+    type Listener = TcpDataListener;
+
+    fn listen(&self, address: SocketAddr) -> io::Result<TcpDataListener> {
+        let socket = socket_for(address)?;
+        if address.port() != 0 {
+            // Else every download would block its passive port for the minute of TIME_WAIT.
+            socket.set_reuseaddr(true)?;
+        }
+        if address.is_ipv6() && address.ip().is_unspecified() {
+            SockRef::from(&socket).set_only_v6(true)?;
+        }
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let port = match address.port() {
+            0 => listener.local_addr()?.port(),
+            port => port,
+        };
+        Ok(TcpDataListener { listener, port })
+    }
+
+    async fn connect(&self, from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+        let socket = socket_for(to)?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddr::new(from, 0))?;
+        socket.connect(to).await
+    }
+
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        let found = tokio::net::lookup_host((name, 0)).await?;
+        Ok(found.map(|address| address.ip()).collect())
+    }
+}
+
+fn socket_for(address: SocketAddr) -> io::Result<TcpSocket> {
+    match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }
+}
