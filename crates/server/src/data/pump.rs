@@ -212,3 +212,17 @@ impl Left {
         Ok(())
     }
 }
+
+/// How many octets may still be received; `None` is any number.
+#[derive(Clone, Copy, Debug)]
+struct Room(Option<u64>);
+
+impl Room {
+    /// Takes room for `bytes`, or as much as there is; tells how much.
+    fn take(&mut self, bytes: usize) -> usize {
+        let Some(room) = &mut self.0 else { return bytes };
+        let taken = usize::try_from(*room).map_or(bytes, |room| room.min(bytes));
+        *room -= taken as u64;
+        taken
+    }
+}
