@@ -1,0 +1,206 @@
+//! Uploads: what is there stays whole until what arrives is complete.
+//!
+//! | what is asked | what happens | when interrupted |
+//! |---|---|---|
+//! | a new file, or one replaced | a file without a name gets it at the end | deleted, or kept as `NAME.partial` |
+//! | from an offset before the end | the same, after the octets before the offset were copied | the same |
+//! | from the end, or behind it (append) | written in place | cut back, or left as it is |
+//! | to a name still free, of which there is a `NAME.partial` | written in place there, renamed at the end | cut back, or left as it is |
+//!
+//! [`plan`] decides between them and changes nothing; [`begin`] makes or opens the file; the writer
+//! gives it its name with [`publish`]. Whoever writes to a file that has a name holds a lock on it
+//! (`flock(2)`): a second one is `Busy`. A `NAME.partial` is replaced, removed or published only
+//! under its lock, so that no upload ever publishes another one's octets.
+//!
+//! A symbolic link in place of the file stays; what it names is replaced. A replaced file's
+//! permission bits are kept, and its owner where the system allows; access control lists and
+//! extended attributes are not.
+//!
+//! Whoever took the file beneath a writer must have stopped writing when the writer is finished,
+//! abandoned or dropped: cutting a file back cannot stop somebody who still writes to it.
+
+mod partial;
+mod plan;
+mod publish;
+mod writer;
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::fs::{Access, AtFlags, Mode, OFlags, accessat};
+use rustix::io::Errno;
+use waft_core::VirtualPath;
+use waft_core::storage::{ErrorKind, WriteMode};
+
+use crate::beneath::{Place, Root, look};
+use crate::error::Result;
+use crate::{Options, pool, temporary};
+use plan::{Old, Plan, plan};
+use writer::{Body, LocalWriter};
+
+/// Octets of a prefix that are copied before anybody looks whether the upload still goes on.
+const COPY_STEP: u64 = 256 << 20;
+
+/// Octets read at a time where the kernel does not copy.
+const COPY_BUFFER: usize = 256 * 1024;
+
+/// Tells whether [`begin`] is likely to succeed.
+pub(crate) fn check(root: &Root, path: &VirtualPath, mode: WriteMode) -> Result<()> {
+    let (place, found) = root.upload_place(path)?;
+    let in_directory = Access::WRITE_OK | Access::EXEC_OK;
+    match plan(&place, found.as_ref(), mode)? {
+        Plan::InPlace { .. } => {
+            Ok(accessat(&place.parent, &place.name, Access::WRITE_OK, AtFlags::EACCESS)?)
+        }
+        Plan::Resume { .. } | Plan::Fresh { .. } => {
+            Ok(accessat(&place.parent, c".", in_directory, AtFlags::EACCESS)?)
+        }
+    }
+}
+
+/// Where an upload to `path` would go on.
+pub(crate) fn resume_offset(root: &Root, path: &VirtualPath) -> Result<u64> {
+    let (place, found) = root.upload_place(path)?;
+    match found {
+        Some(found) => {
+            plan::refuse_irregular(&found)?;
+            Ok(found.stx_size)
+        }
+        None => Ok(partial::size(&place)?.ok_or(ErrorKind::NotFound)?),
+    }
+}
+
+/// Begins an upload.
+pub(crate) async fn begin(
+    root: &Root,
+    options: Options,
+    path: &VirtualPath,
+    mode: WriteMode,
+) -> Result<LocalWriter> {
+    let (place, found) = root.upload_place(path)?;
+    match plan(&place, found.as_ref(), mode)? {
+        Plan::InPlace { from } => in_place(place, options, from, mode),
+        Plan::Resume { from } => resume(place, options, from),
+        Plan::Fresh { prefix, old, replace } => {
+            let (body, file) = create(&place, options, old)?;
+            let file = Arc::new(file);
+            // From here on, whatever fails, the writer leaves nothing behind.
+            let writer = LocalWriter::new(place, options, Arc::clone(&file), body, prefix)
+                .publishing(old, replace);
+            if prefix > 0 {
+                let from = writer.place().open(OFlags::RDONLY)?;
+                copy_prefix(from, file, prefix).await?;
+            }
+            Ok(writer)
+        }
+    }
+}
+
+/// Opens the file that is there, to write behind its end.
+fn in_place(place: Place, options: Options, from: u64, mode: WriteMode) -> Result<LocalWriter> {
+    let file = place.open(OFlags::WRONLY)?;
+    let found = look(&file)?;
+    plan::refuse_irregular(&found)?;
+    temporary::lock(&file)?;
+    let size = look(&file)?.stx_size;
+    if matches!(mode, WriteMode::At(_)) && size != from {
+        return Err(ErrorKind::Busy.into());
+    }
+    Ok(LocalWriter::new(place, options, Arc::new(file.into()), Body::InPlace, size))
+}
+
+/// Opens what an interrupted upload has left, to go on at `from`.
+fn resume(place: Place, options: Options, from: u64) -> Result<LocalWriter> {
+    let Some(kept) = partial::claim(&place)? else { return Err(ErrorKind::Busy.into()) };
+    let size = look(&kept)?.stx_size;
+    if size < from {
+        return Err(ErrorKind::Busy.into());
+    }
+    rustix::fs::ftruncate(&kept, from)?;
+    Ok(LocalWriter::new(place, options, Arc::new(kept), Body::Partial, from))
+}
+
+/// Makes the file that becomes what `place` names: without a name where that can be.
+fn create(place: &Place, options: Options, old: Option<Old>) -> Result<(Body, File)> {
+    let mode = Mode::from_raw_mode(old.map_or(options.file_mode, |old| old.mode));
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    match rustix::fs::openat(&place.parent, c".", flags, mode) {
+        Ok(file) => Ok((Body::Nameless, File::from(file))),
+        // EISDIR: a kernel or file system that takes the flag for opening a directory.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+            let (name, file) = temporary::create(place.parent.as_fd(), mode)?;
+            Ok((Body::Hidden(name), file))
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Copies the octets before `end`, in steps, so that an upload that is given up stops soon.
+async fn copy_prefix(from: OwnedFd, to: Arc<File>, end: u64) -> Result<()> {
+    plan::refuse_irregular(&look(&from)?)?;
+    let from = Arc::new(from);
+    let mut at = 0;
+    while at < end {
+        let (from, to, until) = (Arc::clone(&from), Arc::clone(&to), end.min(at + COPY_STEP));
+        at = pool::run(move || copy_between(&from, &to, at, until)).await?;
+    }
+    Ok(())
+}
+
+/// Copies the octets `at..until`; tells where it stopped, which is `until`.
+fn copy_between(from: &OwnedFd, to: &File, at: u64, until: u64) -> Result<u64> {
+    let (mut read_at, mut write_at) = (at, at);
+    while read_at < until {
+        let length = usize::try_from(until - read_at).unwrap_or(usize::MAX);
+        let copied =
+            rustix::fs::copy_file_range(from, Some(&mut read_at), to, Some(&mut write_at), length);
+        match copied {
+            // The file was cut meanwhile.
+            Ok(0) => return Err(ErrorKind::BadOffset.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM) => {
+                return copy_by_hand(from, to, read_at, until);
+            }
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(until)
+}
+
+/// As [`copy_between`], where the kernel cannot.
+fn copy_by_hand(from: &OwnedFd, to: &File, mut at: u64, until: u64) -> Result<u64> {
+    use std::os::unix::fs::FileExt;
+    let mut buffer = vec![0; COPY_BUFFER];
+    while at < until {
+        let length = usize::try_from(until - at).unwrap_or(COPY_BUFFER).min(COPY_BUFFER);
+        let (part, _) = buffer.split_at_mut(length);
+        let read = rustix::io::retry_on_intr(|| rustix::io::pread(from, &mut *part, at))?;
+        let (part, _) = part.split_at(read);
+        if part.is_empty() {
+            return Err(ErrorKind::BadOffset.into());
+        }
+        to.write_all_at(part, at)?;
+        at += part.len() as u64;
+    }
+    Ok(until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copying_by_hand_copies_the_same_octets() {
+        let directory = tempfile::tempdir().unwrap();
+        let octets: Vec<u8> = (0..COPY_BUFFER + 100).map(|n| (n % 251) as u8).collect();
+        std::fs::write(directory.path().join("from"), &octets).unwrap();
+        let from = OwnedFd::from(File::open(directory.path().join("from")).unwrap());
+        let to = File::create(directory.path().join("to")).unwrap();
+        let until = octets.len() as u64 - 1;
+        assert_eq!(copy_by_hand(&from, &to, 0, until), Ok(until));
+        let copied = std::fs::read(directory.path().join("to")).unwrap();
+        assert!(copied == octets[..octets.len() - 1]);
+        assert_eq!(copy_by_hand(&from, &to, 0, until + 2), Err(ErrorKind::BadOffset.into()));
+    }
+}

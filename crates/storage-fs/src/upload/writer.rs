@@ -1,0 +1,183 @@
+//! A file that is being uploaded.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::mem;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Mode, OFlags, fsync, ftruncate, openat, unlinkat};
+use waft_core::BoxFuture;
+use waft_core::storage::{ErrorKind, Interrupted, LocalFile, Metadata, Writer};
+
+use crate::beneath::{Place, look, same_file};
+use crate::error::Result;
+use crate::facts::metadata;
+use crate::upload::plan::Old;
+use crate::upload::{partial, publish};
+use crate::{Options, pool};
+
+/// Where the octets of an upload are until it is complete.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// In a file that no directory knows.
+    Nameless,
+    /// In a file of a reserved name.
+    Hidden(CString),
+    /// In what an interrupted upload has left.
+    Partial,
+    /// In the file itself, behind what was there.
+    InPlace,
+}
+
+/// An upload in progress.
+#[derive(Debug)]
+pub(crate) struct LocalWriter {
+    place: Place,
+    options: Options,
+    file: Arc<File>,
+    body: Body,
+    /// Octets that were there, or were copied, before the first one that arrives.
+    began: u64,
+    /// Where [`write`](Writer::write) goes on.
+    offset: u64,
+    old: Option<Old>,
+    replace: bool,
+    /// Neither finished nor abandoned: there is something to tidy up.
+    open: bool,
+}
+
+impl LocalWriter {
+    /// A writer that goes on at `began`, for a name that must be free in the end.
+    pub(crate) fn new(
+        place: Place,
+        options: Options,
+        file: Arc<File>,
+        body: Body,
+        began: u64,
+    ) -> LocalWriter {
+        let (old, replace) = (None, false);
+        LocalWriter { place, options, file, body, began, offset: began, old, replace, open: true }
+    }
+
+    /// The same for a name that may be taken in the end, or is already.
+    pub(crate) fn publishing(mut self, old: Option<Old>, replace: bool) -> LocalWriter {
+        self.old = old;
+        self.replace = replace;
+        self
+    }
+
+    /// Where it will be published.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn finish_now(&mut self) -> Result<Metadata> {
+        if let Some(old) = self.old {
+            publish::take_over(&self.file, old)?;
+        }
+        if self.options.durable {
+            fsync(&*self.file)?;
+        }
+        self.publish()?;
+        self.open = false;
+        partial::remove_stale(&self.place);
+        if self.options.durable {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            fsync(openat(&self.place.parent, c".", flags, Mode::empty())?)?;
+        }
+        Ok(metadata(&look(&*self.file)?))
+    }
+
+    fn publish(&mut self) -> Result<()> {
+        if matches!(self.body, Body::InPlace) {
+            // Removed or replaced meanwhile: what was appended is nowhere.
+            let named = self.place.look()?.ok_or(ErrorKind::Busy)?;
+            return if same_file(&named, &look(&*self.file)?) {
+                Ok(())
+            } else {
+                Err(ErrorKind::Busy.into())
+            };
+        }
+        if self.replace {
+            publish::over(&self.place, &self.file, &mut self.body, self.old.is_none())
+        } else {
+            publish::to_free(&self.place, &self.file, &self.body)
+        }
+    }
+
+    fn abandon_now(&mut self, interrupted: Interrupted) -> Result<()> {
+        if interrupted == Interrupted::Keep {
+            match self.body {
+                Body::Partial | Body::InPlace => self.open = false,
+                Body::Nameless | Body::Hidden(_) if self.size()? > self.began => {
+                    publish::keep(&self.place, &self.file, &mut self.body)?;
+                    self.open = false;
+                }
+                Body::Nameless | Body::Hidden(_) => {}
+            }
+        }
+        self.discard()
+    }
+
+    /// Leaves what was there before the upload began. Does nothing the second time.
+    fn discard(&mut self) -> Result<()> {
+        if !mem::take(&mut self.open) {
+            return Ok(());
+        }
+        match &self.body {
+            Body::Nameless => Ok(()),
+            Body::Hidden(name) => Ok(unlinkat(&self.place.parent, name, AtFlags::empty())?),
+            Body::Partial | Body::InPlace => Ok(ftruncate(&*self.file, self.began)?),
+        }
+    }
+
+    fn size(&self) -> Result<u64> {
+        Ok(look(&*self.file)?.stx_size)
+    }
+}
+
+impl Writer for LocalWriter {
+    fn write(&mut self, mut data: Vec<u8>) -> BoxFuture<'_, waft_core::storage::Result<Vec<u8>>> {
+        Box::pin(async move {
+            let (file, offset, length) = (Arc::clone(&self.file), self.offset, data.len());
+            let written = pool::run(move || {
+                file.write_all_at(&data, offset)?;
+                data.clear();
+                Ok(data)
+            });
+            let data = written.await?;
+            self.offset += length as u64;
+            Ok(data)
+        })
+    }
+
+    fn finish(mut self: Box<Self>) -> BoxFuture<'static, waft_core::storage::Result<Metadata>> {
+        Box::pin(async move {
+            // Waiting for the disk takes long, and so does freeing a large file that is replaced.
+            let heavy = self.options.durable || self.old.is_some_and(|old| old.size >= pool::LARGE);
+            Ok(pool::run_if(heavy, move || self.finish_now()).await?)
+        })
+    }
+
+    fn abandon(
+        mut self: Box<Self>,
+        interrupted: Interrupted,
+    ) -> BoxFuture<'static, waft_core::storage::Result<()>> {
+        Box::pin(async move {
+            let heavy = self.size()? >= pool::LARGE;
+            Ok(pool::run_if(heavy, move || self.abandon_now(interrupted)).await?)
+        })
+    }
+
+    fn local_file(&self) -> Option<LocalFile> {
+        Some(LocalFile { file: Arc::clone(&self.file), offset: self.offset })
+    }
+}
+
+impl Drop for LocalWriter {
+    fn drop(&mut self) {
+        // Nobody is there to be told; a hidden file that stays is swept later.
+        let _ = self.discard();
+    }
+}
