@@ -199,12 +199,9 @@ impl<N: Network> Session<N> {
             Verb::Stat => self.stat_path(&account, argument).await,
             Verb::Stor => return self.stor(&account, argument, pending).await.map(Action::from),
             Verb::Stou => return self.stou(&account, argument, pending).await.map(Action::from),
-            Verb::Xcrc
-            | Verb::Xmd5
-            | Verb::Xsha
-            | Verb::Xsha1
-            | Verb::Xsha256
-            | Verb::Xsha512 => self.checksum(&account, verb, argument, pending).await,
+            Verb::Xcrc | Verb::Xmd5 | Verb::Xsha | Verb::Xsha1 | Verb::Xsha256 | Verb::Xsha512 => {
+                self.checksum(&account, verb, argument, pending).await
+            }
             verb => Err(Refusal::new(Code::NOT_IMPLEMENTED, format!("{verb} is not implemented."))),
         };
         answer.map(Action::from)

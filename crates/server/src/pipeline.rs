@@ -137,10 +137,7 @@ impl<N: Network> Session<N> {
             _ => std::mem::replace(&mut self.pending, Pending::Nothing),
         };
         if spec.missing {
-            return Err(Refusal::new(
-                Code::NOT_IMPLEMENTED,
-                format!("{verb} is not implemented."),
-            ));
+            return Err(Refusal::new(Code::NOT_IMPLEMENTED, format!("{verb} is not implemented.")));
         }
         if !command.fits(spec) {
             return Err(Refusal::new(

@@ -176,7 +176,11 @@ impl Server<TcpNetwork> {
     ///
     /// # Errors
     /// The system does not tell the listener's address.
-    pub fn listen(self: &Arc<Self>, listener: TcpListener, name: Arc<str>) -> io::Result<Listening> {
+    pub fn listen(
+        self: &Arc<Self>,
+        listener: TcpListener,
+        name: Arc<str>,
+    ) -> io::Result<Listening> {
         let address = listener.local_addr()?;
         let server = Arc::clone(self);
         tracing::info!(%address, listener = %name, "listening");

@@ -126,7 +126,7 @@ impl<N: Network> Session<N> {
         self.reply(hooks, Some(command), opening).await?;
 
         let record = Record::new(&transfer.job);
-        let progress = Progress::default();
+        let progress = Progress::new();
         let mut open = Open { stream: None, writer: None };
         let attended = {
             let work = self.work(setup, &account, transfer.job, &mut open, &progress);
@@ -150,7 +150,7 @@ impl<N: Network> Session<N> {
         let settings = Arc::clone(&self.settings);
         let storage = Arc::clone(&account.storage);
         let peer = self.facts.peer.ip();
-        let coding = self.coding(&job);
+        let (encoding, deflate) = self.coding(&job);
         async move {
             let (passive, timeouts) = (&settings.passive, &settings.timeouts);
             let opening = setup.open(&shared.network, peer, passive, timeouts);
@@ -159,13 +159,16 @@ impl<N: Network> Session<N> {
             match job {
                 Job::Send(source) => {
                     let (mut reader, limit) = source.into_reader();
-                    let download = data::Download { reader: &mut *reader, limit, coding };
+                    let download =
+                        data::Download { reader: &mut *reader, limit, encoding, deflate };
                     data::send(stream, download, progress, stall).await.map_err(Failure::Pump)
                 }
                 Job::Receive(target) => {
                     let writer = begin(&*storage, &target).await.map_err(Failure::Storage)?;
                     let writer = open.writer.insert(writer);
-                    data::receive(stream, &mut **writer, coding, progress, stall)
+                    let inflate = deflate.is_some();
+                    let upload = data::Upload { limit: None, encoding, inflate };
+                    data::receive(stream, &mut **writer, upload, progress, stall)
                         .await
                         .map_err(Failure::Pump)
                 }
@@ -173,19 +176,18 @@ impl<N: Network> Session<N> {
         }
     }
 
-    fn coding(&self, job: &Job) -> data::Coding {
-        let parameters = &self.parameters;
+    /// How octets are represented, and the level of their compression.
+    fn coding(&self, job: &Job) -> (Encoding, Option<u32>) {
+        let (parameters, transfers) = (&self.parameters, &self.settings.transfers);
         // Listings are text already; files are translated where the operator lets TYPE A do so.
-        let translate = self.settings.transfers.ascii == Ascii::Translate
+        let translate = transfers.ascii == Ascii::Translate
             && parameters.representation == Representation::Ascii
             && !matches!(job, Job::Send(Source::Listing(_)));
         let deflate = match parameters.mode {
             TransferMode::Stream => None,
-            TransferMode::Deflate => {
-                parameters.deflate_level.or(self.settings.transfers.deflate)
-            }
+            TransferMode::Deflate => parameters.deflate_level.or(transfers.deflate),
         };
-        data::Coding { encoding: if translate { Encoding::Ascii } else { Encoding::Image }, deflate }
+        (if translate { Encoding::Ascii } else { Encoding::Image }, deflate)
     }
 
     fn opening(&self, opening: Opening) -> Reply {
@@ -262,8 +264,12 @@ impl<N: Network> Session<N> {
     ) -> Flow {
         let (result, abor) = match attended {
             Attended::Finished(result) => (self.finish(result, open, record).await, None),
-            Attended::Aborted(abor) => (self.cut(open, aborted("Transfer aborted.")).await, Some(abor)),
-            Attended::Abandoned => (self.cut(open, aborted("Control connection lost.")).await, None),
+            Attended::Aborted(abor) => {
+                (self.cut(open, aborted("Transfer aborted.")).await, Some(abor))
+            }
+            Attended::Abandoned => {
+                (self.cut(open, aborted("Control connection lost.")).await, None)
+            }
             Attended::Stopped => (self.cut(open, aborted("Server is shutting down.")).await, None),
         };
         let complete = result.is_ok();
@@ -338,11 +344,11 @@ impl<N: Network> Session<N> {
                 }
             }
             Failure::Pump(error) => {
-                if matches!(error, PumpError::Stalled) {
+                if matches!(error, PumpError::Stalled(_)) {
                     counters.transfers_stalled.add_one();
                 }
                 tracing::info!(%error, "transfer broken");
-                Refusal(error.reply())
+                broken(&error)
             }
         }
     }
@@ -414,6 +420,18 @@ fn transfer_complete() -> Reply {
 
 fn aborted(text: &'static str) -> Refusal {
     Refusal::new(Code::TRANSFER_ABORTED, Text::from(text))
+}
+
+/// What the client is told of a data connection that broke.
+fn broken(error: &PumpError) -> Refusal {
+    match error {
+        PumpError::Stalled(_) => aborted("Transfer stalled: nothing moved for too long."),
+        PumpError::Corrupt => {
+            Refusal::new(Code::LOCAL_ERROR, "What arrived is no complete zlib stream.")
+        }
+        PumpError::BeyondRange => Refusal::new(Code::LOCAL_ERROR, "More arrived than announced."),
+        PumpError::Network(_) | PumpError::Storage(_) => aborted("Data connection broken."),
+    }
 }
 
 /// Runs `first` to its end; `second` goes on meanwhile, and may end as well.

@@ -20,10 +20,7 @@ impl<N: Network> Session<N> {
     /// USER: 331 for everybody, known or not.
     pub(super) fn user(&mut self, argument: &[u8]) -> Answer {
         if let Login::In(_) = self.login {
-            return Err(Refusal::new(
-                Code::NOT_LOGGED_IN,
-                "Already logged in; REIN starts over.",
-            ));
+            return Err(Refusal::new(Code::NOT_LOGGED_IN, "Already logged in; REIN starts over."));
         }
         let Ok(user) = std::str::from_utf8(argument) else {
             return Err(Refusal::new(Code::BAD_PARAMETER, "User names are UTF-8."));

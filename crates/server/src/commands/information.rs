@@ -38,15 +38,27 @@ impl<N: Network> Session<N> {
         }
         features.push("EPSV".into());
         features.push(self.parameters.hash.feature());
-        features.extend(["HOST", "LANG EN*", "MDTM", "MFF Modify;UNIX.mode;", "MFMT"].map(Text::from));
+        features
+            .extend(["HOST", "LANG EN*", "MDTM", "MFF Modify;UNIX.mode;", "MFMT"].map(Text::from));
         features.push(self.parameters.facts.feature());
         if settings.transfers.deflate.is_some() {
             features.push("MODE Z".into());
         }
         features.extend(
             [
-                "PASV", "RANG STREAM", "REST STREAM", "SITE CHMOD;HELP;UTIME", "SIZE", "TVFS",
-                "UTF8", "XCRC", "XMD5", "XSHA", "XSHA1", "XSHA256", "XSHA512",
+                "PASV",
+                "RANG STREAM",
+                "REST STREAM",
+                "SITE CHMOD;HELP;UTIME",
+                "SIZE",
+                "TVFS",
+                "UTF8",
+                "XCRC",
+                "XMD5",
+                "XSHA",
+                "XSHA1",
+                "XSHA256",
+                "XSHA512",
             ]
             .map(Text::from),
         );
@@ -64,7 +76,8 @@ impl<N: Network> Session<N> {
             Some(Verb::Site) => Ok(site_help()),
             Some(verb) if !verb.spec().missing => {
                 let spec = verb.spec();
-                let text = format!("Syntax: {verb} {} - {} ({})", spec.syntax, spec.help, spec.source);
+                let text =
+                    format!("Syntax: {verb} {} - {} ({})", spec.syntax, spec.help, spec.source);
                 Ok(Reply::new(Code::HELP, text))
             }
             _ => Err(Refusal::new(Code::NOT_IMPLEMENTED, "No such command here.")),
@@ -135,9 +148,9 @@ pub(super) fn site_help() -> Reply {
 
 fn help_all() -> Reply {
     let names: Vec<&str> = TABLE.iter().filter(|row| !row.missing).map(|row| row.name).collect();
-    let rows = names.chunks(8).map(|row| {
-        Text::from(row.iter().map(|name| format!("{name:<8}")).collect::<String>())
-    });
+    let rows = names
+        .chunks(8)
+        .map(|row| Text::from(row.iter().map(|name| format!("{name:<8}")).collect::<String>()));
     let first = Text::from("Commands:");
     let last = Text::from("HELP <command> tells more.");
     Reply::lines(Code::HELP, std::iter::once(first).chain(rows).chain([last]))

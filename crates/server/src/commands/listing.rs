@@ -110,9 +110,11 @@ impl<N: Network> Session<N> {
                 ));
             }
             let chunk = chunk.strip_suffix(b"\r\n").unwrap_or(&chunk);
-            lines.extend(chunk.split(|&b| b == b'\n').map(|line| {
-                Text::flattened(line.strip_suffix(b"\r").unwrap_or(line))
-            }));
+            lines.extend(
+                chunk
+                    .split(|&b| b == b'\n')
+                    .map(|line| Text::flattened(line.strip_suffix(b"\r").unwrap_or(line))),
+            );
         }
         lines.push(Text::from("End of status"));
         Ok(Reply::lines(code, lines).fixed())

@@ -1,8 +1,8 @@
 //! Directories and names: CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO.
 
+use waft_core::Account;
 use waft_core::account::Permission;
 use waft_core::storage::{ErrorKind, FileKind, Replace, StorageError};
-use waft_core::Account;
 use waft_proto::reply::pathname_reply;
 use waft_proto::{Code, Reply};
 

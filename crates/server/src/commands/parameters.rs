@@ -94,9 +94,8 @@ impl<N: Network> Session<N> {
 
     fn opts_hash(&mut self, options: &[u8]) -> Answer {
         if !options.is_empty() {
-            self.parameters.hash = HashAlgorithm::from_name(options).ok_or_else(|| {
-                Refusal::new(Code::BAD_PARAMETER, "Unknown algorithm, see FEAT.")
-            })?;
+            self.parameters.hash = HashAlgorithm::from_name(options)
+                .ok_or_else(|| Refusal::new(Code::BAD_PARAMETER, "Unknown algorithm, see FEAT."))?;
         }
         Ok(Reply::data(Code::OKAY, self.parameters.hash.name()))
     }

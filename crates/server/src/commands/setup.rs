@@ -21,10 +21,7 @@ impl<N: Network> Session<N> {
         let passive = &self.settings.passive;
         let told = data::announced(&self.shared.network, passive, client, local).await;
         let Some(address) = told.map_err(unresolved)?.ipv4 else {
-            return Err(Refusal::new(
-                Code::CANNOT_OPEN_DATA,
-                "PASV is for IPv4 only; use EPSV.",
-            ));
+            return Err(Refusal::new(Code::CANNOT_OPEN_DATA, "PASV is for IPv4 only; use EPSV."));
         };
         let port = self.listen()?;
         Ok(passive_reply(SocketAddrV4::new(address, port)))
