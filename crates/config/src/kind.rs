@@ -59,20 +59,23 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
-/// Any text.
-pub(crate) struct Text;
+/// Text in lines, for a reply.
+pub(crate) struct Lines;
 
-impl Scalar for Text {
-    type Out = String;
+impl Scalar for Lines {
+    type Out = Vec<String>;
     const WHAT: &'static str = "text";
-    const REMEDY: &'static str = "write text between double quotes";
+    const REMEDY: &'static str = "write text between double quotes; \\n starts a new line, other control characters cannot \
+         stand in a reply";
 
-    fn parse(value: &Value) -> Option<String> {
-        text(value).map(str::to_owned)
+    fn parse(value: &Value) -> Option<Vec<String>> {
+        let lines: Vec<String> = text(value)?.lines().map(str::to_owned).collect();
+        let fine = !lines.iter().any(|line| line.chars().any(char::is_control));
+        fine.then_some(lines)
     }
 
-    fn show(out: &String) -> String {
-        quote(out)
+    fn show(out: &Vec<String>) -> String {
+        if out.is_empty() { String::new() } else { quote(out.join("\n")) }
     }
 }
 
@@ -228,26 +231,6 @@ impl Scalar for Amount {
     }
 }
 
-/// A port.
-pub(crate) struct Port;
-
-impl Scalar for Port {
-    type Out = u16;
-    const WHAT: &'static str = "a port";
-    const REMEDY: &'static str = "write a number up to 65535, without quotes";
-
-    fn parse(value: &Value) -> Option<u16> {
-        match value {
-            Value::Integer(port) => u16::try_from(*port).ok(),
-            _ => None,
-        }
-    }
-
-    fn show(out: &u16) -> String {
-        out.to_string()
-    }
-}
-
 /// A number, duration or size for which 0 means that there is no limit.
 pub(crate) struct Limit<K>(PhantomData<K>);
 
@@ -307,7 +290,10 @@ impl<K: Kind> Kind for List<K> {
             return reader.refuse_kind(node, "a list", "write it between brackets: [ … ]");
         };
         let read = |(index, item): (usize, &Node)| {
-            reader.within(&index.to_string(), |reader| K::read(item, reader))
+            reader.within(&index.to_string(), |reader| {
+                reader.remember(item);
+                K::read(item, reader)
+            })
         };
         let read: Vec<Option<K::Out>> = items.iter().enumerate().map(read).collect();
         read.into_iter().collect()
@@ -616,7 +602,10 @@ impl<S: Section> Kind for Many<S> {
             return reader.refuse_kind(node, "a list of tables", remedy);
         };
         let read = |(index, item): (usize, &Node)| {
-            reader.within(&index.to_string(), |reader| S::read(item, reader))
+            reader.within(&index.to_string(), |reader| {
+                reader.remember(item);
+                S::read(item, reader)
+            })
         };
         Some(items.iter().enumerate().filter_map(read).collect())
     }

@@ -28,6 +28,7 @@ mod sections;
 mod system;
 mod types;
 mod units;
+mod users_file;
 mod value;
 
 pub use config::Config;
@@ -43,6 +44,7 @@ pub use sections::{
 };
 pub use types::{
     ActiveMode, Ascii, HiddenFiles, Interrupted, LogFormat, LogLevel, NotAnAddress, OnError,
-    OnLoadError, PassiveAddress, PortRange, Settings, TlsMode, Unlisted,
+    OnLoadError, PassiveAddress, PortRange, Settings, TlsMode,
 };
+pub use users_file::{NewUser, UsersFile, UsersFileError};
 pub use value::{Node, Table, Value};

@@ -10,7 +10,7 @@ use crate::mistake::{Mistake, Mistakes, Warnings};
 use crate::permissions::Permission;
 use crate::place::Origin;
 use crate::schema::{Reader, Section};
-use crate::sections::Document;
+use crate::sections::{Document, PluginLimits};
 use crate::system::System;
 use crate::types::TlsMode;
 
@@ -108,24 +108,24 @@ fn fill(config: &mut Config) {
     }
     let general = &config.plugins;
     for plugin in &mut config.named_plugins {
-        if let (false, Some(directory)) = (written(&plugin.key, "path"), &general.directory)
-            && plugin.path.as_os_str().is_empty()
-        {
+        let written = |key: &str| written(&plugin.key, key);
+        if let (false, Some(directory)) = (written("path"), &general.directory) {
             plugin.path = directory.join(format!("{}.wasm", plugin.name));
         }
-        plugin.on_error = plugin.on_error.or(general.on_error);
-        if !written(&plugin.key, "on_load_error") {
+        if !written("on_error") {
+            plugin.on_error = general.on_error;
+        }
+        if !written("on_load_error") {
             plugin.on_load_error = general.on_load_error;
         }
-        let (limits, key) = (&mut plugin.limits, &plugin.key);
-        if !written(key, "limits.memory") {
-            limits.memory = general.limits.memory;
-        }
-        if !written(key, "limits.instances") {
-            limits.instances = general.limits.instances;
-        }
-        limits.cpu = limits.cpu.or(general.limits.cpu);
-        limits.wall = limits.wall.or(general.limits.wall);
+        let (own, others) = (plugin.limits.clone(), general.limits.clone());
+        plugin.limits = PluginLimits {
+            memory: if written("limits.memory") { own.memory } else { others.memory },
+            cpu: if written("limits.cpu") { own.cpu } else { others.cpu },
+            wall: if written("limits.wall") { own.wall } else { others.wall },
+            instances: if written("limits.instances") { own.instances } else { others.instances },
+            log_lines: if written("limits.log_lines") { own.log_lines } else { others.log_lines },
+        };
     }
 }
 
@@ -133,5 +133,45 @@ fn fill(config: &mut Config) {
 fn grant_uploads(config: &mut Config) {
     if let Some(anonymous) = config.anonymous.as_mut().filter(|anonymous| anonymous.upload) {
         anonymous.permissions = anonymous.permissions.with(Permission::Write);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::PortRange;
+
+    fn warned(text: &str, system: &System) -> Vec<String> {
+        let text =
+            format!("{text}\n[plugins]\ndirectory = \"src\"\n[[listener]]\naddress = \"[::1]:0\"");
+        let layers = Layers::of_text(Path::new("waft.toml"), &text);
+        let (_, warnings) = resolve(layers, system).unwrap();
+        warnings.0.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn passive_ports_that_the_kernel_gives_away_are_warned_of_where_they_are_written() {
+        let kernel =
+            System { local_ports: PortRange::new(32_768, 60_999), reserved_ports: Vec::new() };
+        let ports = "[passive]\nports = \"50000-50999\"";
+        let expected = "waft.toml:2:9: passive.ports: the kernel gives ports of this range to \
+                        outgoing connections: 50000-50999\n  remedy: reserve them: sysctl -w \
+                        net.ipv4.ip_local_reserved_ports=50000-50999";
+        assert_eq!(warned(ports, &kernel), [expected]);
+        assert_eq!(warned("", &kernel), [""; 0], "the default needs no warning each time");
+        let reserved = PortRange::new(50_000, 51_000).into_iter().collect();
+        assert_eq!(warned(ports, &System { reserved_ports: reserved, ..kernel }), [""; 0]);
+    }
+
+    #[test]
+    fn a_range_that_one_client_can_use_up_is_warned_of() {
+        let system = System::default();
+        let few = "[passive]\nports = \"61000-61009\"";
+        let expected = "waft.toml:2:9: passive.ports: one client alone can take them all: 10 \
+                        ports, 200 sessions\n  remedy: widen the range, or lower \
+                        sessions_per_address in [limits]";
+        assert_eq!(warned(few, &system), [expected]);
+        let limited = format!("{few}\n[limits]\nsessions_per_address = 10");
+        assert_eq!(warned(&limited, &system), [""; 0]);
     }
 }

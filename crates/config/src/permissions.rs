@@ -9,13 +9,13 @@ pub enum Permission {
     List,
     /// Read files.
     Read,
-    /// Create and replace files, and set their times and modes.
+    /// Create files and set their times and modes. Replacing one takes `Delete` as well.
     Write,
     /// Add to files that are there.
     Append,
-    /// Remove files and directories.
+    /// Remove files and directories, and replace files.
     Delete,
-    /// Rename files and directories.
+    /// Rename files and directories. Onto a file that is there takes `Delete` as well.
     Rename,
     /// Make directories.
     Mkdir,

@@ -113,6 +113,11 @@ impl Reader {
         result
     }
 
+    /// Remembers where the value that is being read was written.
+    pub(crate) fn remember(&mut self, node: &Node) {
+        self.origins.insert(self.path.clone(), node.origin.clone());
+    }
+
     /// Records a mistake about the key that is being read, and yields nothing.
     pub(crate) fn refuse<T>(
         &mut self,
@@ -164,7 +169,7 @@ impl Reader {
                     .map(|make| make())
                     .or_else(|| reader.refuse(&node.origin, "missing", format!("add {name} = …")));
             };
-            reader.origins.insert(reader.path.clone(), value.origin.clone());
+            reader.remember(value);
             K::read(value, reader).or_else(|| default.map(|make| make()))
         })
     }

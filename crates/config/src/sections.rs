@@ -15,15 +15,15 @@ use ipnet::IpNet;
 
 use crate::kind::{
     Address, Advertised, Amount, Attributes, ClientDirectory, Count, Deadline, FileName, Flag,
-    Free, Grants, Limit, List, Many, Maybe, Mode, Name, Network, Number, Password, Port, Ports,
-    Rights, Size, Sub, Text, Time, Word,
+    Free, Grants, Limit, Lines, List, Many, Maybe, Mode, Name, Network, Number, Password, Ports,
+    Rights, Size, Sub, Time, Word,
 };
 use crate::password::PasswordHash;
 use crate::permissions::Permissions;
 use crate::schema::{entry, section};
 use crate::types::{
     ActiveMode, Ascii, HiddenFiles, Interrupted, LogFormat, LogLevel, OnError, OnLoadError,
-    PassiveAddress, PortRange, Settings, TlsMode, Unlisted,
+    PassiveAddress, PortRange, Settings, TlsMode,
 };
 use crate::value::Node;
 
@@ -77,7 +77,7 @@ section! {
         /// The name of the server, as the greeting tells it.
         name: String as Name = "waft".to_owned(),
         /// The greeting instead of the usual one; `\n` starts a new line.
-        greeting: Option<String> as Maybe<Text> = None; "the name, and that it is ready",
+        greeting: Vec<String> as Lines = Vec::new(); "the name, and that it is ready",
         /// Threads that serve sessions; 0 means one for each processor.
         worker_threads: Option<u32> as Limit<Number<0, 1024>> = None,
         /// Directory for what the server keeps from one run to the next, such as compiled plugins.
@@ -112,8 +112,14 @@ section! {
         line_bytes: u64 as Amount = 8 << 10,
         /// Entries in one listing. A longer one ends with an error, never in silence.
         listing_entries: Option<u32> as Limit<Count> = None,
-        /// Bytes of a file that HASH and its kin read in a second, for each session.
-        hash_rate: Option<u64> as Limit<Size> = None,
+        /// Length of a STAT listing on the control connection.
+        stat_bytes: u64 as Amount = 256 << 10,
+        /// Commands that may wait while a transfer runs.
+        waiting_commands: u32 as Number<1, 10_000> = 64,
+        /// Files whose HASH or checksum is computed at the same time, in all sessions.
+        hashes: u32 as Number<1, 1024> = 4,
+        /// Length of a file whose SIZE is computed while TYPE A holds.
+        ascii_size_bytes: u64 as Size = 16 << 20,
     }
 }
 
@@ -127,11 +133,13 @@ section! {
         /// From the transfer command to the data connection of the client.
         data_accept: Duration as Deadline = Duration::from_secs(20),
         /// For the data connection that the server opens in active mode.
-        connect: Duration as Deadline = Duration::from_secs(20),
+        data_connect: Duration as Deadline = Duration::from_secs(10),
         /// For a TLS handshake.
         tls_handshake: Duration as Deadline = Duration::from_secs(20),
         /// A transfer that moves no byte.
         stall: Option<Duration> as Limit<Time> = Some(Duration::from_secs(120)),
+        /// A reply that the client does not read.
+        reply: Option<Duration> as Limit<Time> = Some(Duration::from_secs(60)),
         /// For running transfers when the server stops.
         drain: Duration as Time = Duration::from_secs(30),
     }
@@ -196,8 +204,6 @@ section! {
         mode: ActiveMode as Word<ActiveMode> = ActiveMode::Off,
         /// The networks that `mode = "lan"` means.
         lan: Vec<IpNet> as List<Network> = private_networks(),
-        /// The port that these connections come from, such as 20; 0 means any.
-        source_port: Option<u16> as Limit<Port> = None,
     }
 }
 
@@ -228,8 +234,6 @@ section! {
         /// What happens to what has arrived of an upload that broke off. The file of that name is
         /// left as it was in any case.
         interrupted: Interrupted as Word<Interrupted> = Interrupted::Keep,
-        /// Whether an upload or a rename may replace a file.
-        overwrite: bool as Flag = true,
         /// The mode of new files, before the umask of the server.
         file_mode: u32 as Mode = 0o666,
         /// The mode of new directories, before the umask of the server.
@@ -254,12 +258,10 @@ entry! {
         root: PathBuf as FileName,
         /// What they may do. Uploads are granted by `upload` alone.
         permissions: Permissions as Rights = Permissions::READ_ONLY,
-        /// Whether they may upload new files. They never replace one.
+        /// Whether they may upload files under names that are free.
         upload: bool as Flag = false,
         /// The directory in which their sessions begin.
         home: String as ClientDirectory = "/".to_owned(),
-        /// A text that welcomes them after the login; `\n` starts a new line.
-        welcome: Option<String> as Maybe<Text> = None,
         /// Anonymous sessions at the same time; 0 means no limit.
         sessions: Option<u32> as Limit<Count> = None,
     }
@@ -283,7 +285,7 @@ entry! {
         password: PasswordHash as Password,
         /// The directory that is all the account sees.
         root: PathBuf as FileName,
-        /// What the account may do.
+        /// What the account may do. Replacing a file needs both `write` and `delete`.
         permissions: Permissions as Rights = Permissions::ALL,
         /// The directory in which its sessions begin.
         home: String as ClientDirectory = "/".to_owned(),
@@ -303,17 +305,13 @@ section! {
         /// The directory of plugins: every `*.wasm` in it is loaded, and reloaded when it changes.
         /// It must not be within reach of an account that can write.
         directory: Option<PathBuf> as Maybe<FileName> = None,
-        /// What plugins in the directory may do that no `[[plugin]]` names.
-        unlisted: Unlisted as Word<Unlisted> = Unlisted::HooksOnly,
         /// The names of plugins in the order in which they are asked; the others come after.
         order: Vec<String> as List<Name> = Vec::new(),
         /// What a failed call counts as, for plugins that do not say otherwise.
-        on_error: Option<OnError> as Maybe<Word<OnError>> = None;
-            "as each hook has it: `\"deny\"` where it decides, `\"allow\"` where it does not",
-        /// What happens when a plugin cannot be loaded, for plugins that do not say otherwise.
+        on_error: OnError as Word<OnError> = OnError::Deny,
+        /// What happens when a plugin cannot be loaded at the start, for plugins that do not say
+        /// otherwise. While the server runs, the version before goes on in any case.
         on_load_error: OnLoadError as Word<OnLoadError> = OnLoadError::RefuseStart,
-        /// Memory that all instances of all plugins have together.
-        memory_budget: u64 as Amount = 512 << 20,
         /// How long a changed file has to be quiet before it is loaded.
         debounce: Duration as Time = Duration::from_millis(250),
         /// How often the directory is looked at where its changes are not told, as on network
@@ -330,11 +328,13 @@ section! {
         /// Memory of one instance.
         memory: u64 as Amount = 64 << 20,
         /// Time of the processor for one call.
-        cpu: Option<Duration> as Maybe<Deadline> = None; "as each hook has it",
+        cpu: Duration as Deadline = Duration::from_millis(200),
         /// Time for one call, waiting included.
-        wall: Option<Duration> as Maybe<Deadline> = None; "as each hook has it",
-        /// Instances at the same time.
+        wall: Duration as Deadline = Duration::from_secs(2),
+        /// Instances at the same time; further calls wait.
         instances: u32 as Number<1, 10_000> = 8,
+        /// Lines that it may write to the log in a second.
+        log_lines: u32 as Count = 200,
     }
 }
 
@@ -348,8 +348,8 @@ entry! {
         /// Whether it stays in force, in the version before, when its file is removed.
         required: bool as Flag = false,
         /// What a failed call counts as.
-        on_error: Option<OnError> as Maybe<Word<OnError>> = None; "what `[plugins]` says",
-        /// What happens when it cannot be loaded.
+        on_error: OnError as Word<OnError> = OnError::Deny; "what `[plugins]` says",
+        /// What happens when it cannot be loaded at the start.
         on_load_error: OnLoadError as Word<OnLoadError> = OnLoadError::RefuseStart;
             "what `[plugins]` says",
         /// Its place among the plugins that `order` does not name: the lowest is asked first.

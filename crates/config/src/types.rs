@@ -112,42 +112,27 @@ words! {
         Show = "show",
         /// `LIST -a` shows them, and so does MLSD.
         OnRequest = "on_request",
-        /// They are not shown.
-        Hide = "hide",
     }
 }
 
 words! {
     /// What a failed call of a plugin counts as.
     pub enum OnError {
-        /// As if the plugin had said no.
+        /// The command is refused.
         Deny = "deny",
-        /// As if the plugin had not been asked.
+        /// The command goes on as if the plugin were not there.
         Allow = "allow",
     }
 }
 
 words! {
-    /// What happens when a plugin cannot be loaded.
+    /// What happens when the server starts and a plugin cannot be loaded. While it runs, the version
+    /// before goes on in any case.
     pub enum OnLoadError {
-        /// The server does not start; while it runs, the version before goes on.
+        /// It does not start.
         RefuseStart = "refuse_start",
-        /// The server starts without it; while it runs, the version before goes on.
-        KeepOld = "keep_old",
-        /// The server starts without it; while it runs, the version before is unloaded.
+        /// It starts without the plugin.
         Disable = "disable",
-    }
-}
-
-words! {
-    /// What components in the plugin directory may do that no `[[plugin]]` names.
-    pub enum Unlisted {
-        /// They are not loaded.
-        Off = "off",
-        /// They may filter and observe; no grants, no logins, no storage.
-        HooksOnly = "hooks_only",
-        /// They may do everything that needs no grant.
-        On = "on",
     }
 }
 

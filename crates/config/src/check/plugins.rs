@@ -28,20 +28,11 @@ pub(super) fn general(config: &Config, findings: &mut Findings) {
             findings.warn(At::key(config, &key(index)), message, remedy);
         }
     }
-    let (memory, budget) = (plugins.limits.memory, plugins.memory_budget);
-    memory_fits(memory, budget, At::key(config, "plugins.limits.memory"), findings);
 }
 
 fn is_known(config: &Config, name: &str) -> bool {
     let dropped = config.plugins.directory.iter().any(|d| d.join(format!("{name}.wasm")).exists());
     dropped || config.named_plugins.iter().any(|plugin| plugin.name == name)
-}
-
-fn memory_fits(memory: u64, budget: u64, at: At<'_>, findings: &mut Findings) {
-    if memory > budget {
-        let remedy = "lower it, or raise memory_budget in [plugins]";
-        findings.mistake(at, "one instance alone is above memory_budget", remedy);
-    }
 }
 
 pub(super) fn named(config: &Config, findings: &mut Findings) {
@@ -52,16 +43,15 @@ pub(super) fn named(config: &Config, findings: &mut Findings) {
     );
     for plugin in plugins {
         let at = |key| At::of(config, &plugin.key, key, &plugin.origin);
+        let written = config.origins.contains_key(&format!("{}.path", plugin.key));
         if plugin.path.as_os_str().is_empty() {
+            if written {
+                continue;
+            }
             let remedy = "add path = …, or directory in [plugins]";
             findings.mistake(at("path"), "missing", remedy);
         } else {
             file(&plugin.path, at("path"), "name a component: a file *.wasm", findings);
-        }
-        let key = format!("{}.limits.memory", plugin.key);
-        if config.origins.contains_key(&key) {
-            let (memory, budget) = (plugin.limits.memory, config.plugins.memory_budget);
-            memory_fits(memory, budget, At::key(config, &key), findings);
         }
     }
 }

@@ -1,0 +1,576 @@
+//! Every kind of mistake, with its exact words and place.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+use std::fs;
+use std::path::Path;
+
+use waft_config::{Config, Mistake};
+
+const LISTENER: &str = "[[listener]]\naddress = \"127.0.0.1:2121\"\n";
+const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamtsbW5vcA";
+
+/// Makes a directory with one of everything that a configuration may name.
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    for name in ["root", "plugins"] {
+        fs::create_dir(path.join(name)).unwrap();
+    }
+    for name in ["cert.pem", "key.pem", "plugins/one.wasm", "two.wasm", "root/three.wasm"] {
+        write(&path.join(name), "");
+    }
+    directory
+}
+
+fn write(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    restrict(path, 0o600);
+}
+
+fn restrict(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn lines(list: &[Mistake], directory: &Path) -> Vec<String> {
+    let here = format!("{}/", directory.display());
+    list.iter()
+        .map(|mistake| mistake.to_string().replace(&here, "").replace("\n  remedy: ", " -> "))
+        .collect()
+}
+
+/// Loads `text` as `waft.toml` and returns what is said about it: mistakes, warnings.
+fn told(directory: &Path, text: &str) -> (Vec<String>, Vec<String>) {
+    let file = directory.join("waft.toml");
+    write(&file, text);
+    match Config::load(Some(&file)) {
+        Ok((_, warnings)) => (Vec::new(), lines(&warnings.0, directory)),
+        Err(mistakes) => {
+            (lines(&mistakes.mistakes, directory), lines(&mistakes.warnings.0, directory))
+        }
+    }
+}
+
+/// Checks that `text`, with a listener behind it, has these mistakes and no others.
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    let directory = directory();
+    let (mistakes, _) = told(directory.path(), &format!("{text}\n{LISTENER}"));
+    assert_eq!(mistakes, expected, "{text}");
+}
+
+/// Checks that `text` has no mistakes, but these warnings and no others.
+#[track_caller]
+fn check_warnings(text: &str, expected: &[&str]) {
+    let directory = directory();
+    let (mistakes, warnings) = told(directory.path(), text);
+    assert_eq!(mistakes, [""; 0], "{text}");
+    assert_eq!(warnings, expected, "{text}");
+}
+
+fn user(more: &str) -> String {
+    format!("[[user]]\nname = \"al\"\npassword = \"{HASH}\"\nroot = \"root\"\n{more}\n")
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_told_with_the_way_to_write_it() {
+    let duration = "write a number and a unit, for example \"5m\"";
+    let size = "write a number and a unit, for example \"64KiB\" or \"10MB\"";
+    let path = "write a path between double quotes";
+    for (key, kind, remedy) in [
+        ("timeouts.idle = \"5x\"", "a duration: \"5x\"", duration),
+        ("timeouts.idle = 5", "a duration: 5", duration),
+        ("timeouts.idle = \"-5m\"", "a duration: \"-5m\"", duration),
+        ("timeouts.data_accept = 0", "a duration above 0: 0", duration),
+        ("limits.line_bytes = \"8 KiB\"", "a size above 0: \"8 KiB\"", size),
+        ("limits.ascii_size_bytes = -1", "a size: -1", size),
+        (
+            "limits.sessions = \"many\"",
+            "a whole number: \"many\"",
+            "write a whole number, without quotes",
+        ),
+        ("limits.sessions = -1", "a whole number: -1", "write a whole number, without quotes"),
+        (
+            "transfers.deflate_level = 10",
+            "a whole number from 1 to 9: 10",
+            "write a whole number, without quotes",
+        ),
+        (
+            "transfers.deflate = \"yes\"",
+            "true or false: \"yes\"",
+            "write true or false, without quotes",
+        ),
+        ("transfers.interrupted = \"kep\"", "one of the words: \"kep\"", "did you mean \"keep\"?"),
+        (
+            "log.level = \"loud\"",
+            "one of the words: \"loud\"",
+            "write one of \"error\", \"warn\", \"info\", \"debug\", \"trace\"",
+        ),
+        (
+            "passive.ports = \"50000\"",
+            "a range of ports: \"50000\"",
+            "write the lowest and the highest port, for example \"49152-49999\"",
+        ),
+        (
+            "passive.ports = \"50010-50000\"",
+            "a range of ports: \"50010-50000\"",
+            "write the lowest and the highest port, for example \"49152-49999\"",
+        ),
+        (
+            "passive.address = \"::1\"",
+            "\"local\", an IPv4 address or a host name: \"::1\"",
+            "write \"local\", an IPv4 address such as \"203.0.113.7\" or a name such as \
+             \"ftp.example.org\"; the reply to PASV cannot carry anything else",
+        ),
+        (
+            "active.lan = \"10.0.0.0/8\"",
+            "a list: \"10.0.0.0/8\"",
+            "write it between brackets: [ … ]",
+        ),
+        ("server.state = 7", "a path: 7", path),
+        ("server.state = \"\"", "a path: \"\"", path),
+        (
+            "server.name = \"\"",
+            "a name: \"\"",
+            "write a name between double quotes, without control characters",
+        ),
+        (
+            "server.greeting = \"a\\u0007\"",
+            "text: \"a\\u{7}\"",
+            "write text between double quotes; \\n starts a new line, other control characters \
+             cannot stand in a reply",
+        ),
+        ("server = 1", "a table: 1", "write it as a table: [server]"),
+        (
+            "user = 1",
+            "a list of tables: 1",
+            "write each entry as a table of its own, in double brackets",
+        ),
+        ("user = [1]", "a table: 1", "write each entry as a table of its own, in double brackets"),
+    ] {
+        let (name, value) = key.split_once(" = ").unwrap();
+        let name = if value == "[1]" { "user.0" } else { name };
+        let column = key.find(" = ").unwrap() + if value == "[1]" { 5 } else { 4 };
+        let expected = format!("waft.toml:1:{column}: {name}: not {kind} -> {remedy}");
+        check(key, &[&expected]);
+    }
+}
+
+#[test]
+fn an_item_of_a_list_is_told_by_its_number_and_place() {
+    check(
+        "[active]\nlan = [\n  \"10.0.0.0/8\",\n  \"10.0.0.0/33\",\n]",
+        &["waft.toml:4:3: active.lan.1: not a network: \"10.0.0.0/33\" -> write an address and a \
+           prefix length, for example \"10.0.0.0/8\" or \"fd00::/8\""],
+    );
+}
+
+#[test]
+fn unknown_keys_are_refused_and_the_likely_one_named() {
+    check(
+        "[timeouts]\nidel = \"5m\"",
+        &["waft.toml:2:1: timeouts.idel: unknown key -> did you mean idle?"],
+    );
+    check(
+        "[timeouts]\ndata-accept = \"5m\"",
+        &["waft.toml:2:1: timeouts.data-accept: unknown key -> did you mean data_accept?"],
+    );
+    check("[limit]\n", &["waft.toml:1:2: limit: unknown key -> did you mean limits?"]);
+    check(
+        "[tls]\ncertificate = \"cert.pem\"\nprivate_key = \"key.pem\"\nciphers = 1",
+        &["waft.toml:4:1: tls.ciphers: unknown key -> remove it; the keys here are certificate, \
+           private_key"],
+    );
+    check(
+        &user("quota = 1"),
+        &["waft.toml:5:1: user.0.quota: unknown key -> remove it; the keys here are name, \
+           password, root, permissions, home, enabled, sessions, attributes"],
+    );
+}
+
+#[test]
+fn keys_that_must_be_there_are_missed_where_their_table_begins() {
+    check(
+        "[[user]]\nname = \"al\"\n",
+        &[
+            "waft.toml:1:1: user.0.password: missing -> add password = …",
+            "waft.toml:1:1: user.0.root: missing -> add root = …",
+        ],
+    );
+    check("[anonymous]", &["waft.toml:1:1: anonymous.root: missing -> add root = …"]);
+    check(
+        "[tls]\ncertificate = \"cert.pem\"",
+        &["waft.toml:1:1: tls.private_key: missing -> add private_key = …"],
+    );
+}
+
+#[test]
+fn syntax_is_told_together_with_what_could_be_understood() {
+    check(
+        "[timeouts]\nidle = 5m\nstall = \"soon\"\n[limits]\nsesions = 1",
+        &[
+            "waft.toml:2:8: string values must be quoted, expected literal string -> correct the \
+             TOML syntax here",
+            "waft.toml:3:9: timeouts.stall: not a duration: \"soon\" -> write a number and a unit, \
+             for example \"5m\"",
+            "waft.toml:5:1: limits.sesions: unknown key -> did you mean sessions?",
+        ],
+    );
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_sorted_by_place() {
+    let text = format!(
+        "[timeouts]\nidle = \"x\"\n[server]\nnam = \"a\"\n{}[passive]\nports = \"1\"",
+        user("enabled = 1").replace("root = \"root\"", "root = \"gone\"")
+    );
+    check(
+        &text,
+        &[
+            "waft.toml:2:8: timeouts.idle: not a duration: \"x\" -> write a number and a unit, for \
+             example \"5m\"",
+            "waft.toml:4:1: server.nam: unknown key -> did you mean name?",
+            "waft.toml:8:8: user.0.root: no such directory: gone -> make it: mkdir -p gone",
+            "waft.toml:9:11: user.0.enabled: not true or false: 1 -> write true or false, without \
+             quotes",
+            "waft.toml:11:9: passive.ports: not a range of ports: \"1\" -> write the lowest and \
+             the highest port, for example \"49152-49999\"",
+        ],
+    );
+}
+
+#[test]
+fn the_message_and_its_remedy_stand_on_two_lines() {
+    let text = format!("[timeouts]\nidle = \"5x\"\n{LISTENER}");
+    let mistakes = Config::from_text(Path::new("waft.toml"), &text).unwrap_err();
+    let expected = "waft.toml:2:8: timeouts.idle: not a duration: \"5x\"\n  \
+                    remedy: write a number and a unit, for example \"5m\"";
+    assert_eq!(mistakes.to_string(), expected);
+}
+
+#[test]
+fn passwords_in_clear_text_are_refused_and_not_repeated() {
+    let text = user("").replace(HASH, "hunter2");
+    check(
+        &text,
+        &["waft.toml:3:12: user.0.password: not a password hash; passwords are never written in \
+           clear text -> make a hash with: waft user hash"],
+    );
+    let text = user("").replace("YWJjZGVmZ2hpamtsbW5vcA", "YWJ");
+    check(
+        &text,
+        &["waft.toml:3:12: user.0.password: damaged password hash: it begins with $argon2id$ and \
+           does not go on as it must -> paste the whole hash, or make a new one with: waft user \
+           hash"],
+    );
+}
+
+#[test]
+fn permissions_are_words() {
+    check(
+        &user("permissions = [\"list\", \"reed\", \"fly\"]"),
+        &[
+            "waft.toml:5:24: user.0.permissions.1: not a permission: \"reed\" -> did you mean \
+             \"read\"?",
+            "waft.toml:5:32: user.0.permissions.2: not a permission: \"fly\" -> write one of \
+             \"list\", \"read\", \"write\", \"append\", \"delete\", \"rename\", \"mkdir\"",
+        ],
+    );
+}
+
+#[test]
+fn a_home_is_a_directory_as_clients_see_it() {
+    for home in ["in", "/a/../b"] {
+        let expected = format!(
+            "waft.toml:5:8: user.0.home: not a directory as clients see it: {home:?} -> write it \
+             from the root of the account, for example \"/incoming\""
+        );
+        check(&user(&format!("home = {home:?}")), &[&expected]);
+    }
+}
+
+#[test]
+fn names_and_addresses_are_used_once() {
+    check(
+        &format!("{}{}", user(""), user("")),
+        &["waft.toml:7:8: user.1.name: used twice: al -> change it, or remove one of them: the \
+           other is at waft.toml:2:8"],
+    );
+    check(
+        &format!(
+            "{LISTENER}name = \"a\"\n[[listener]]\naddress = \"127.0.0.1:2122\"\nname = \"a\""
+        ),
+        &[
+            "waft.toml:6:8: listener.1.name: used twice: a -> change it, or remove one of them: \
+             the other is at waft.toml:3:8",
+            "waft.toml:8:11: listener.2.address: used twice: 127.0.0.1:2121 -> change it, or \
+             remove one of them: the other is at waft.toml:2:11",
+        ],
+    );
+    let plugin = "[[plugin]]\nname = \"p\"\npath = \"two.wasm\"\n";
+    check(
+        &format!("{plugin}{plugin}"),
+        &["waft.toml:5:8: plugin.1.name: used twice: p -> change it, or remove one of them: the \
+           other is at waft.toml:2:8"],
+    );
+    let rule = "[[passive.rule]]\nfrom = \"10.0.0.0/8\"\naddress = \"local\"\n";
+    check(
+        &format!("{rule}{rule}"),
+        &[
+            "waft.toml:5:8: passive.rule.1.from: used twice: 10.0.0.0/8 -> change it, or remove one \
+           of them: the other is at waft.toml:2:8",
+        ],
+    );
+    check(
+        "[plugins]\ndirectory = \"plugins\"\norder = [\"one\", \"one\"]",
+        &["waft.toml:3:17: plugins.order.1: used twice: one -> change it, or remove one of them: \
+           the other is at waft.toml:3:10"],
+    );
+}
+
+#[test]
+fn any_number_of_listeners_may_pick_a_free_port() {
+    check_warnings(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
+         [anonymous]\nroot = \"root\"",
+        &[],
+    );
+}
+
+#[test]
+fn there_is_something_to_listen_on() {
+    let directory = directory();
+    let (mistakes, _) = told(directory.path(), "[anonymous]\nroot = \"root\"\n");
+    let expected = "waft.toml: listener: missing: there is nothing to listen on -> add \
+                    [[listener]] with address = \"0.0.0.0:21\"";
+    assert_eq!(mistakes, [expected]);
+}
+
+#[test]
+fn tls_wants_a_certificate() {
+    check(
+        "[[listener]]\naddress = \"127.0.0.1:990\"\ntls = \"implicit\"",
+        &["waft.toml:3:7: listener.0.tls: no certificate for \"implicit\" -> add [tls] with \
+           certificate and private_key, or write tls = \"off\""],
+    );
+    check(
+        "[tls]\ncertificate = \"gone.pem\"\nprivate_key = \"root\"",
+        &[
+            "waft.toml:2:15: tls.certificate: no such file or directory: gone.pem -> name a PEM \
+             file that the server can read",
+            "waft.toml:3:15: tls.private_key: not a file: root -> name a PEM file that the server \
+             can read",
+        ],
+    );
+}
+
+#[test]
+fn roots_are_directories() {
+    check(
+        &user("").replace("\"root\"", "\"root/deep/er\""),
+        &["waft.toml:4:8: user.0.root: no such directory: root/deep/er -> make it: mkdir -p \
+           root/deep/er"],
+    );
+    check(
+        "[anonymous]\nroot = \"cert.pem\"",
+        &["waft.toml:2:8: anonymous.root: not a directory: cert.pem -> name a directory"],
+    );
+}
+
+#[test]
+fn anonymous_uploads_are_granted_separately() {
+    let text = "[anonymous]\nroot = \"root\"\npermissions = [\"list\", \"write\"]";
+    check(
+        text,
+        &["waft.toml:3:15: anonymous.permissions: uploads are granted separately: \"write\" -> \
+           remove it, or add upload = true"],
+    );
+    check(&format!("{text}\nupload = true"), &[]);
+    check(
+        &format!("{}[anonymous]\nroot = \"root\"", user("").replace("\"al\"", "\"ftp\"")),
+        &["waft.toml:2:8: user.0.name: anonymous users log in with this name: ftp -> rename the \
+           account, or remove [anonymous]"],
+    );
+}
+
+#[test]
+fn the_users_file_is_there_and_holds_users_only() {
+    check(
+        "[users]\nfile = \"users.toml\"",
+        &[
+            "waft.toml:2:8: users.file: no such file or directory: users.toml -> make it with: waft \
+           user add --file users.toml NAME",
+        ],
+    );
+    let directory = directory();
+    let users = format!("[server]\nname = \"a\"\n{}", user("rot = 1"));
+    write(&directory.path().join("users.toml"), &users);
+    let text = format!("[users]\nfile = \"users.toml\"\n{}{LISTENER}", user(""));
+    let (mistakes, _) = told(directory.path(), &text);
+    let expected = [
+        "users.toml:1:2: server: unknown key -> remove it; the keys here are user",
+        "users.toml:7:1: user.1.rot: unknown key -> did you mean root?",
+    ];
+    assert_eq!(mistakes, expected);
+}
+
+#[test]
+fn an_account_is_either_inline_or_in_the_users_file() {
+    let directory = directory();
+    write(&directory.path().join("users.toml"), &user(""));
+    let text = format!("[users]\nfile = \"users.toml\"\n{}{LISTENER}", user(""));
+    let (mistakes, _) = told(directory.path(), &text);
+    let expected = "users.toml:2:8: user.1.name: used twice: al -> change it, or remove one of \
+                    them: the other is at waft.toml:4:8";
+    assert_eq!(mistakes, [expected]);
+}
+
+#[test]
+fn plugins_are_files_that_no_client_can_change() {
+    check(
+        "[[plugin]]\nname = \"p\"",
+        &["waft.toml:1:1: plugin.0.path: missing -> add path = …, or directory in [plugins]"],
+    );
+    check(
+        "[[plugin]]\nname = \"p\"\npath = \"gone.wasm\"",
+        &["waft.toml:3:8: plugin.0.path: no such file or directory: gone.wasm -> name a \
+           component: a file *.wasm"],
+    );
+    check(
+        "[plugins]\ndirectory = \"gone\"",
+        &["waft.toml:2:13: plugins.directory: no such directory: gone -> make it: mkdir -p gone"],
+    );
+    check(
+        &format!("{}[[plugin]]\nname = \"p\"\npath = \"root/three.wasm\"", user("")),
+        &["waft.toml:8:8: plugin.0.path: al can upload code here: it is within the root of that \
+           account -> move the components out of every root"],
+    );
+    check(
+        &format!(
+            "{}[plugins]\ndirectory = \"plugins\"",
+            user("").replace("root = \"root\"", "root = \".\"")
+        ),
+        &["waft.toml:7:13: plugins.directory: al can upload code here: it is within the root of \
+           that account -> move the components out of every root"],
+    );
+    check("[anonymous]\nroot = \".\"\n[plugins]\ndirectory = \"plugins\"", &[]);
+}
+
+#[test]
+fn a_directory_of_plugins_that_everyone_can_write_to_is_refused() {
+    let directory = directory();
+    restrict(&directory.path().join("plugins"), 0o777);
+    let text = format!("[plugins]\ndirectory = \"plugins\"\n{LISTENER}");
+    let (mistakes, _) = told(directory.path(), &text);
+    let expected = "waft.toml:2:13: plugins.directory: everyone on this machine can put code \
+                    here: plugins -> chmod o-w plugins";
+    assert_eq!(mistakes, [expected]);
+}
+
+#[test]
+fn dotted_names_of_settings_are_used_once() {
+    check(
+        "[[plugin]]\nname = \"p\"\npath = \"two.wasm\"\n[plugin.config]\n\"a.b\" = 1\na.b = 2",
+        &["waft.toml:4:1: plugin.0.config: two settings with the same dotted name: a.b -> rename \
+           the key that has a dot in it"],
+    );
+}
+
+#[test]
+fn keys_that_are_at_odds_with_each_other_are_told() {
+    check(
+        "[limits]\nline_bytes = 100",
+        &["waft.toml:2:14: limits.line_bytes: too short for a command with a file name: 100B -> \
+           write \"512B\" or more"],
+    );
+    check(
+        "[active]\nmode = \"lan\"\nlan = []",
+        &[
+            "waft.toml:3:7: active.lan: no networks for mode \"lan\" -> name the networks, or write \
+           mode = \"off\"",
+        ],
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read_are_told() {
+    let directory = directory();
+    let missing = directory.path().join("waft.toml");
+    let mistakes = Config::load(Some(&missing)).unwrap_err();
+    let expected = "waft.toml: no such file or directory -> name a file that can be read with \
+                    --config";
+    assert_eq!(lines(&mistakes.mistakes, directory.path()), [expected]);
+
+    fs::write(&missing, b"a = \"\xff\"").unwrap();
+    let mistakes = Config::load(Some(&missing)).unwrap_err();
+    let expected = "waft.toml: not UTF-8 -> save it as UTF-8";
+    assert_eq!(lines(&mistakes.mistakes, directory.path()), [expected]);
+
+    write(&missing, LISTENER);
+    fs::create_dir_all(directory.path().join("conf.d/10.toml")).unwrap();
+    let mistakes = Config::load(Some(&missing)).unwrap_err();
+    let expected = "conf.d/10.toml: is a directory -> make it readable, or remove it";
+    assert_eq!(lines(&mistakes.mistakes, directory.path()), [expected]);
+}
+
+#[test]
+fn what_an_operator_should_know_is_a_warning() {
+    let anonymous = "[anonymous]\nroot = \"root\"\n";
+    check_warnings(
+        &format!("{anonymous}[[listener]]\naddress = \"0.0.0.0:2121\""),
+        &["waft.toml:3:1: listener.0.tls: passwords and files cross the network in clear text -> \
+           add [tls] with certificate and private_key, or say that it is meant: tls = \"off\""],
+    );
+    check_warnings(
+        &format!("{anonymous}[[listener]]\naddress = \"0.0.0.0:2121\"\ntls = \"off\""),
+        &[],
+    );
+    check_warnings(
+        LISTENER,
+        &[
+            "waft.toml: user: nobody can log in -> add [[user]], [anonymous] or a plugin that knows \
+           accounts",
+        ],
+    );
+    check_warnings(
+        &format!("[plugins]\ndirectory = \"plugins\"\norder = [\"one\", \"nine\"]\n{LISTENER}"),
+        &[
+            "waft.toml:3:17: plugins.order.1: no plugin of this name: nine -> correct it, or put the \
+           component into the plugin directory",
+        ],
+    );
+    check_warnings(
+        &format!("{anonymous}[limits]\nsessions_per_address = 1000\n{LISTENER}"),
+        &[
+            "waft.toml: passive.ports: one client alone can take them all: 848 ports, 1000 sessions \
+           -> widen the range, or lower sessions_per_address in [limits]",
+        ],
+    );
+}
+
+#[test]
+fn secrets_that_everyone_can_read_are_warned_of() {
+    let directory = directory();
+    write(&directory.path().join("users.toml"), &user(""));
+    restrict(&directory.path().join("users.toml"), 0o644);
+    restrict(&directory.path().join("key.pem"), 0o644);
+    let text = format!(
+        "[users]\nfile = \"users.toml\"\n[tls]\ncertificate = \"cert.pem\"\n\
+         private_key = \"key.pem\"\n{LISTENER}"
+    );
+    let (mistakes, warnings) = told(directory.path(), &text);
+    assert_eq!(mistakes, [""; 0]);
+    let expected = [
+        "waft.toml:5:15: tls.private_key: everyone on this machine can read or change it: key.pem \
+         -> chmod 600 key.pem",
+        "users.toml: user: everyone on this machine can read or change these password hashes -> \
+         chmod 600 users.toml",
+    ];
+    assert_eq!(warnings, expected);
+}
