@@ -418,7 +418,7 @@ impl Scalar for Mode {
     fn parse(value: &Value) -> Option<u32> {
         let digits = text(value)?;
         let octal = (3..=4).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-        u32::from_str_radix(digits, 8).ok().filter(|mode| octal && *mode <= 0o7777)
+        u32::from_str_radix(digits, 8).ok().filter(|mode| octal && *mode <= 0o777)
     }
 
     fn show(out: &u32) -> String {

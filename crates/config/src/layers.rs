@@ -95,8 +95,11 @@ impl Layers {
             let name = path.file_name().unwrap_or_default().as_encoded_bytes();
             name.ends_with(b".toml") && !name.starts_with(b".")
         };
-        match std::fs::read_dir(directory) {
-            Ok(entries) => entries.flatten().map(|entry| entry.path()).filter(is_drop_in).collect(),
+        let paths = std::fs::read_dir(directory).and_then(|entries| {
+            entries.map(|entry| Ok(entry?.path())).collect::<io::Result<BTreeSet<_>>>()
+        });
+        match paths {
+            Ok(paths) => paths.into_iter().filter(is_drop_in).collect(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
             Err(error) => {
                 self.refuse_file(directory, &error, "make it a readable directory, or remove it");

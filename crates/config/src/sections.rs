@@ -234,10 +234,13 @@ section! {
         /// What happens to what has arrived of an upload that broke off. The file of that name is
         /// left as it was in any case.
         interrupted: Interrupted as Word<Interrupted> = Interrupted::Keep,
-        /// The mode of new files, before the umask of the server.
-        file_mode: u32 as Mode = 0o666,
-        /// The mode of new directories, before the umask of the server.
-        directory_mode: u32 as Mode = 0o777,
+        /// The mode of new files, less the umask of the server. A file that is replaced keeps its own.
+        file_mode: u32 as Mode = 0o644,
+        /// The mode of new directories, less the umask of the server.
+        directory_mode: u32 as Mode = 0o755,
+        /// Whether an upload is on the disk before it is told complete, so that a power cut cannot
+        /// take it back. Costs time.
+        durable: bool as Flag = false,
         /// What TYPE A does.
         ascii: Ascii as Word<Ascii> = Ascii::Translate,
         /// Whether MODE Z is offered.
@@ -246,8 +249,6 @@ section! {
         deflate_level: u32 as Number<1, 9> = 6,
         /// Whether listings show names that begin with a dot.
         hidden_files: HiddenFiles as Word<HiddenFiles> = HiddenFiles::Show,
-        /// Whether MDTM with a time before the name sets the time of a file, as old clients wish.
-        mdtm_set: bool as Flag = false,
     }
 }
 
