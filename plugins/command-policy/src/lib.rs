@@ -1,39 +1,50 @@
-//! Denies commands.
-#![allow(unsafe_code, missing_docs, unused_qualifications, unreachable_pub)]
-wit_bindgen::generate!({path: "../../wit", world: "with-command-filter"});
-use exports::waft::plugin::{command_filter, lifecycle};
-struct P;
-impl lifecycle::Guest for P {
-    fn describe() -> lifecycle::Descriptor {
-        lifecycle::Descriptor {
-            name: "command-policy".into(),
-            version: "0.1.0".into(),
-            description: String::new(),
-            verbs: vec!["PORT".into(), "EPRT".into()],
-            site: vec![],
-            features: vec![],
-            events: vec![],
-            extra: vec![],
-        }
+//! Denies commands and rewords replies, as the operator wrote it.
+//!
+//! [`Policy`] is made from the settings once and asked for every command; [`commands`] knows
+//! FTP's verbs and the bundles of them that have names, [`template`] the texts. Nothing is
+//! remembered from one command to the next.
+//!
+//! The plugin asks to see only the verbs that something here may deny, and only the reply codes
+//! that have another text: all others cost the server nothing.
+
+#![forbid(unsafe_code)]
+
+mod commands;
+mod network;
+mod policy;
+mod rule;
+mod template;
+
+pub use policy::Policy;
+use waft_plugin_sdk::{
+    Command, CommandDecision, CommandFilter, Interest, Plugin, Reply, ReplyFilter, Session,
+    Settings,
+};
+
+impl Plugin for Policy {
+    fn new(settings: &Settings) -> Result<Self, String> {
+        Self::read(settings)
     }
-    fn init() -> Result<(), String> {
-        Ok(())
+
+    fn interest(&self) -> Interest {
+        let interest = Interest::everything().in_commands(self.denied_verbs());
+        if self.reworded_codes().next().is_none() {
+            return interest.in_replies_to([""; 0]).in_codes([]);
+        }
+        interest.in_codes(self.reworded_codes())
     }
 }
-impl command_filter::Guest for P {
-    fn on_command(
-        _s: &command_filter::Session,
-        c: command_filter::Command,
-    ) -> command_filter::CommandDecision {
-        use command_filter::{CommandDecision, Reply};
-        match c.verb.as_str() {
-            "PORT" | "EPRT" => {
-                let text = waft::plugin::config::get("message")
-                    .unwrap_or_else(|| "active mode is off".to_owned());
-                CommandDecision::Answer(Reply { code: 502, lines: vec![text] })
-            }
-            _ => CommandDecision::Pass,
-        }
+
+impl CommandFilter for Policy {
+    fn on_command(&self, session: Session<'_>, command: &Command) -> CommandDecision {
+        self.denial(session, command).map_or(CommandDecision::Pass, CommandDecision::Answer)
     }
 }
-export!(P);
+
+impl ReplyFilter for Policy {
+    fn on_reply(&self, session: Session<'_>, command: &Command, reply: &Reply) -> Option<Reply> {
+        self.reworded(session, command, reply)
+    }
+}
+
+waft_plugin_sdk::export!(Policy: command_filter, reply_filter);

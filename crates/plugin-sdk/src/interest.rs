@@ -1,0 +1,148 @@
+//! What a plugin wants to see.
+//!
+//! Sets are short lists here: a tree would make every plugin 20 KB larger.
+
+/// The commands and replies that a plugin wants to see.
+///
+/// ```
+/// use waft_plugin_sdk::Interest;
+///
+/// let interest = Interest::everything().in_commands(["SITE"]).in_codes([226, 550]);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interest {
+    commands: Of<String>,
+    replies: Of<String>,
+    codes: Of<u16>,
+}
+
+/// All things of a kind, or some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Of<T> {
+    All,
+    These(Vec<T>),
+}
+
+impl Interest {
+    /// All commands, and all replies to all commands.
+    pub fn everything() -> Self {
+        Self { commands: Of::All, replies: Of::All, codes: Of::All }
+    }
+
+    /// Nothing at all.
+    pub fn nothing() -> Self {
+        Self { commands: Of::none(), replies: Of::none(), codes: Of::none() }
+    }
+
+    /// Of the commands, those with these verbs, in upper case.
+    pub fn in_commands<V: Into<String>>(mut self, verbs: impl IntoIterator<Item = V>) -> Self {
+        self.commands = Of::these(verbs.into_iter().map(Into::into));
+        self
+    }
+
+    /// Of the replies, those to commands with these verbs, in upper case.
+    pub fn in_replies_to<V: Into<String>>(mut self, verbs: impl IntoIterator<Item = V>) -> Self {
+        self.replies = Of::these(verbs.into_iter().map(Into::into));
+        self
+    }
+
+    /// Of the replies, those with these codes.
+    pub fn in_codes(mut self, codes: impl IntoIterator<Item = u16>) -> Self {
+        self.codes = Of::these(codes);
+        self
+    }
+
+    /// The descriptor's `verbs`, which know no difference between the hooks, and no "none".
+    pub(crate) fn verbs(&self, hooks: &[&str]) -> Vec<String> {
+        let mut union = Vec::new();
+        for hook in hooks {
+            let wanted = if *hook == "command_filter" { &self.commands } else { &self.replies };
+            match wanted {
+                Of::All => return Vec::new(),
+                Of::These(verbs) => union.extend(verbs.iter().cloned()),
+            }
+        }
+        distinct(union)
+    }
+
+    /// The descriptor's `extra`, which says the same more exactly.
+    pub(crate) fn extra(&self, hooks: &[&str]) -> Vec<(String, String)> {
+        let mut extra = Vec::new();
+        if hooks.contains(&"command_filter") {
+            extra.push(("command.verbs".to_owned(), self.commands.listed()));
+        }
+        if hooks.contains(&"reply_filter") {
+            extra.push(("reply.verbs".to_owned(), self.replies.listed()));
+            extra.push(("reply.codes".to_owned(), self.codes.listed()));
+        }
+        extra
+    }
+}
+
+impl<T: ToString + PartialEq> Of<T> {
+    fn none() -> Self {
+        Self::These(Vec::new())
+    }
+
+    fn these(things: impl IntoIterator<Item = T>) -> Self {
+        Self::These(distinct(things))
+    }
+
+    fn listed(&self) -> String {
+        match self {
+            Self::All => "*".to_owned(),
+            Self::These(things) => {
+                things.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+            }
+        }
+    }
+}
+
+/// Each thing once, where it first stood.
+fn distinct<T: PartialEq>(things: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut once = Vec::new();
+    for thing in things {
+        if !once.contains(&thing) {
+            once.push(thing);
+        }
+    }
+    once
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMMANDS: [&str; 1] = ["command_filter"];
+    const REPLIES: [&str; 1] = ["reply_filter"];
+    const BOTH: [&str; 2] = ["command_filter", "reply_filter"];
+
+    fn pairs(extra: &[(String, String)]) -> Vec<(&str, &str)> {
+        extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
+    #[test]
+    fn a_hook_that_is_not_exported_is_not_spoken_of() {
+        let interest = Interest::everything().in_commands(["PORT", "EPRT"]);
+        assert_eq!(interest.verbs(&COMMANDS), ["PORT", "EPRT"]);
+        assert_eq!(pairs(&interest.extra(&COMMANDS)), [("command.verbs", "PORT,EPRT")]);
+        assert_eq!(pairs(&interest.extra(&REPLIES)), [("reply.verbs", "*"), ("reply.codes", "*")]);
+    }
+
+    #[test]
+    fn the_plain_list_covers_every_hook() {
+        let interest = Interest::nothing().in_commands(["PORT"]).in_replies_to(["LIST", "PORT"]);
+        assert_eq!(interest.verbs(&BOTH), ["PORT", "LIST"]);
+        assert!(interest.in_replies_to(["NLST"]).verbs(&BOTH).contains(&"NLST".to_owned()));
+        assert!(Interest::everything().in_commands(["PORT"]).verbs(&BOTH).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_said_as_an_empty_list() {
+        let extra = Interest::nothing().in_codes([226, 550, 226]).extra(&BOTH);
+        assert_eq!(
+            pairs(&extra),
+            [("command.verbs", ""), ("reply.verbs", ""), ("reply.codes", "226,550")]
+        );
+    }
+}

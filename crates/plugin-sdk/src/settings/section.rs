@@ -1,0 +1,227 @@
+//! One table of the settings.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use super::Settings;
+
+/// One table of the settings; its keys are relative to it.
+#[derive(Debug, Clone)]
+pub struct Section<'a> {
+    settings: &'a Settings,
+    /// Empty, or the table's key with a dot after it.
+    prefix: String,
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn root(settings: &'a Settings) -> Self {
+        Self { settings, prefix: String::new() }
+    }
+
+    /// A text.
+    pub fn text(&self, key: &str) -> Option<String> {
+        let full = self.full(key);
+        let value = self.settings.value(&full).map(str::to_owned);
+        if value.is_none() {
+            self.refuse_deeper(&full, "one value is wanted");
+        }
+        value
+    }
+
+    /// A list of texts; a single text is a list of one.
+    pub fn texts(&self, key: &str) -> Vec<String> {
+        self.numbered_texts(key).into_iter().map(|(_, text)| text).collect()
+    }
+
+    /// A list of texts with each one's own key, for messages about one of them.
+    pub fn numbered_texts(&self, key: &str) -> Vec<(String, String)> {
+        let full = self.full(key);
+        if let Some(value) = self.settings.value(&full) {
+            return vec![(key.to_owned(), value.to_owned())];
+        }
+        let mut texts = Vec::new();
+        for name in self.settings.names_below(&format!("{full}.")) {
+            let entry = format!("{full}.{name}");
+            match self.settings.value(&entry) {
+                Some(value) if name.parse::<u32>().is_ok() => {
+                    texts.push((format!("{key}.{name}"), value.to_owned()));
+                }
+                _ => {
+                    self.settings.mistake(&entry, "a list of texts is wanted");
+                    self.settings.skip_below(&format!("{entry}."));
+                }
+            }
+        }
+        texts
+    }
+
+    /// A boolean.
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        self.parsed(key, "true or false is wanted")
+    }
+
+    /// A number, or anything else that is read from a text.
+    pub fn number<T: FromStr>(&self, key: &str) -> Option<T> {
+        self.parsed(key, "a number is wanted")
+    }
+
+    /// A table with keys of the operator's choice: all its names and texts.
+    pub fn entries(&self, key: &str) -> Vec<(String, String)> {
+        let full = self.full(key);
+        if self.settings.value(&full).is_some() {
+            self.settings.mistake(&full, "a table is wanted");
+            return Vec::new();
+        }
+        let table = Section { settings: self.settings, prefix: format!("{full}.") };
+        let names = self.settings.names_below(&table.prefix).into_iter();
+        names.filter_map(|name| table.text(&name).map(|text| (name, text))).collect()
+    }
+
+    /// A table with known keys. It is there, and empty, where the operator wrote none.
+    pub fn section(&self, key: &str) -> Section<'a> {
+        let full = self.full(key);
+        if self.settings.value(&full).is_some() {
+            self.settings.mistake(&full, "a table is wanted");
+        }
+        Section { settings: self.settings, prefix: format!("{full}.") }
+    }
+
+    /// A list of tables.
+    pub fn sections(&self, key: &str) -> Vec<Section<'a>> {
+        let list = self.section(key);
+        let mut sections = Vec::new();
+        for name in self.settings.names_below(&list.prefix) {
+            let entry = list.full(&name);
+            if name.parse::<u32>().is_err() || self.settings.value(&entry).is_some() {
+                self.settings.mistake(&entry, "a list of tables is wanted");
+                self.settings.skip_below(&format!("{entry}."));
+            } else {
+                sections.push(Section { settings: self.settings, prefix: format!("{entry}.") });
+            }
+        }
+        sections
+    }
+
+    /// Notes a mistake about one of the table's keys; [`Settings::finish`] reports it.
+    pub fn mistake(&self, key: &str, what: impl Display) {
+        self.settings.mistake(&self.full(key), &what.to_string());
+    }
+
+    /// Notes a mistake about the table as a whole.
+    pub fn mistake_here(&self, what: impl Display) {
+        self.settings.mistake(self.prefix.trim_end_matches('.'), &what.to_string());
+    }
+
+    fn parsed<T: FromStr>(&self, key: &str, wanted: &str) -> Option<T> {
+        let text = self.text(key)?;
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            self.mistake(key, format_args!("{wanted}, not: {text}"));
+        }
+        parsed
+    }
+
+    fn refuse_deeper(&self, full: &str, wanted: &str) {
+        let prefix = format!("{full}.");
+        if !self.settings.names_below(&prefix).is_empty() {
+            self.settings.mistake(full, wanted);
+            self.settings.skip_below(&prefix);
+        }
+    }
+
+    fn full(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_keep_their_order_past_nine() {
+        let settings = Settings::of((0..12).map(|n| (format!("deny.{n}"), n.to_string())));
+        let texts: Vec<u32> =
+            settings.root().texts("deny").iter().map(|text| text.parse().unwrap()).collect();
+        assert_eq!(texts, (0..12).collect::<Vec<_>>());
+        assert_eq!(settings.finish(), Ok(()));
+    }
+
+    #[test]
+    fn one_text_is_a_list_of_one() {
+        let settings = Settings::of([("deny", "PORT")]);
+        assert_eq!(settings.root().texts("deny"), ["PORT"]);
+        assert_eq!(settings.finish(), Ok(()));
+    }
+
+    #[test]
+    fn tables_in_a_list_are_read_one_by_one() {
+        let settings = Settings::of([
+            ("rule.0.commands.0", "DELE"),
+            ("rule.0.code", "550"),
+            ("rule.1.tls", "true"),
+        ]);
+        let rules = settings.root().sections("rule");
+        assert_eq!(rules.len(), 2);
+        assert_eq!(rules[0].texts("commands"), ["DELE"]);
+        assert_eq!(rules[0].number::<u16>("code"), Some(550));
+        assert_eq!(rules[1].flag("tls"), Some(true));
+        assert_eq!(rules[1].flag("code"), None);
+        assert_eq!(settings.finish(), Ok(()));
+    }
+
+    #[test]
+    fn a_free_table_gives_all_its_entries() {
+        let settings = Settings::of([("messages.PORT", "a"), ("messages.EPRT", "b")]);
+        let entries = settings.root().entries("messages");
+        assert_eq!(entries, [("PORT".into(), "a".into()), ("EPRT".into(), "b".into())]);
+        assert_eq!(settings.finish(), Ok(()));
+    }
+
+    #[test]
+    fn wrong_types_are_mistakes_with_their_place() {
+        let settings = Settings::of([
+            ("rule.0.code", "high"),
+            ("message.0", "a"),
+            ("deny.a", "b"),
+            ("messages", "c"),
+            ("tls", "yes"),
+            ("list.0", "x"),
+        ]);
+        let root = settings.root();
+        let rules = root.sections("rule");
+        assert_eq!(rules[0].number::<u16>("code"), None);
+        assert_eq!(root.text("message"), None);
+        assert!(root.texts("deny").is_empty());
+        assert!(root.entries("messages").is_empty());
+        assert_eq!(root.flag("tls"), None);
+        assert!(root.sections("list").is_empty());
+        rules[0].mistake("networks.0", "not a network: here");
+        rules[0].mistake_here("no commands");
+        assert_eq!(
+            settings.finish().unwrap_err().lines().collect::<Vec<_>>(),
+            [
+                "rule.0.code: a number is wanted, not: high",
+                "message: one value is wanted",
+                "deny.a: a list of texts is wanted",
+                "messages: a table is wanted",
+                "tls: true or false is wanted, not: yes",
+                "list.0: a list of tables is wanted",
+                "rule.0.networks.0: not a network: here",
+                "rule.0: no commands",
+            ]
+        );
+    }
+
+    #[test]
+    fn keys_that_nothing_asked_for_are_named_with_the_nearest() {
+        let settings = Settings::of([("rule.0.netwroks.0", "x"), ("zebra", "y")]);
+        for rule in settings.root().sections("rule") {
+            rule.texts("networks");
+        }
+        assert_eq!(
+            settings.finish().unwrap_err().lines().collect::<Vec<_>>(),
+            ["unknown key, did you mean rule.0.networks: rule.0.netwroks.0", "unknown key: zebra",]
+        );
+    }
+}

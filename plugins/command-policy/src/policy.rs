@@ -1,0 +1,333 @@
+//! The whole policy: rules, the list of what everyone is denied, and reworded replies.
+
+use waft_plugin_sdk::{Command, Reply, Section, Session, Settings};
+
+use crate::commands::Pattern;
+use crate::rule::{self, Outcome, Rule};
+use crate::template::{Moment, Template};
+
+/// What a refusal says where nothing else is written: that there is no such command.
+const DEFAULT_CODE: u16 = 502;
+
+const DEFAULT_TEXT: &str = "Command not implemented.";
+
+/// Clients that offer only active mode should learn what to change.
+const DEFAULT_TEXT_ACTIVE: &str =
+    "Command not implemented. (ACTIVE mode is not supported - use PASSIVE instead!)";
+
+/// Replies that clients take apart: their texts may be added to, not replaced.
+const READ_BY_CLIENTS: [u16; 10] = [125, 150, 211, 212, 213, 227, 228, 229, 234, 257];
+
+/// What the operator has decided.
+#[derive(Debug)]
+pub struct Policy {
+    /// The first that matches counts; the last is `deny`.
+    rules: Vec<Rule>,
+    code: u16,
+    message: Option<Template>,
+    messages: Vec<Message>,
+    /// Texts by reply code.
+    replies: Vec<(u16, Template)>,
+}
+
+/// What a refusal of a command says.
+#[derive(Debug)]
+struct Message {
+    command: Pattern,
+    text: Template,
+    breadth: Breadth,
+}
+
+/// How many commands the operator named with one text: the fewer, the more it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Breadth {
+    Argument,
+    Verb,
+    Bundle,
+}
+
+impl Policy {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn read(settings: &Settings) -> Result<Self, String> {
+        let root = settings.root();
+        let mut rules: Vec<Rule> = root.sections("rule").iter().map(Rule::read).collect();
+        rules.push(Rule {
+            commands: rule::patterns(&root, "deny"),
+            condition: rule::Condition::default(),
+            outcome: Outcome::Deny { code: None, message: None },
+        });
+        let policy = Self {
+            rules,
+            code: rule::code(&root, "code").unwrap_or(DEFAULT_CODE),
+            message: rule::template(&root, "message"),
+            messages: messages(&root),
+            replies: replies(&root),
+        };
+        settings.finish().map(|()| policy)
+    }
+
+    /// The verbs that some rule may deny.
+    pub(crate) fn denied_verbs(&self) -> impl Iterator<Item = &str> {
+        let denying = self.rules.iter().filter(|rule| matches!(rule.outcome, Outcome::Deny { .. }));
+        denying.flat_map(|rule| &rule.commands).map(Pattern::verb)
+    }
+
+    /// The codes that have another text.
+    pub(crate) fn reworded_codes(&self) -> impl Iterator<Item = u16> {
+        self.replies.iter().map(|&(code, _)| code)
+    }
+
+    /// The refusal of a command, or `None` where nothing denies it.
+    pub(crate) fn denial(&self, session: Session<'_>, command: &Command) -> Option<Reply> {
+        let rule = self.rules.iter().find(|rule| rule.matches(session, command))?;
+        let Outcome::Deny { code, message } = &rule.outcome else { return None };
+        let code = code.unwrap_or(self.code);
+        let moment = Moment { session, command, code, original: None };
+        let of_the_command = || {
+            let fitting = self.messages.iter().filter(|message| message.command.matches(command));
+            fitting.min_by_key(|message| message.breadth).map(|message| &message.text)
+        };
+        let text = message.as_ref().or_else(of_the_command).or(self.message.as_ref());
+        Some(text.map_or_else(|| default_reply(moment), |text| text.reply(moment)))
+    }
+
+    /// A reply with the operator's text, or `None` where it stays as it is.
+    pub(crate) fn reworded(
+        &self,
+        session: Session<'_>,
+        command: &Command,
+        reply: &Reply,
+    ) -> Option<Reply> {
+        let (_, text) = self.replies.iter().find(|(code, _)| *code == reply.code)?;
+        // 250 is a plain success for most commands, and carries the facts for this one.
+        if command.verb == "MLST" && !text.keeps_original() {
+            return None;
+        }
+        Some(text.reply(Moment { session, command, code: reply.code, original: Some(reply) }))
+    }
+}
+
+fn default_reply(moment: Moment<'_>) -> Reply {
+    let active = matches!(moment.command.verb.as_str(), "PORT" | "EPRT");
+    Reply::new(moment.code, if active { DEFAULT_TEXT_ACTIVE } else { DEFAULT_TEXT })
+}
+
+fn messages(root: &Section<'_>) -> Vec<Message> {
+    let mut messages = Vec::new();
+    for (name, text) in root.entries("messages") {
+        match (Pattern::read(&name), text.parse::<Template>()) {
+            (Ok(patterns), Ok(text)) => messages.extend(patterns.into_iter().map(|command| {
+                let breadth = match (Pattern::is_bundle(&name), command.is_narrowed()) {
+                    (true, _) => Breadth::Bundle,
+                    (false, true) => Breadth::Argument,
+                    (false, false) => Breadth::Verb,
+                };
+                Message { command, text: text.clone(), breadth }
+            })),
+            (Err(mistake), _) | (_, Err(mistake)) => {
+                root.mistake(&format!("messages.{name}"), mistake);
+            }
+        }
+    }
+    messages
+}
+
+fn replies(root: &Section<'_>) -> Vec<(u16, Template)> {
+    let mut replies = Vec::new();
+    for (name, text) in root.entries("replies") {
+        match reply(&name, &text) {
+            Ok(reply) => replies.push(reply),
+            Err(mistake) => root.mistake(&format!("replies.{name}"), mistake),
+        }
+    }
+    replies
+}
+
+fn reply(name: &str, text: &str) -> Result<(u16, Template), String> {
+    let code = name.parse().ok().filter(|code| (100..600).contains(code));
+    let code = code.ok_or_else(|| format!("not a reply code: {name}"))?;
+    let text: Template = text.parse()?;
+    if READ_BY_CLIENTS.contains(&code) && !text.keeps_original() {
+        return Err("clients read this reply: its text must hold {original}".to_owned());
+    }
+    Ok((code, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use waft_plugin_sdk::testing::TestSession;
+
+    use super::*;
+
+    const SERV_U: &str =
+        "Command not implemented. (ACTIVE mode is not supported - use PASSIVE instead!)";
+
+    fn policy(values: &[(&str, &str)]) -> Policy {
+        Policy::read(&Settings::of(values.iter().copied())).unwrap()
+    }
+
+    fn mistakes(values: &[(&str, &str)]) -> Vec<String> {
+        let mistakes = Policy::read(&Settings::of(values.iter().copied())).unwrap_err();
+        mistakes.lines().map(str::to_owned).collect()
+    }
+
+    /// Code and first line of the refusal.
+    fn denial(policy: &Policy, session: &TestSession, command: &str) -> Option<(u16, String)> {
+        let (verb, arg) = command.split_once(' ').unwrap_or((command, ""));
+        let command = Command::new(verb, Some(arg).filter(|arg| !arg.is_empty()));
+        let reply = policy.denial(session.session(), &command)?;
+        Some((reply.code, reply.lines[0].clone()))
+    }
+
+    fn refused(code: u16, text: &str) -> Option<(u16, String)> {
+        Some((code, text.to_owned()))
+    }
+
+    #[test]
+    fn without_settings_everything_is_allowed() {
+        let policy = policy(&[]);
+        assert_eq!(denial(&policy, &TestSession::new(), "PORT 1,2,3,4,5,6"), None);
+        assert_eq!(policy.denied_verbs().next(), None);
+    }
+
+    #[test]
+    fn a_denied_bundle_answers_502_with_the_operators_text() {
+        let policy = policy(&[("deny.0", "active-mode"), ("message", "passive, please")]);
+        let session = TestSession::new();
+        assert_eq!(denial(&policy, &session, "PORT 1,2,3,4,5,6"), refused(502, "passive, please"));
+        assert_eq!(denial(&policy, &session, "EPRT |1|::|5|"), refused(502, "passive, please"));
+        assert_eq!(denial(&policy, &session, "PASV"), None);
+        assert_eq!(policy.denied_verbs().collect::<Vec<_>>(), ["PORT", "EPRT"]);
+    }
+
+    #[test]
+    fn a_refusal_of_active_mode_says_what_to_do_by_default() {
+        let policy = policy(&[("deny", "active-mode"), ("code", "500")]);
+        assert_eq!(denial(&policy, &TestSession::new(), "PORT 1"), refused(500, SERV_U));
+    }
+
+    #[test]
+    fn the_narrowest_text_is_taken() {
+        let policy = policy(&[
+            ("deny.0", "site"),
+            ("deny.1", "upload"),
+            ("message", "all"),
+            ("messages.SITE", "site {arg}"),
+            ("messages.SITE CHMOD", "chmod"),
+            ("messages.upload", "upload"),
+            ("messages.APPE", "append"),
+        ]);
+        let session = TestSession::new();
+        assert_eq!(denial(&policy, &session, "SITE CHMOD 1 a"), refused(502, "chmod"));
+        assert_eq!(denial(&policy, &session, "SITE HELP"), refused(502, "site HELP"));
+        assert_eq!(denial(&policy, &session, "APPE a"), refused(502, "append"));
+        assert_eq!(denial(&policy, &session, "STOR a"), refused(502, "upload"));
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_counts() {
+        let policy = policy(&[
+            ("rule.0.commands", "write"),
+            ("rule.0.users.0", "root"),
+            ("rule.0.allow", "true"),
+            ("rule.1.commands.0", "DELE"),
+            ("rule.1.code", "550"),
+            ("rule.1.message", "{user} may not delete"),
+            ("deny", "write"),
+        ]);
+        let alice = TestSession::new().user("alice");
+        assert_eq!(denial(&policy, &alice, "DELE a"), refused(550, "alice may not delete"));
+        assert_eq!(denial(&policy, &alice, "STOR a"), refused(502, DEFAULT_TEXT));
+        assert_eq!(denial(&policy, &TestSession::new().user("root"), "DELE a"), None);
+    }
+
+    #[test]
+    fn users_networks_and_tls_must_all_hold() {
+        let policy = policy(&[
+            ("rule.0.commands", "STOR"),
+            ("rule.0.users.0", "alice"),
+            ("rule.0.networks.0", "10.0.0.0/8"),
+            ("rule.0.networks.1", "2001:db8::/32"),
+            ("rule.0.tls", "false"),
+            ("rule.0.code", "534"),
+        ]);
+        let denied = |session: &TestSession| denial(&policy, session, "STOR a").is_some();
+        let alice = TestSession::new().user("alice").remote_ip("10.1.1.1");
+        assert!(denied(&alice));
+        assert!(denied(&alice.clone().remote_ip("2001:db8::5")));
+        assert!(!denied(&alice.clone().remote_ip("192.0.2.1")));
+        assert!(!denied(&alice.clone().user("bob")));
+        assert!(!denied(&alice.tls()));
+        assert!(!denied(&TestSession::new().remote_ip("10.1.1.1")));
+    }
+
+    #[test]
+    fn a_rule_may_ask_for_tls_in_words() {
+        let policy = policy(&[("rule.0.commands", "RETR"), ("rule.0.tls", "on")]);
+        assert!(denial(&policy, &TestSession::new().tls(), "RETR a").is_some());
+        assert!(denial(&policy, &TestSession::new(), "RETR a").is_none());
+    }
+
+    #[test]
+    fn a_reply_gets_the_text_of_its_code() {
+        let policy =
+            policy(&[("replies.226", "{original}\nthank you, {user}"), ("replies.250", "done")]);
+        let session = TestSession::new().user("alice");
+        let reworded = |verb: &str, code: u16| {
+            let command = Command::new(verb, None);
+            policy.reworded(session.session(), &command, &Reply::new(code, "fine"))
+        };
+        assert_eq!(
+            reworded("STOR", 226),
+            Some(Reply { code: 226, lines: vec!["fine".into(), "thank you, alice".into()] })
+        );
+        assert_eq!(reworded("CWD", 250), Some(Reply::new(250, "done")));
+        assert_eq!(reworded("MLST", 250), None);
+        assert_eq!(reworded("STOR", 550), None);
+        assert_eq!(policy.reworded_codes().collect::<Vec<_>>(), [226, 250]);
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_at_once() {
+        let mistakes = mistakes(&[
+            ("rule.0.commands.0", "DELL"),
+            ("rule.0.networks.0", "10.0.0.0/99"),
+            ("rule.0.tls", "maybe"),
+            ("rule.0.code", "421"),
+            ("rule.1.users.0", "x"),
+            ("rule.1.allow", "true"),
+            ("rule.1.message", "y"),
+            ("deny.0", "QUIT"),
+            ("code", "200"),
+            ("message", "{original}"),
+            ("messages.PORTS", "x"),
+            ("messages.PORT", "{x}"),
+            ("replies.99", "x"),
+            ("replies.227", "x"),
+            ("mesage", "x"),
+        ]);
+        assert_eq!(
+            mistakes,
+            [
+                "rule.0.commands.0: no command or bundle, did you mean DELE: DELL",
+                "rule.0.networks.0: not a network such as 10.0.0.0/8: 10.0.0.0/99",
+                "rule.0.tls: true or false is wanted, not: maybe",
+                "rule.0.code: a refusal has a code from 400 to 599, \
+                 and 421 closes the session: 421",
+                "rule.1: no commands",
+                "rule.1: a rule that allows has no code and no message",
+                "deny.0: cannot be denied: QUIT",
+                "code: a refusal has a code from 400 to 599, and 421 closes the session: 200",
+                "message: a refusal replaces nothing, so there is no {original}",
+                "messages.PORTS: no command or bundle, did you mean PORT: PORTS",
+                "messages.PORT: unknown variable: {x}",
+                "replies.99: not a reply code: 99",
+                "replies.227: clients read this reply: its text must hold {original}",
+                "unknown key, did you mean message: mesage",
+            ]
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! Texts with variables: `no {verb} for {user}`.
+
+use std::str::FromStr;
+
+use waft_plugin_sdk::{Command, Reply, Session, closest};
+
+/// A text with variables, split into its parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Template(Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Variable(Variable),
+}
+
+/// What a variable stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Variable {
+    User,
+    Verb,
+    Arg,
+    RemoteIp,
+    Listener,
+    Cwd,
+    Code,
+    /// The text that is being replaced, with all its lines.
+    Original,
+}
+
+impl Variable {
+    const ALL: [(&'static str, Self); 8] = [
+        ("user", Self::User),
+        ("verb", Self::Verb),
+        ("arg", Self::Arg),
+        ("remote_ip", Self::RemoteIp),
+        ("listener", Self::Listener),
+        ("cwd", Self::Cwd),
+        ("code", Self::Code),
+        ("original", Self::Original),
+    ];
+}
+
+/// The moment that a text is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment<'a> {
+    pub(crate) session: Session<'a>,
+    pub(crate) command: &'a Command,
+    pub(crate) code: u16,
+    /// The reply that the text replaces, where there is one.
+    pub(crate) original: Option<&'a Reply>,
+}
+
+impl Template {
+    /// Whether the text holds that of the reply it replaces.
+    pub(crate) fn keeps_original(&self) -> bool {
+        self.0.contains(&Part::Variable(Variable::Original))
+    }
+
+    /// Makes the reply of a moment.
+    pub(crate) fn reply(&self, moment: Moment<'_>) -> Reply {
+        let parts = self.0.iter().map(|part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Variable(variable) => variable.value(moment),
+        });
+        Reply::new(moment.code, parts.collect::<String>())
+    }
+}
+
+impl FromStr for Template {
+    type Err = String;
+
+    /// Reads a text. A doubled brace stands for itself; `\n` begins another line.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut plain = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, from) = rest.split_at(at);
+            plain.push_str(before);
+            if let Some(after) = from.strip_prefix("{{").or_else(|| from.strip_prefix("}}")) {
+                plain.push_str(from.get(..1).unwrap_or_default());
+                rest = after;
+                continue;
+            }
+            let inner = from.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+            let (name, after) = inner.ok_or("a brace that belongs to nothing; double it")?;
+            parts.push(Part::Text(std::mem::take(&mut plain)));
+            parts.push(Part::Variable(variable(name)?));
+            rest = after;
+        }
+        plain.push_str(rest);
+        parts.push(Part::Text(plain));
+        parts.retain(|part| *part != Part::Text(String::new()));
+        if parts.iter().any(|part| matches!(part, Part::Text(text) if text.contains(unprintable))) {
+            return Err("control characters other than line ends".to_owned());
+        }
+        Ok(Self(parts))
+    }
+}
+
+fn variable(name: &str) -> Result<Variable, String> {
+    let found = Variable::ALL.iter().find(|(known, _)| *known == name);
+    let suggestion = || closest(name, Variable::ALL.map(|(known, _)| known));
+    found.map(|&(_, variable)| variable).ok_or_else(|| match suggestion() {
+        Some(known) => format!("unknown variable, did you mean {{{known}}}: {{{name}}}"),
+        None => format!("unknown variable: {{{name}}}"),
+    })
+}
+
+fn unprintable(c: char) -> bool {
+    c.is_control() && c != '\n' && c != '\t'
+}
+
+impl Variable {
+    fn value(self, moment: Moment<'_>) -> String {
+        let Moment { session, command, code, original } = moment;
+        match self {
+            Self::User => tame(&session.user().unwrap_or_default()),
+            Self::Verb => tame(&command.verb),
+            Self::Arg => tame(command.arg.as_deref().unwrap_or_default()),
+            Self::RemoteIp => session.remote_ip(),
+            Self::Listener => session.listener(),
+            Self::Cwd => tame(&session.cwd()),
+            Self::Code => code.to_string(),
+            Self::Original => original.map(|reply| reply.lines.join("\n")).unwrap_or_default(),
+        }
+    }
+}
+
+/// What a client has made up must not add lines to a reply.
+fn tame(text: &str) -> String {
+    text.replace(char::is_control, "?")
+}
+
+#[cfg(test)]
+mod tests {
+    use waft_plugin_sdk::testing::TestSession;
+
+    use super::*;
+
+    fn lines(text: &str, original: Option<&Reply>) -> Vec<String> {
+        let session = TestSession::new().user("al\nice").remote_ip("192.0.2.7").cwd("/pub");
+        let command = Command::new("STOR", "a\r\nb");
+        let moment = Moment { session: session.session(), command: &command, code: 550, original };
+        text.parse::<Template>().unwrap().reply(moment).lines
+    }
+
+    #[test]
+    fn variables_stand_for_what_is_known() {
+        assert_eq!(lines("no {verb} from {remote_ip}", None), ["no STOR from 192.0.2.7"]);
+        assert_eq!(lines("{code} in {cwd} on {listener}", None), ["550 in /pub on 127.0.0.1:21"]);
+        assert_eq!(lines("plain", None), ["plain"]);
+        assert_eq!(lines("", None), [""]);
+    }
+
+    #[test]
+    fn what_a_client_sent_cannot_add_lines() {
+        assert_eq!(lines("{user}: {arg}", None), ["al?ice: a??b"]);
+    }
+
+    #[test]
+    fn line_ends_in_the_text_make_lines() {
+        assert_eq!(lines("one\ntwo {verb}", None), ["one", "two STOR"]);
+    }
+
+    #[test]
+    fn the_original_keeps_its_lines() {
+        let original = Reply { code: 550, lines: vec!["no".into(), "not today".into()] };
+        assert_eq!(lines("{original}\nsorry", Some(&original)), ["no", "not today", "sorry"]);
+        assert!("a {original}".parse::<Template>().unwrap().keeps_original());
+        assert!(!"original".parse::<Template>().unwrap().keeps_original());
+    }
+
+    #[test]
+    fn doubled_braces_stand_for_themselves() {
+        assert_eq!(lines("{{verb}} is {verb}", None), ["{verb} is STOR"]);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let mistake = |text: &str| text.parse::<Template>().unwrap_err();
+        assert_eq!(mistake("{usr}"), "unknown variable, did you mean {user}: {usr}");
+        assert_eq!(mistake("{password}"), "unknown variable: {password}");
+        assert!(mistake("open { brace").contains("double it"));
+        assert!(mistake("closed } brace").contains("double it"));
+        assert!(mistake("bell \u{7}").contains("control"));
+    }
+}
