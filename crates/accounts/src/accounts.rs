@@ -1,0 +1,272 @@
+//! Accounts as the configuration names them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use waft_core::auth::{Authenticator, AuthenticatorError, Credentials, Secret, Verdict};
+use waft_core::storage::Storage;
+use waft_core::{Account, BoxFuture, Permissions, SessionFacts, VirtualPath};
+
+use crate::hash::{HashError, StoredHash, stand_in};
+use crate::verifier::Verifier;
+
+/// An account as the configuration names it.
+#[derive(Clone)]
+pub struct AccountSpec {
+    /// The name, as USER gives it: compared octet by octet.
+    pub name: String,
+    /// The stored password: a PHC or modular-crypt string (see [`validate_hash`]).
+    ///
+    /// [`validate_hash`]: crate::validate_hash
+    pub password: String,
+    /// The local directory that the account sees as `/`.
+    pub root: PathBuf,
+    /// What the account may do.
+    pub permissions: Permissions,
+    /// The working directory after login.
+    pub home: VirtualPath,
+    /// Whether the account may log in at all.
+    pub enabled: bool,
+    /// Sessions at a time; 0 for any number.
+    pub sessions_max: u32,
+    /// Facts for plugins, by name.
+    pub attributes: Vec<(String, String)>,
+}
+
+/// What anybody may do who logs in as `anonymous` or `ftp`, with any password.
+#[derive(Clone, Debug)]
+pub struct AnonymousSpec {
+    /// The local directory that is seen as `/`.
+    pub root: PathBuf,
+    /// What may be done.
+    pub permissions: Permissions,
+    /// The working directory after login.
+    pub home: VirtualPath,
+    /// Sessions at a time, of all that are anonymous; 0 for any number.
+    pub sessions_max: u32,
+    /// Facts for plugins, by name.
+    pub attributes: Vec<(String, String)>,
+}
+
+/// Opens the storage for a local directory.
+pub type OpenStorage = Arc<dyn Fn(&Path) -> io::Result<Arc<dyn Storage>> + Send + Sync>;
+
+/// An account cannot be taken over from the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mistake {
+    /// Two accounts of one name.
+    #[error("account named twice: {0}")]
+    NamedTwice(String),
+    /// An account's stored password cannot be verified.
+    #[error("password of account {name}: {error}")]
+    Password {
+        /// The account.
+        name: String,
+        /// Why.
+        error: HashError,
+    },
+}
+
+/// The accounts of one configuration, as an authenticator.
+///
+/// It never abstains: unknown users, disabled accounts and wrong passwords are refused alike, after
+/// the same work. That work is the one of the stored passwords' most common method and parameters;
+/// an account whose password is stored otherwise can be told from an unknown one by the time.
+pub struct LocalAccounts {
+    accounts: HashMap<String, Entry>,
+    anonymous: Option<Template>,
+    /// Held against the password where there is no account.
+    stand_in: Arc<StoredHash>,
+    verifier: Arc<Verifier>,
+    open: OpenStorage,
+    /// Storages that some session still uses.
+    storages: Mutex<HashMap<PathBuf, Weak<dyn Storage>>>,
+}
+
+struct Entry {
+    password: Arc<StoredHash>,
+    enabled: bool,
+    template: Template,
+}
+
+/// An account without its storage, which is opened when somebody logs in.
+struct Template {
+    name: Arc<str>,
+    root: PathBuf,
+    permissions: Permissions,
+    home: VirtualPath,
+    anonymous: bool,
+    sessions_max: u32,
+    attributes: Arc<[(String, String)]>,
+}
+
+impl LocalAccounts {
+    /// Takes accounts over from a configuration; opens no storage yet.
+    ///
+    /// # Errors
+    /// All mistakes that there are, in the order of the accounts.
+    pub fn new(
+        accounts: Vec<AccountSpec>,
+        anonymous: Option<AnonymousSpec>,
+        open: OpenStorage,
+        verifier: Arc<Verifier>,
+    ) -> Result<LocalAccounts, Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        let mut entries: HashMap<String, Entry> = HashMap::with_capacity(accounts.len());
+        for spec in accounts {
+            let name = spec.name.clone();
+            match Entry::new(spec) {
+                Err(mistake) => mistakes.push(mistake),
+                Ok(_) if entries.contains_key(&name) => mistakes.push(Mistake::NamedTwice(name)),
+                Ok(entry) => drop(entries.insert(name, entry)),
+            }
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        Ok(LocalAccounts {
+            stand_in: most_common(&entries).unwrap_or_else(|| Arc::new(stand_in())),
+            accounts: entries,
+            anonymous: anonymous.map(Template::anonymous),
+            verifier,
+            open,
+            storages: Mutex::default(),
+        })
+    }
+
+    async fn decide(&self, user: &str, password: &Secret) -> Result<Verdict, AuthenticatorError> {
+        let entry = self.accounts.get(user);
+        if let (None, Some(anonymous)) = (entry, &self.anonymous)
+            && ["anonymous", "ftp"].iter().any(|name| user.eq_ignore_ascii_case(name))
+        {
+            return self.accept(anonymous);
+        }
+        let right = match entry {
+            Some(entry) if entry.enabled => {
+                self.verifier.verify(user, &entry.password, password).await
+            }
+            // The same work, and what comes out of it does not matter.
+            Some(entry) => self.verifier.work(&entry.password, password).await,
+            None => self.verifier.work(&self.stand_in, password).await,
+        };
+        match (entry, right.map_err(|error| failed(error.to_string()))?) {
+            (None, _) => Ok(Verdict::Deny { reason: "unknown user" }),
+            (Some(entry), _) if !entry.enabled => Ok(Verdict::Deny { reason: "account disabled" }),
+            (Some(_), false) => Ok(Verdict::Deny { reason: "wrong password" }),
+            (Some(entry), true) => self.accept(&entry.template),
+        }
+    }
+
+    fn accept(&self, template: &Template) -> Result<Verdict, AuthenticatorError> {
+        let storage = self.storage(&template.root).map_err(|error| {
+            failed(format!("cannot open the root of {}: {error}", template.name))
+        })?;
+        Ok(Verdict::Accept(Arc::new(Account {
+            name: Arc::clone(&template.name),
+            permissions: template.permissions,
+            storage,
+            home: template.home.clone(),
+            anonymous: template.anonymous,
+            sessions_max: template.sessions_max,
+            attributes: Arc::clone(&template.attributes),
+        })))
+    }
+
+    /// The storage for `root`: the one that other sessions use, if there are any.
+    fn storage(&self, root: &Path) -> io::Result<Arc<dyn Storage>> {
+        // Opening takes a few microseconds: nobody waits long for the lock.
+        let mut storages = self.storages.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(storage) = storages.get(root).and_then(Weak::upgrade) {
+            return Ok(storage);
+        }
+        let storage = (self.open)(root)?;
+        if storages.len() == storages.capacity() {
+            // Instead of growing: forget what nobody uses.
+            storages.retain(|_, storage| storage.strong_count() > 0);
+        }
+        storages.insert(root.to_owned(), Arc::downgrade(&storage));
+        Ok(storage)
+    }
+}
+
+impl Authenticator for LocalAccounts {
+    fn authenticate<'a>(
+        &'a self,
+        _session: &'a SessionFacts,
+        credentials: &'a Credentials,
+    ) -> BoxFuture<'a, Result<Verdict, AuthenticatorError>> {
+        match credentials {
+            Credentials::Password { user, password } => Box::pin(self.decide(user, password)),
+        }
+    }
+}
+
+impl Entry {
+    fn new(spec: AccountSpec) -> Result<Entry, Mistake> {
+        let password = match StoredHash::parse(&spec.password) {
+            Ok(password) => Arc::new(password),
+            Err(error) => return Err(Mistake::Password { name: spec.name, error }),
+        };
+        let template = Template {
+            name: spec.name.into(),
+            root: spec.root,
+            permissions: spec.permissions,
+            home: spec.home,
+            anonymous: false,
+            sessions_max: spec.sessions_max,
+            attributes: spec.attributes.into(),
+        };
+        Ok(Entry { password, enabled: spec.enabled, template })
+    }
+}
+
+impl Template {
+    fn anonymous(spec: AnonymousSpec) -> Template {
+        Template {
+            name: "anonymous".into(),
+            root: spec.root,
+            permissions: spec.permissions,
+            home: spec.home,
+            anonymous: true,
+            sessions_max: spec.sessions_max,
+            attributes: spec.attributes.into(),
+        }
+    }
+}
+
+/// A stored password of the method and parameters that most accounts have.
+fn most_common(entries: &HashMap<String, Entry>) -> Option<Arc<StoredHash>> {
+    let mut by_cost: HashMap<&str, (usize, &Arc<StoredHash>)> = HashMap::new();
+    for entry in entries.values() {
+        by_cost.entry(entry.password.cost()).or_insert((0, &entry.password)).0 += 1;
+    }
+    by_cost.into_values().max_by_key(|(count, _)| *count).map(|(_, hash)| Arc::clone(hash))
+}
+
+fn failed(reason: String) -> AuthenticatorError {
+    AuthenticatorError { name: "accounts".to_owned(), reason }
+}
+
+impl fmt::Debug for AccountSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountSpec")
+            .field("name", &self.name)
+            .field("root", &self.root)
+            .field("permissions", &self.permissions)
+            .field("home", &self.home)
+            .field("enabled", &self.enabled)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LocalAccounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalAccounts")
+            .field("accounts", &self.accounts.len())
+            .field("anonymous", &self.anonymous.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,108 @@
+//! Where passwords are worked on: a bounded number at a time, off the reactor.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, TryAcquireError};
+use waft_core::auth::Secret;
+
+use crate::hash::StoredHash;
+use crate::memory::Memory;
+
+/// How a [`Verifier`] works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifierOptions {
+    /// Passwords worked on at a time; each takes a core, and Argon2id 19 MiB, for some 20 ms.
+    pub parallel: NonZeroUsize,
+    /// Logins that may wait for that; further ones fail at once (451).
+    pub waiting_max: usize,
+    /// How long a right password is remembered; zero for not at all. A stored hash that changes
+    /// ends it at once, and so does disabling the account.
+    pub remember: Duration,
+    /// Right passwords remembered at a time, about 100 octets each.
+    pub remembered_max: usize,
+}
+
+/// As many at a time as there are cores, 256 waiting, 5 minutes, 10,000 passwords.
+impl Default for VerifierOptions {
+    fn default() -> VerifierOptions {
+        VerifierOptions {
+            parallel: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            waiting_max: 256,
+            remember: Duration::from_secs(300),
+            remembered_max: 10_000,
+        }
+    }
+}
+
+/// Verifies passwords. Made once, and shared by one configuration's accounts after the other's.
+#[derive(Debug)]
+pub struct Verifier {
+    memory: Memory,
+    working: Arc<Semaphore>,
+    admitted: Arc<Semaphore>,
+}
+
+/// More logins wait for their password to be verified than may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many logins at once")]
+pub(crate) struct Overloaded;
+
+impl Verifier {
+    /// A verifier that remembers nothing yet.
+    ///
+    /// # Errors
+    /// The system gives no random numbers.
+    pub fn new(options: VerifierOptions) -> std::io::Result<Verifier> {
+        let parallel = options.parallel.get().min(Semaphore::MAX_PERMITS / 2);
+        let waiting = options.waiting_max.min(Semaphore::MAX_PERMITS / 2);
+        Ok(Verifier {
+            memory: Memory::new(options.remember, options.remembered_max)
+                .map_err(std::io::Error::other)?,
+            working: Arc::new(Semaphore::new(parallel)),
+            admitted: Arc::new(Semaphore::new(parallel + waiting)),
+        })
+    }
+
+    /// Whether `password` is the one stored for `name`, by memory or by work.
+    pub(crate) async fn verify(
+        &self,
+        name: &str,
+        stored: &Arc<StoredHash>,
+        password: &Secret,
+    ) -> Result<bool, Overloaded> {
+        let code = self.memory.code(name, stored.text(), password.expose());
+        if code.as_ref().is_some_and(|code| self.memory.knows(code)) {
+            return Ok(true);
+        }
+        let right = self.work(stored, password).await?;
+        if let (true, Some(code)) = (right, code) {
+            self.memory.note(code);
+        }
+        Ok(right)
+    }
+
+    /// Whether `password` is the stored one, by work in any case.
+    pub(crate) async fn work(
+        &self,
+        stored: &Arc<StoredHash>,
+        password: &Secret,
+    ) -> Result<bool, Overloaded> {
+        let admitted = match Arc::clone(&self.admitted).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => return Err(Overloaded),
+        };
+        // In order of arrival. Whoever vanishes while waiting gives up the place.
+        let working = Arc::clone(&self.working).acquire_owned().await.map_err(|_| Overloaded)?;
+        let (stored, password) = (Arc::clone(stored), password.clone());
+        let work = move || {
+            let right = stored.verify(password.expose());
+            // Not before: the work goes on even if nobody waits for it any more.
+            drop((working, admitted));
+            right
+        };
+        // The runtime shutting down is no answer to the client.
+        tokio::task::spawn_blocking(work).await.map_err(|_| Overloaded)
+    }
+}
