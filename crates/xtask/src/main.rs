@@ -13,6 +13,7 @@
 mod component;
 mod plugins;
 mod process;
+mod structure;
 mod toolchain;
 mod workspace;
 
@@ -26,6 +27,7 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
 commands:
+  check-structure   look for dependencies, unsafe code and files that must not be
   plugins [--target TRIPLE] [--via WAY]
                     build the bundled plugins and the test guests into target/plugins/
                     TRIPLE: wasm32-unknown-unknown (default) or wasm32-wasip2
@@ -67,6 +69,7 @@ fn run(arguments: &[String]) -> Result<()> {
             let options = plugins::Options::parse(rest).map_err(Usage)?;
             plugins::build(&Workspace::load()?, &options)
         }
+        "check-structure" => structure::check(&Workspace::load()?),
         "help" | "--help" | "-h" => {
             eprintln!("{USAGE}");
             Ok(())
