@@ -20,8 +20,8 @@ use crate::upload::writer::Body;
 /// Attempts to find `NAME.partial` either free or there, while others make and remove it.
 const ATTEMPTS_MAX: usize = 8;
 
-/// Gives a new file the permission bits and, where the system allows, the owner and group of the old
-/// one. Where the group cannot be kept, the new one's members get no more than everybody has.
+/// Gives a new file the permission bits and, where the system allows, the owner and group of the
+/// old one. Where the group cannot be kept, the new one's members get no more than everybody has.
 pub(crate) fn take_over(file: &File, old: Old) -> Result<()> {
     let new = look(file)?;
     // Only the superuser may give files away, and others only to groups of their own.
