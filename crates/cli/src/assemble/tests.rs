@@ -215,7 +215,7 @@ fn secrets_that_cannot_be_had_are_told_together() {
         ("plugin.0.grant.secrets.d", "neither a file nor a variable of the environment"),
     ];
     assert_eq!(told, expected);
-    assert_eq!(mistakes[0].origin.line, 13);
+    assert_eq!(mistakes[0].origin.line, 16);
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn a_refused_plugin_points_at_what_brought_it_in() {
     };
     let errors = LoadErrors(vec![refused("two"), refused("dropped")]);
     let [named, dropped] = plugin_mistakes(&config, &errors).try_into().unwrap();
-    assert_eq!((named.key.as_str(), named.origin.line), ("plugin.1.path", 16));
+    assert_eq!((named.key.as_str(), named.origin.line), ("plugin.1.path", 19));
     let message = "plugin two (x.wasm): a core WebAssembly module, not a component";
     assert_eq!(named.message, message);
     assert_eq!(Some(named.remedy), Refusal::CoreModule.remedy());
