@@ -1,6 +1,7 @@
 //! Plugins: what the configuration says about them, and what is wrong with them in its words.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use waft_config::{Config, Mistake, Node, Plugin, PluginLimits, Value};
