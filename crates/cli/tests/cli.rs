@@ -716,3 +716,21 @@ fn a_second_signal_ends_a_server_that_waits_for_transfers() {
     assert!(server.wait().success());
     drop(data);
 }
+
+#[test]
+fn a_listener_may_tell_its_clients_another_address_for_data() {
+    let outside = "[[listener]]\naddress = \"127.0.0.1:0\"\nname = \"outside\"\n\
+                   passive_address = \"203.0.113.8\"\n";
+    let site = Site::new(&format!("{LISTENER}{outside}[anonymous]\nroot = \".\"\n"));
+    let mut server = site.serve();
+    let [here, outside] = [server.address(), server.address()];
+    for (address, told) in [(here, "(127,0,0,1,"), (outside, "(203,0,113,8,")] {
+        let (mut client, _) = Client::connect(address);
+        client.expect("USER anonymous", "331");
+        client.expect("PASS x", "230");
+        client.0.get_mut().write_all(b"PASV\r\n").unwrap();
+        let reply = client.line();
+        assert!(reply.starts_with("227 ") && reply.contains(told), "{reply}");
+    }
+    server.stop();
+}

@@ -33,6 +33,10 @@ drain = "7s"
 
 [[listener]]
 address = "127.0.0.1:0"
+[[listener]]
+address = "127.0.0.2:0"
+name = "outside"
+passive_address = "203.0.113.8"
 
 [passive]
 ports = "50000-50009"
@@ -102,6 +106,9 @@ fn every_key_reaches_the_server() {
         ("192.0.2.0/24".parse().unwrap(), fixed),
     ];
     assert_eq!(passive.rules, rules);
+    let [(listener, outside)] = settings.passive_by_listener.try_into().unwrap();
+    assert_eq!((&*listener, outside.ports, outside.rules), ("outside", 50_000..=50_009, vec![]));
+    assert_eq!(outside.address, settings::Advertised::Fixed("203.0.113.8".parse().unwrap()));
     assert_eq!(settings.active, settings::Active::Lan(vec!["10.0.0.0/8".parse().unwrap()]));
     let transfers = settings.transfers;
     assert_eq!(transfers.interrupted, Interrupted::Delete);
