@@ -226,6 +226,10 @@ impl Loader {
                     }
                 }
             }
+            // Settings for the directory's file of that name wait for somebody to drop it in.
+            None if gone && candidate.settings.path.is_none() => {
+                Some(slot(candidate, None, None, Some(trouble)))
+            }
             _ => Some(fall_back(candidate, before, trouble, stamp, gathered)),
         }
     }
