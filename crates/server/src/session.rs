@@ -25,7 +25,7 @@ use crate::data::DataSetup;
 use crate::net::Network;
 use crate::settings::Settings;
 use crate::shared::{Place, Shared, Stage};
-use crate::time::within;
+use crate::time::{milliseconds, within};
 
 /// Where a session comes from.
 #[derive(Clone, Debug)]
@@ -168,7 +168,7 @@ impl<N: Network> Session<N> {
         tracing::info!(
             reason,
             commands = self.commands,
-            elapsed_ms = self.began.elapsed().as_millis(),
+            elapsed_ms = milliseconds(self.began.elapsed()),
             "session closed"
         );
         self.shared.events.emit(Event::SessionClosed { session: self.facts.id, reason });
