@@ -94,6 +94,7 @@ transcripts! {
         limits_sessions
         limits_sessions_of_an_address
         lines
+        lines_telnet
         lines_too_long
         list
         list_hidden
