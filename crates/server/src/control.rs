@@ -85,6 +85,14 @@ impl<S: Stream> Control<S> {
         }
     }
 
+    /// Waits for the connection to break, likewise: a client that has ended its half may still be
+    /// reading.
+    pub(crate) async fn broken(&mut self) {
+        if self.hangup().await == End::Closed {
+            std::future::pending().await
+        }
+    }
+
     /// How the client's half ended, if it has by now.
     ///
     /// The system is asked, too: whoever comes here may know of something that happened on another

@@ -78,6 +78,7 @@ transcripts! {
         feat_of_the_session
         foreign_protocols
         greeting
+        half_closed
         half_closed_in_a_line
         help
         home
@@ -170,6 +171,7 @@ transcripts! {
         drain_too_slow
         idle_time_stands_still
         idle_timeout
+        login_delay
         login_timeout_after_rein
         passive_address_elsewhere
         passive_ports_in_range

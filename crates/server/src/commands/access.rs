@@ -58,7 +58,7 @@ impl<N: Network> Session<N> {
         let delay = self.shared.guard.note_failure(address, user);
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
-            _ = self.control.hangup() => {}
+            () = self.control.broken() => {}
         }
         Ok(self.login_failed(user, reason))
     }
