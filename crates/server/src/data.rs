@@ -20,8 +20,8 @@ use crate::net::Network;
 use crate::settings::{Passive, Timeouts};
 
 pub(crate) use active::{ActiveTarget, Refused, active_target};
-pub(crate) use passive::{Announced, ListenError, PassiveListener, Unresolved, announced, listen};
-pub(crate) use pump::{Download, Encoding, Progress, PumpError, Upload, close, receive, send};
+pub(crate) use passive::{PassiveListener, Unresolved, announced, listen};
+pub(crate) use pump::{Download, Encoding, Progress, PumpError, Upload, receive, send};
 
 /// Where the next transfer's data connection comes from.
 #[derive(Default)]

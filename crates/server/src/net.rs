@@ -14,6 +14,14 @@ use tokio::net::TcpStream;
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
     /// The TCP connection beneath, for transfers without copies and socket options.
     fn tcp(&self) -> Option<&TcpStream>;
+
+    /// The TCP connection itself, where there is nothing else to this stream.
+    ///
+    /// # Errors
+    /// Gives the stream back.
+    fn into_tcp(self) -> Result<TcpStream, Self>
+    where
+        Self: Sized;
 }
 
 /// A listener for one passive data connection.

@@ -94,12 +94,10 @@ enum Attended {
     Stopped,
 }
 
-/// What is open while octets move. It belongs to the session and not to the future that moves
-/// them: whoever drops that future can still end the upload in order.
-struct Open<S> {
-    stream: Option<S>,
-    writer: Option<Box<dyn Writer>>,
-}
+/// The upload that is open while octets move, if there is one. It belongs to the session and not to
+/// the future that moves them: whoever drops that future can still end the upload in order. The
+/// data connection ends with the future.
+type Open = Option<Box<dyn Writer>>;
 
 /// What the log says of a transfer.
 struct Record {
@@ -127,7 +125,7 @@ impl<N: Network> Session<N> {
 
         let record = Record::new(&transfer.job);
         let progress = Progress::new();
-        let mut open = Open { stream: None, writer: None };
+        let mut open = None;
         let attended = {
             let work = self.work(setup, &account, transfer.job, &mut open, &progress);
             let work = pin!(work);
@@ -143,7 +141,7 @@ impl<N: Network> Session<N> {
         setup: DataSetup<N>,
         account: &Arc<Account>,
         job: Job,
-        open: &'w mut Open<N::Stream>,
+        open: &'w mut Open,
         progress: &'w Progress,
     ) -> impl Future<Output = Result<(), Failure>> + Send + use<'w, N> {
         let shared = Arc::clone(&self.shared);
@@ -154,7 +152,7 @@ impl<N: Network> Session<N> {
         async move {
             let (passive, timeouts) = (&settings.passive, &settings.timeouts);
             let opening = setup.open(&shared.network, peer, passive, timeouts);
-            let stream = open.stream.insert(opening.await.map_err(Failure::Open)?);
+            let stream = opening.await.map_err(Failure::Open)?;
             let stall = timeouts.stall;
             match job {
                 Job::Send(source) => {
@@ -165,7 +163,7 @@ impl<N: Network> Session<N> {
                 }
                 Job::Receive(target) => {
                     let writer = begin(&*storage, &target).await.map_err(Failure::Storage)?;
-                    let writer = open.writer.insert(writer);
+                    let writer = open.insert(writer);
                     let inflate = deflate.is_some();
                     let upload = data::Upload { limit: None, encoding, inflate };
                     data::receive(stream, &mut **writer, upload, progress, stall)
@@ -258,7 +256,7 @@ impl<N: Network> Session<N> {
         hooks: &Arc<dyn Hooks>,
         command: &Command,
         attended: Attended,
-        open: Open<N::Stream>,
+        open: Open,
         record: &Record,
         progress: &Progress,
     ) -> Flow {
@@ -289,25 +287,21 @@ impl<N: Network> Session<N> {
     async fn finish(
         &mut self,
         result: Result<(), Failure>,
-        open: Open<N::Stream>,
+        open: Open,
         record: &Record,
     ) -> Result<Reply, Refusal> {
         if let Err(failure) = result {
             let refusal = self.explain(failure);
             return self.cut(open, refusal).await;
         }
-        if let Some(stream) = open.stream {
-            data::close(stream).await;
-        }
-        let Some(writer) = open.writer else {
+        let Some(writer) = open else {
             return Ok(transfer_complete());
         };
         // INSPECT belongs here: everything has arrived, nothing is visible yet.
         //
         // A client that dies takes both connections with it: the end of data is no end of file.
         if self.control.has_ended().await.is_some() {
-            let open = Open { stream: None, writer: Some(writer) };
-            return self.cut(open, aborted("Control connection lost.")).await;
+            return self.cut(Some(writer), aborted("Control connection lost.")).await;
         }
         let metadata = writer.finish().await?;
         self.shared.counters.uploads_empty.add(u64::from(metadata.size == 0));
@@ -318,9 +312,8 @@ impl<N: Network> Session<N> {
     }
 
     /// Ends a transfer that did not complete.
-    async fn cut(&mut self, open: Open<N::Stream>, refusal: Refusal) -> Result<Reply, Refusal> {
-        drop(open.stream);
-        if let Some(writer) = open.writer {
+    async fn cut(&mut self, open: Open, refusal: Refusal) -> Result<Reply, Refusal> {
+        if let Some(writer) = open {
             let interrupted = self.settings.transfers.interrupted;
             if let Err(error) = writer.abandon(interrupted).await {
                 tracing::warn!(%error, "an interrupted upload could not be put away");
