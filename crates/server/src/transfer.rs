@@ -10,6 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use waft_core::event::{Direction, Event};
@@ -26,6 +27,16 @@ use crate::net::Network;
 use crate::session::{Flow, Session};
 use crate::settings::Ascii;
 use crate::shared::Stage;
+use crate::time::{milliseconds, within};
+
+/// The part of an upload's time for which its client's death is awaited once its data have ended.
+const LAST_MOMENT_PART: u32 = 32;
+
+/// The longest such wait.
+const LAST_MOMENT_MAX: Duration = Duration::from_millis(50);
+
+/// The shortest: timers are no finer.
+const LAST_MOMENT_MIN: Duration = Duration::from_millis(1);
 
 /// A transfer that may begin.
 pub(crate) struct Transfer {
@@ -300,7 +311,7 @@ impl<N: Network> Session<N> {
         // INSPECT belongs here: everything has arrived, nothing is visible yet.
         //
         // A client that dies takes both connections with it: the end of data is no end of file.
-        if self.control.has_ended().await.is_some() {
+        if self.client_is_gone(record.began.elapsed()).await {
             return self.cut(Some(writer), aborted("Control connection lost.")).await;
         }
         let metadata = writer.finish().await?;
@@ -309,6 +320,19 @@ impl<N: Network> Session<N> {
             tracing::debug!(%path, size = metadata.size, "upload published");
         }
         Ok(transfer_complete())
+    }
+
+    /// Whether the client is gone, and not only done with an upload that took so long.
+    ///
+    /// The system ends the connections of a process that dies one after the other, the data
+    /// connection first, and the network may do so, too. So there is a moment's wait, which is
+    /// short beside the upload; where it would be none for a clock, there is none.
+    async fn client_is_gone(&mut self, took: Duration) -> bool {
+        if self.control.has_ended().await.is_some() {
+            return true;
+        }
+        let moment = (took / LAST_MOMENT_PART).min(LAST_MOMENT_MAX);
+        moment >= LAST_MOMENT_MIN && within(moment, self.control.hangup()).await.is_some()
     }
 
     /// Ends a transfer that did not complete.
@@ -350,7 +374,7 @@ impl<N: Network> Session<N> {
         let counters = &self.shared.counters;
         let bytes = progress.bytes.load(Ordering::Relaxed);
         let elapsed = record.began.elapsed();
-        let elapsed_ms = elapsed.as_millis();
+        let elapsed_ms = milliseconds(elapsed);
         if !complete {
             counters.transfers_aborted.add_one();
         }
