@@ -172,7 +172,9 @@ transcripts! {
         idle_time_stands_still
         idle_timeout
         login_delay
+        login_timeout
         login_timeout_after_rein
+        login_timeout_of_the_busy
         passive_address_elsewhere
         passive_ports_in_range
         stall_download
