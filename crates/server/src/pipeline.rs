@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use waft_core::hooks::{CommandVerdict, Hooks};
 use waft_proto::command::Name;
-use waft_proto::verb::{Data, Phase};
+use waft_proto::verb::{Data, Phase, PluginReach};
 use waft_proto::{Code, Command, ParseError, Reply, Verb};
 
 use crate::commands::{Action, Refusal};
@@ -65,7 +65,14 @@ impl<N: Network> Session<N> {
         if !hooks.command_interest().contains(command.verb()) {
             return self.execute(hooks, &command).await;
         }
-        match hooks.on_command(&self.facts, &command).await {
+        let verdict = hooks.on_command(&self.facts, &command).await;
+        // Nobody takes from a client the way out (QUIT) and the brake (ABOR).
+        let is_observed_only =
+            command.verb().is_some_and(|verb| verb.spec().plugin == PluginReach::Observe);
+        if is_observed_only {
+            return self.execute(hooks, &command).await;
+        }
+        match verdict {
             CommandVerdict::Pass => self.execute(hooks, &command).await,
             CommandVerdict::Rewrite { command: new, plugin } => {
                 self.shared.counters.plugin_rewrites.add_one();

@@ -82,6 +82,7 @@ transcripts! {
         half_closed_in_a_line
         help
         home
+        hook_and_abor
         hook_answers
         hook_behind_the_gate
         hook_closes
