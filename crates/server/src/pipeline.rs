@@ -95,7 +95,7 @@ impl<N: Network> Session<N> {
     }
 
     fn answered(&mut self, plugin: &str, command: &Command, reply: &Reply) {
-        self.pending = Pending::Nothing;
+        self.take_pending(command);
         self.shared.counters.plugin_answers.add_one();
         tracing::info!(%plugin, %command, code = reply.code().number(), "command answered by plugin");
     }
@@ -130,19 +130,14 @@ impl<N: Network> Session<N> {
 
     async fn action(&mut self, command: &Command) -> Result<Action, Refusal> {
         let Some(verb) = command.verb() else {
-            self.pending = Pending::Nothing;
+            self.take_pending(command);
             return Err(Refusal::new(
                 Code::UNRECOGNISED,
                 format!("{} not recognised.", command.name().as_str()),
             ));
         };
         let spec = verb.spec();
-        // REST and RANG hold until a transfer, across what sets up its data connection; RNFR holds
-        // for RNTO alone (RFC 3659, 5.3; RFC 959, 4.1.3).
-        let pending = match (spec.data, &self.pending) {
-            (Data::Setup, Pending::Restart(_) | Pending::Range(..)) => Pending::Nothing,
-            _ => std::mem::replace(&mut self.pending, Pending::Nothing),
-        };
+        let pending = self.take_pending(command);
         if spec.missing {
             return Err(Refusal::new(Code::NOT_IMPLEMENTED, format!("{verb} is not implemented.")));
         }
@@ -155,6 +150,18 @@ impl<N: Network> Session<N> {
             return Err(Refusal::denied());
         }
         self.dispatch(verb, command.argument_or_empty(), pending).await
+    }
+
+    /// What earlier commands left for this one.
+    ///
+    /// REST and RANG hold until a transfer, across what sets up its data connection; RNFR holds for
+    /// RNTO alone (RFC 3659, 5.3; RFC 959, 4.1.3).
+    fn take_pending(&mut self, command: &Command) -> Pending {
+        let data = command.verb().map_or(Data::None, |verb| verb.spec().data);
+        match (data, &self.pending) {
+            (Data::Setup, Pending::Restart(_) | Pending::Range(..)) => Pending::Nothing,
+            _ => std::mem::replace(&mut self.pending, Pending::Nothing),
+        }
     }
 
     /// The reply as plugins reworded it, if they did.

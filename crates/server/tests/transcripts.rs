@@ -84,6 +84,7 @@ transcripts! {
         home
         hook_and_abor
         hook_answers
+        hook_answers_clear_what_was_pending
         hook_behind_the_gate
         hook_closes
         hook_generations
