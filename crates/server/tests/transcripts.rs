@@ -60,6 +60,7 @@ transcripts! {
         active
         active_nobody_listens
         active_off
+        active_refused_addresses
         append
         ascii
         ascii_as_image

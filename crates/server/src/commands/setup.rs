@@ -101,9 +101,9 @@ impl<N: Network> Session<N> {
         self.connect_to(target)
     }
 
-    /// Notes where to connect to; the connection itself waits for the transfer command.
+    /// Notes where to connect to, in place of whatever was set up before; the connection itself waits
+    /// for the transfer command.
     fn connect_to(&mut self, target: SocketAddr) -> Answer {
-        self.data = DataSetup::None;
         let (peer, local) = (self.facts.peer.ip(), self.facts.local.ip());
         let target = data::active_target(target, peer, local, &self.settings.active)
             .map_err(|error| Refusal(error.reply()))?;
