@@ -58,6 +58,7 @@ transcripts! {
         abor_upload
         acct
         active
+        active_lan
         active_nobody_listens
         active_off
         active_refused_addresses

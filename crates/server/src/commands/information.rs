@@ -11,7 +11,6 @@ use super::{Answer, Refusal};
 use crate::data::{DataSetup, Progress};
 use crate::net::Network;
 use crate::session::{Login, Session};
-use crate::settings::Active;
 
 /// Commands of SITE, with what HELP says of them.
 pub(super) const SITE_COMMANDS: &[(&str, &str)] = &[
@@ -33,7 +32,7 @@ impl<N: Network> Session<N> {
     pub(super) fn feat(&self) -> Reply {
         let settings = &self.settings;
         let mut features: Vec<Text> = ["AVBL", "CLNT", "CSID"].map(Text::from).into();
-        if settings.active != Active::Off {
+        if settings.active.allows(self.facts.peer.ip()) {
             features.push("EPRT".into());
         }
         features.push("EPSV".into());

@@ -11,7 +11,6 @@ use super::{Answer, Refusal};
 use crate::data::{self, DataSetup};
 use crate::net::Network;
 use crate::session::Session;
-use crate::settings::Active;
 
 impl<N: Network> Session<N> {
     /// PASV: listens, and tells an IPv4 address and a port.
@@ -113,7 +112,7 @@ impl<N: Network> Session<N> {
 
     /// Where active mode is off, what the argument looks like does not matter.
     fn refuse_active(&self) -> Result<(), Refusal> {
-        if self.settings.active == Active::Off {
+        if !self.settings.active.allows(self.facts.peer.ip()) {
             return Err(Refusal(data::Refused::Disabled.reply()));
         }
         self.refuse_after_epsv_all()
