@@ -76,6 +76,7 @@ transcripts! {
         download_broken
         drain
         epsv_all
+        facts_changed
         feat
         feat_of_the_session
         foreign_protocols
