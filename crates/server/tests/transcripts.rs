@@ -115,6 +115,7 @@ transcripts! {
         make_and_remove
         many_commands_during_a_transfer
         may_append_but_not_create
+        may_append_only
         may_drop_box
         may_each
         may_nothing
