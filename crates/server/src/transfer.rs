@@ -26,7 +26,7 @@ use crate::data::{self, DataSetup, Encoding, OpenError, Progress, PumpError};
 use crate::net::Network;
 use crate::session::{Flow, Session};
 use crate::settings::Ascii;
-use crate::shared::Stage;
+use crate::shared::{Place, Stage};
 use crate::time::{milliseconds, within};
 
 /// The part of an upload's time for which its client's death is awaited once its data have ended.
@@ -42,6 +42,8 @@ const LAST_MOMENT_MIN: Duration = Duration::from_millis(1);
 pub(crate) struct Transfer {
     opening: Opening,
     job: Job,
+    /// The name that nobody else is given until the transfer is over.
+    reserved: Option<Place<VirtualPath>>,
 }
 
 /// The preliminary reply.
@@ -74,12 +76,19 @@ pub(crate) struct Target {
 impl Transfer {
     /// Sends `what` to the client.
     pub(crate) fn send(what: impl Into<String>, source: Source) -> Transfer {
-        Transfer { opening: Opening::Words(what.into()), job: Job::Send(source) }
+        let opening = Opening::Words(what.into());
+        Transfer { opening, job: Job::Send(source), reserved: None }
     }
 
     /// Takes an upload from the client.
     pub(crate) fn receive(opening: Reply, target: Target) -> Transfer {
-        Transfer { opening: Opening::Reply(opening), job: Job::Receive(target) }
+        let opening = Opening::Reply(opening);
+        Transfer { opening, job: Job::Receive(target), reserved: None }
+    }
+
+    /// The same, for a name that was chosen because it is free.
+    pub(crate) fn reserving(self, name: Place<VirtualPath>) -> Transfer {
+        Transfer { reserved: Some(name), ..self }
     }
 }
 
@@ -131,6 +140,7 @@ impl<N: Network> Session<N> {
             return self.reply(hooks, Some(command), reply).await;
         }
         let Ok(account) = self.account() else { return Flow::Break("not logged in") };
+        let _reserved = transfer.reserved;
         let opening = self.opening(transfer.opening);
         self.reply(hooks, Some(command), opening).await?;
 

@@ -159,6 +159,7 @@ transcripts! {
         stat_path_too_long
         stop_now
         stou
+        stou_at_the_same_time
         strangers
         strangers_who_vanish
         tls_hello_in_clear

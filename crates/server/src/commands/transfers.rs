@@ -116,7 +116,7 @@ impl<N: Network> Session<N> {
         argument: &[u8],
         pending: Pending,
     ) -> Result<Transfer, Refusal> {
-        if !matches!(pending, Pending::Nothing) {
+        if matches!(pending, Pending::Restart(_) | Pending::Range(_)) {
             return Err(Refusal::new(Code::BAD_SEQUENCE, "STOU begins at the beginning."));
         }
         let wanted: &[u8] = if argument.is_empty() { b"upload" } else { argument };
@@ -126,12 +126,14 @@ impl<N: Network> Session<N> {
                 name.extend_from_slice(format!(".{:03}", number + 1).as_bytes());
             }
             let path = self.path(&name)?;
+            // Other sessions are told other names, also before this one's file is there.
+            let Ok(reserved) = self.shared.unique_names.enter(path.clone(), 0, 1) else { continue };
             match account.storage.check_write(&path, WriteMode::CreateNew).await {
                 Ok(()) => {
                     let target = Target { path, mode: WriteMode::CreateNew };
                     let opening = [b"FILE: ", &*name].concat();
                     let opening = Reply::data(Code::OPENING, opening);
-                    return Ok(Transfer::receive(opening, target));
+                    return Ok(Transfer::receive(opening, target).reserving(reserved));
                 }
                 Err(error) if error.kind() == ErrorKind::Exists => {}
                 Err(error) => return Err(error.into()),
