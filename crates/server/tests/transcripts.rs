@@ -109,6 +109,7 @@ transcripts! {
         login
         login_anonymous
         login_failures
+        login_gate
         login_locked_out
         login_sessions_max
         login_undecided
