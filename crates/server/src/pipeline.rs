@@ -2,7 +2,7 @@
 //!
 //! The hook points stand here, in this order, and no other code of the server calls a plugin:
 //!
-//! - FILTER, `command-filter`: [`Session::run_command`], behind the login gate, so that nobody
+//! - FILTER, `command-filter`: [`Session::filtered`], behind the login gate, so that nobody
 //!   makes plugins work without having logged in, but for the few verbs that login itself needs.
 //! - AUTHENTICATE: PASS, in [`commands::access`](crate::commands).
 //! - STORAGE: the account's storage, wherever a command touches files.
@@ -20,8 +20,9 @@ use waft_proto::command::Name;
 use waft_proto::verb::{Data, Phase, PluginReach};
 use waft_proto::{Code, Command, ParseError, Reply, Verb};
 
-use crate::commands::{Action, Refusal};
+use crate::commands::{Action, Activity, Refusal};
 use crate::control::Input;
+use crate::data::Progress;
 use crate::net::Network;
 use crate::session::{Flow, Login, Pending, Session};
 
@@ -62,34 +63,62 @@ impl<N: Network> Session<N> {
         if let Some(reply) = self.gate(&command) {
             return self.reply(hooks, Some(&command), reply).await;
         }
+        match self.filtered(hooks, command).await {
+            Ok(command) => self.execute(hooks, &command).await,
+            Err(flow) => flow,
+        }
+    }
+
+    /// Runs STAT while a transfer runs.
+    pub(crate) async fn run_status(
+        &mut self,
+        hooks: &Arc<dyn Hooks>,
+        command: Command,
+        progress: &Progress,
+    ) -> Flow {
+        match self.filtered(hooks, command).await {
+            Ok(command) => {
+                let status = self.status(Activity::Transfer(progress));
+                self.reply(hooks, Some(&command), status).await
+            }
+            Err(flow) => flow,
+        }
+    }
+
+    /// Asks the plugins about a command; tells which one to execute, unless it was answered.
+    async fn filtered(
+        &mut self,
+        hooks: &Arc<dyn Hooks>,
+        command: Command,
+    ) -> Result<Command, Flow> {
         if !hooks.command_interest().contains(command.verb()) {
-            return self.execute(hooks, &command).await;
+            return Ok(command);
         }
         let verdict = hooks.on_command(&self.facts, &command).await;
         // Nobody takes from a client the way out (QUIT) and the brake (ABOR).
         let is_observed_only =
             command.verb().is_some_and(|verb| verb.spec().plugin == PluginReach::Observe);
         if is_observed_only {
-            return self.execute(hooks, &command).await;
+            return Ok(command);
         }
         match verdict {
-            CommandVerdict::Pass => self.execute(hooks, &command).await,
+            CommandVerdict::Pass => Ok(command),
             CommandVerdict::Rewrite { command: new, plugin } => {
                 self.shared.counters.plugin_rewrites.add_one();
                 tracing::info!(%plugin, original = %command, command = %new, "command rewritten");
                 match self.gate(&new) {
-                    Some(reply) => self.reply(hooks, Some(&new), reply).await,
-                    None => self.execute(hooks, &new).await,
+                    Some(reply) => Err(self.reply(hooks, Some(&new), reply).await),
+                    None => Ok(new),
                 }
             }
             CommandVerdict::Answer { reply, plugin } => {
                 self.answered(&plugin, &command, &reply);
-                self.reply(hooks, Some(&command), reply).await
+                Err(self.reply(hooks, Some(&command), reply).await)
             }
             CommandVerdict::Close { reply, plugin } => {
                 self.answered(&plugin, &command, &reply);
-                self.reply(hooks, Some(&command), reply).await?;
-                ControlFlow::Break("ended by a plugin")
+                let told = self.reply(hooks, Some(&command), reply).await;
+                Err(if told.is_break() { told } else { Flow::Break("ended by a plugin") })
             }
         }
     }

@@ -20,7 +20,7 @@ use waft_core::{Account, VirtualPath};
 use waft_proto::arguments::{Representation, TransferMode};
 use waft_proto::{Code, Command, Reply, Text, Verb};
 
-use crate::commands::{Activity, Refusal};
+use crate::commands::Refusal;
 use crate::control::{End, Input};
 use crate::data::{self, DataSetup, Encoding, OpenError, Progress, PumpError};
 use crate::net::Network;
@@ -110,6 +110,8 @@ enum Attended {
     Aborted(Command),
     /// With the control connection.
     Abandoned,
+    /// With the session, for that reason.
+    Ended(&'static str),
     /// With the server.
     Stopped,
 }
@@ -250,14 +252,13 @@ impl<N: Network> Session<N> {
                 Input::Command(command)
                     if command.verb() == Some(Verb::Stat) && command.argument().is_none() =>
                 {
-                    let status = self.status(Activity::Transfer(progress));
-                    let reply = self.reply(hooks, Some(&command), status);
-                    let (flow, finished) = alongside(reply, work.as_mut()).await;
+                    let status = self.run_status(hooks, command, progress);
+                    let (flow, finished) = alongside(status, work.as_mut()).await;
+                    if let Flow::Break(reason) = flow {
+                        return Attended::Ended(reason);
+                    }
                     if let Some(result) = finished {
                         return Attended::Finished(result);
-                    }
-                    if flow.is_break() {
-                        return Attended::Abandoned;
                     }
                 }
                 // A client that will say no more may still read what it asked for. An upload whose
@@ -288,6 +289,11 @@ impl<N: Network> Session<N> {
             }
             Attended::Abandoned => {
                 (self.cut(open, aborted("Control connection lost.")).await, None)
+            }
+            Attended::Ended(reason) => {
+                let _ = self.cut(open, aborted("The session has ended.")).await;
+                self.record(record, progress, false);
+                return Flow::Break(reason);
             }
             Attended::Stopped => (self.cut(open, aborted("Server is shutting down.")).await, None),
         };

@@ -86,10 +86,12 @@ transcripts! {
         help
         home
         hook_and_abor
+        hook_and_stat
         hook_answers
         hook_answers_clear_what_was_pending
         hook_behind_the_gate
         hook_closes
+        hook_closes_during_a_transfer
         hook_generations
         hook_rewords
         hook_rewrites
