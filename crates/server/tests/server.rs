@@ -10,5 +10,6 @@
     reason = "tests fail by panicking, and have no readers but those of their names"
 )]
 
+mod robustness;
 mod support;
 mod transcripts;

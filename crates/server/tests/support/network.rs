@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -38,11 +39,11 @@ pub trait World: Sized {
     const PATIENCE: Duration;
     const NAME: &'static str;
 
-    /// The addresses for `ipv4`, `ipv6` or `v4-mapped`.
+    /// The addresses for `ipv4`, `ipv6`, `v4-mapped` or `localhost`.
     fn addresses(kind: &str) -> Addresses;
 
-    /// A passive port that is taken as long as the listener lives.
-    fn occupied_port() -> (u16, Option<TcpListener>);
+    /// A passive port of the server that is taken as long as the listener lives.
+    fn occupied_port(server: IpAddr) -> (u16, Option<TcpListener>);
 
     async fn start(addresses: Addresses, parts: Parts) -> Self;
 
@@ -96,7 +97,7 @@ impl World for Memory {
             mapped: false,
         };
         match kind {
-            "ipv4" => four,
+            "ipv4" | "localhost" => four,
             "v4-mapped" => Addresses { mapped: true, ..four },
             "ipv6" => Addresses {
                 server: last(1).into(),
@@ -108,7 +109,7 @@ impl World for Memory {
         }
     }
 
-    fn occupied_port() -> (u16, Option<TcpListener>) {
+    fn occupied_port(_: IpAddr) -> (u16, Option<TcpListener>) {
         (50_000, None)
     }
 
@@ -196,15 +197,19 @@ impl World for Tcp {
     const NAME: &'static str = "TCP";
 
     fn addresses(kind: &str) -> Addresses {
-        let loopback = |last| Ipv4Addr::new(127, 0, 0, last).into();
-        let four = Addresses {
-            server: loopback(1),
-            client: loopback(1),
-            stranger: loopback(2),
-            mapped: false,
-        };
+        // A network of loopback addresses that no other test uses: its ports are its own, so that
+        // one that was closed stays closed, and thousands that wait for their end are in nobody's
+        // way.
+        let process = (std::process::id() % 254) as u8 + 1;
+        let network = NETWORKS.fetch_add(1, Ordering::Relaxed);
+        let at = |last| IpAddr::from([127, process, network, last]);
+        let four = Addresses { server: at(1), client: at(2), stranger: at(3), mapped: false };
         match kind {
             "ipv4" => four,
+            "localhost" => {
+                let one = Ipv4Addr::LOCALHOST.into();
+                Addresses { server: one, client: one, ..four }
+            }
             "v4-mapped" => Addresses { mapped: true, ..four },
             "ipv6" => {
                 let six = Ipv6Addr::LOCALHOST.into();
@@ -214,8 +219,8 @@ impl World for Tcp {
         }
     }
 
-    fn occupied_port() -> (u16, Option<TcpListener>) {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    fn occupied_port(server: IpAddr) -> (u16, Option<TcpListener>) {
+        let listener = std::net::TcpListener::bind((server, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
         (port, Some(TcpListener::from_std(listener).unwrap()))
@@ -268,6 +273,9 @@ impl World for Tcp {
         &self.server
     }
 }
+
+/// Networks of loopback addresses that were given to tests.
+static NETWORKS: AtomicU8 = AtomicU8::new(0);
 
 async fn connect(to: SocketAddr, from: IpAddr) -> io::Result<TcpStream> {
     let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };

@@ -71,7 +71,7 @@ const STUCK: Duration = Duration::from_secs(1);
 /// What is there before the conversation begins, as far as it is known.
 struct Stage {
     disk: Disk,
-    kind: String,
+    addresses: Addresses,
     settings: Settings,
     accounts: Accounts,
     guard: Guard,
@@ -82,7 +82,7 @@ struct Stage {
 /// Plays a transcript; the test fails where the server does not keep to it.
 pub async fn play<W: World>(path: &Path) {
     let script = Script::load(path);
-    let mut stage = Stage::new();
+    let mut stage = Stage::new::<W>();
     for (number, setup) in &script.setup {
         let done = stage.set::<W>(setup);
         done.unwrap_or_else(|| script.fail(*number, "no such setting"));
@@ -103,10 +103,10 @@ pub async fn play<W: World>(path: &Path) {
 }
 
 impl Stage {
-    fn new() -> Stage {
+    fn new<W: World>() -> Stage {
         Stage {
             disk: Disk::new(),
-            kind: "ipv4".to_owned(),
+            addresses: W::addresses("ipv4"),
             settings: settings::settings(),
             accounts: Accounts::default(),
             guard: Guard::default(),
@@ -117,9 +117,9 @@ impl Stage {
 
     fn set<W: World>(&mut self, setup: &Setup) -> Option<()> {
         match setup {
-            Setup::Address(kind) => self.kind.clone_from(kind),
+            Setup::Address(kind) => self.addresses = W::addresses(kind),
             Setup::Setting(name, value) if (&**name, &**value) == ("passive.ports", "taken") => {
-                let (port, occupied) = W::occupied_port();
+                let (port, occupied) = W::occupied_port(self.addresses.server);
                 self.settings.passive.ports = port..=port;
                 self.occupied = occupied;
             }
@@ -143,7 +143,7 @@ impl<W: World> Runner<W> {
         if stage.accounts.is_empty() {
             stage.accounts.add("alice", &stage.disk.root());
         }
-        let addresses = W::addresses(&stage.kind);
+        let addresses = stage.addresses;
         let (accounts, plugins) = (Arc::new(stage.accounts), Arc::new(stage.plugins));
         let (sink, events) = Events::channel();
         let parts = Parts {
