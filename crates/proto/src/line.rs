@@ -5,8 +5,9 @@
 pub enum Line<'a> {
     /// A whole line without its end and without a Telnet prefix.
     Whole(&'a [u8]),
-    /// A line over the limit; its octets are gone, up to and with its end (500).
-    TooLong,
+    /// A line over the limit (500): its first octets, [`HEAD_BYTES`] at most, by which another
+    /// protocol's can be told. The others are gone, up to and with its end.
+    TooLong(&'a [u8]),
 }
 
 /// Collects octets and hands out lines.
@@ -24,7 +25,12 @@ pub struct LineBuffer {
     scanned: usize,
     limit: usize,
     discarding: bool,
+    /// The first octets of the last line that was too long.
+    head: Vec<u8>,
 }
+
+/// Octets that are told of a line that is too long.
+pub const HEAD_BYTES: usize = 32;
 
 const IAC: u8 = 0xff;
 const DM: u8 = 0xf2;
@@ -32,7 +38,14 @@ const DM: u8 = 0xf2;
 impl LineBuffer {
     /// An empty buffer for lines of at most `limit` octets, end included.
     pub fn new(limit: usize) -> LineBuffer {
-        LineBuffer { bytes: Vec::new(), taken: 0, scanned: 0, limit, discarding: false }
+        LineBuffer {
+            bytes: Vec::new(),
+            taken: 0,
+            scanned: 0,
+            limit,
+            discarding: false,
+            head: Vec::new(),
+        }
     }
 
     /// Adds octets from the network.
@@ -58,10 +71,12 @@ impl LineBuffer {
                 self.bytes.get(line).map(|line| Line::Whole(trim(line)))
             }
             Some(end) => {
+                self.keep_head(end);
                 self.advance(end + 1);
-                Some(Line::TooLong)
+                Some(Line::TooLong(&self.head))
             }
             None if self.bytes.len() - self.taken >= self.limit => {
+                self.keep_head(self.bytes.len());
                 self.discarding = true;
                 self.discard(None)
             }
@@ -85,6 +100,9 @@ impl LineBuffer {
             self.bytes = Vec::new();
             self.taken = 0;
             self.scanned = 0;
+            if !self.discarding {
+                self.head = Vec::new();
+            }
         }
     }
 
@@ -97,12 +115,18 @@ impl LineBuffer {
         found.map(|at| from + at)
     }
 
-    fn discard(&mut self, end: Option<usize>) -> Option<Line<'static>> {
+    /// Keeps the first octets of a line that ends at `end`.
+    fn keep_head(&mut self, end: usize) {
+        let line = self.bytes.get(self.taken..end).unwrap_or_default();
+        self.head = line.iter().take(HEAD_BYTES).copied().collect();
+    }
+
+    fn discard(&mut self, end: Option<usize>) -> Option<Line<'_>> {
         match end {
             Some(end) => {
                 self.discarding = false;
                 self.advance(end + 1);
-                Some(Line::TooLong)
+                Some(Line::TooLong(&self.head))
             }
             None => {
                 self.advance(self.bytes.len());
@@ -142,7 +166,7 @@ mod tests {
         while let Some(line) = buffer.next_line() {
             lines.push(match line {
                 Line::Whole(line) => Some(line.to_vec()),
-                Line::TooLong => None,
+                Line::TooLong(_) => None,
             });
         }
         lines
@@ -173,6 +197,21 @@ mod tests {
         assert_eq!(lines(&mut buffer), [None, Some(b"NOOP".to_vec())]);
         buffer.extend(b"1234567\n12345678\n");
         assert_eq!(lines(&mut buffer), [Some(b"1234567".to_vec()), None]);
+    }
+
+    #[test]
+    fn of_a_line_over_the_limit_the_first_octets_are_told() {
+        let mut buffer = LineBuffer::new(40);
+        buffer.extend(b"POST /");
+        assert_eq!(buffer.next_line(), None);
+        buffer.extend(&[b'x'; 100]);
+        assert_eq!(buffer.next_line(), None);
+        buffer.extend(b"x\nGET ");
+        assert_eq!(buffer.next_line(), Some(Line::TooLong(b"POST /xxxxxxxxxxxxxxxxxxxxxxxxxx")));
+        buffer.extend(&[b'y'; 36]);
+        buffer.extend(b"\nNOOP\n");
+        assert_eq!(buffer.next_line(), Some(Line::TooLong(b"GET yyyyyyyyyyyyyyyyyyyyyyyyyyyy")));
+        assert_eq!(buffer.next_line(), Some(Line::Whole(b"NOOP")));
     }
 
     #[test]

@@ -149,7 +149,7 @@ fn lines_of(buffer: &mut LineBuffer) -> Vec<Option<Vec<u8>>> {
     while let Some(line) = buffer.next_line() {
         lines.push(match line {
             Line::Whole(line) => Some(line.to_vec()),
-            Line::TooLong => None,
+            Line::TooLong(_) => None,
         });
     }
     lines

@@ -22,8 +22,8 @@ pub(crate) enum Input {
     Command(Command),
     /// A line that is none.
     Malformed(ParseError),
-    /// A line over the limit.
-    TooLong,
+    /// A line over the limit, and what it begins with, if that is a verb.
+    TooLong(Option<Command>),
     /// The client will send nothing more.
     End(End),
 }
@@ -145,7 +145,7 @@ impl<S: Stream> Control<S> {
                 Ok(command) => Input::Command(command),
                 Err(error) => Input::Malformed(error),
             },
-            Line::TooLong => Input::TooLong,
+            Line::TooLong(head) => Input::TooLong(Command::parse(head).ok()),
         };
         self.lines.release();
         Some(input)

@@ -51,7 +51,7 @@ impl<N: Network> Session<N> {
             Input::Malformed(error @ ParseError::BadArgument) => {
                 Reply::new(Code::BAD_PARAMETER, format!("Refused: {error}."))
             }
-            Input::TooLong => Reply::new(Code::UNRECOGNISED, "Command line too long."),
+            Input::TooLong(_) => Reply::new(Code::UNRECOGNISED, "Command line too long."),
             Input::End(_) => return ControlFlow::Break("closed by the client"),
         };
         self.pending = Pending::Nothing;

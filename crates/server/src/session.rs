@@ -245,7 +245,9 @@ impl<N: Network> Session<N> {
         match input {
             Input::End(End::Closed) => ControlFlow::Break("closed by the client"),
             Input::End(End::Broken) => ControlFlow::Break("connection lost"),
-            Input::Command(command) if first && crate::pipeline::is_foreign(&command) => {
+            Input::Command(command) | Input::TooLong(Some(command))
+                if first && crate::pipeline::is_foreign(&command) =>
+            {
                 self.foreign_protocol()
             }
             input => {
