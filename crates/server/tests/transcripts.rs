@@ -63,6 +63,7 @@ transcripts! {
         active_off
         active_refused_addresses
         append
+        append_busy
         ascii
         ascii_as_image
         both_lost_during_an_upload
@@ -71,6 +72,7 @@ transcripts! {
         control_lost_during_a_download
         control_lost_during_an_upload
         data_connection_never_comes
+        deleted_while_it_is_read
         directories
         download
         download_broken
@@ -149,6 +151,7 @@ transcripts! {
         rein_during_a_transfer
         reload
         rename
+        replaced_while_it_is_read
         rest
         rest_is_kept_across_setups_only
         rest_needs_octets

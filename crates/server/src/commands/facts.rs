@@ -96,6 +96,7 @@ impl<N: Network> Session<N> {
     /// MFF (draft-somers-ftp-mfxx-04, 5).
     pub(super) async fn mff(&mut self, account: &Account, argument: &[u8]) -> Answer {
         let wanted = parse_mff(argument)?;
+        wanted.mode.map_or(Ok(()), refuse_special)?;
         let path = self.path(wanted.path)?;
         account.storage.stat(&path).await?;
         let storage = changes(account)?;
@@ -126,6 +127,7 @@ impl<N: Network> Session<N> {
 
     async fn site_chmod(&mut self, account: &Account, argument: &[u8]) -> Answer {
         let (mode, name) = parse_chmod(argument)?;
+        refuse_special(mode)?;
         let path = self.path(name)?;
         changes(account)?.set_mode(&path, mode).await?;
         tracing::info!(%path, mode = format_args!("{mode:03o}"), "mode set");
@@ -172,6 +174,14 @@ fn changes(account: &Account) -> Result<&dyn ChangeFacts, Refusal> {
     }
     let unsupported = || Refusal::from(StorageError::from(ErrorKind::Unsupported));
     account.storage.facts().ok_or_else(unsupported)
+}
+
+/// Refuses the bits that make programs run as somebody else, and the sticky one.
+fn refuse_special(mode: u32) -> Result<(), Refusal> {
+    if mode & !0o777 == 0 {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::BAD_VALUE, "Only the bits of 0777 can be set."))
 }
 
 fn time_val(time: Timestamp) -> Vec<u8> {
