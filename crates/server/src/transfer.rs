@@ -170,11 +170,12 @@ impl<N: Network> Session<N> {
         let shared = Arc::clone(&self.shared);
         let settings = Arc::clone(&self.settings);
         let storage = Arc::clone(&account.storage);
-        let peer = self.facts.peer.ip();
+        let facts = Arc::clone(&self.facts);
         let (encoding, deflate) = self.coding(&job);
         async move {
-            let (passive, timeouts) = (&settings.passive, &settings.timeouts);
-            let opening = setup.open(&shared.network, peer, passive, timeouts);
+            let passive = settings.passive_of(&facts.listener);
+            let timeouts = &settings.timeouts;
+            let opening = setup.open(&shared.network, facts.peer.ip(), passive, timeouts);
             let stream = opening.await.map_err(Failure::Open)?;
             let stall = timeouts.stall;
             match job {

@@ -143,6 +143,7 @@ transcripts! {
         passive_address_unknown
         passive_outlives_a_refusal
         passive_peers
+        passive_peers_of_a_listener
         passive_ports_exhausted
         pipelined
         quit_during_a_transfer
@@ -190,6 +191,7 @@ transcripts! {
         login_timeout_after_rein
         login_timeout_of_the_busy
         passive_address_elsewhere
+        passive_of_a_listener
         passive_ports_in_range
         stall_download
         stall_upload;

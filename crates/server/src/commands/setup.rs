@@ -65,7 +65,8 @@ impl<N: Network> Session<N> {
     fn listen(&mut self) -> Result<u16, Refusal> {
         self.data = DataSetup::None;
         let local = self.facts.local.ip();
-        match data::listen(&self.shared.network, local, &self.settings.passive.ports) {
+        let passive = self.settings.passive_of(&self.facts.listener);
+        match data::listen(&self.shared.network, local, &passive.ports) {
             Ok(listener) => {
                 let port = listener.port();
                 self.data = DataSetup::Passive(listener);

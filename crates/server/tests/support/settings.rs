@@ -7,6 +7,9 @@ use waft_server::settings::{Active, Advertised, Ascii, Hidden, Passive, Settings
 
 use super::script::duration;
 
+/// The name of every transcript's listener.
+pub const LISTENER: &str = "transcript";
+
 /// What a transcript's server has where the transcript says nothing: the defaults, but for ports
 /// that are free for sure.
 pub fn settings() -> Settings {
@@ -23,6 +26,14 @@ pub fn set(settings: &mut Settings, name: &str, value: &str) -> Option<()> {
         ("limits", name) => set_limit(settings, name, value.parse().unwrap())?,
         ("timeouts", name) => set_timeout(settings, name, duration(value))?,
         ("passive", name) => set_passive(&mut settings.passive, name, value)?,
+        ("passive_of_listener", name) => {
+            let mut passive = match settings.passive_by_listener.pop() {
+                Some((_, passive)) => passive,
+                None => settings.passive.clone(),
+            };
+            set_passive(&mut passive, name, value)?;
+            settings.passive_by_listener.push((LISTENER.into(), passive));
+        }
         ("transfers", name) => set_transfers(settings, name, value)?,
         _ => return None,
     }
