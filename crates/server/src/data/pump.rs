@@ -79,19 +79,19 @@ impl Upload {
 /// Why a transfer did not complete.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PumpError {
-    /// The data connection broke: 426.
+    /// The data connection broke.
     #[error("data connection broken: {0}")]
     Network(#[source] io::Error),
     /// The storage failed.
     #[error("storage failed: {0}")]
     Storage(#[from] StorageError),
-    /// Nothing moved for that long: 426.
+    /// Nothing moved for that long.
     #[error("no octet moved for {} s", .0.as_secs_f64())]
     Stalled(Duration),
-    /// What came in MODE Z is no complete zlib stream: 451.
+    /// What came in MODE Z is no complete zlib stream.
     #[error("not a complete zlib stream")]
     Corrupt,
-    /// More came than RANG had announced: 551.
+    /// More came than RANG had announced.
     #[error("more octets than the range has")]
     BeyondRange,
 }
@@ -120,8 +120,10 @@ impl Progress {
 
     /// Counts octets of the file.
     fn advance(&self, bytes: u64) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.touch();
+        if bytes > 0 {
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.touch();
+        }
     }
 
     /// Notes that something moves, if only on the network.

@@ -1,6 +1,6 @@
 //! Uploads into a local file.
 //!
-//! They have two gears. In the first, the session's task reads what there is and a thread writes
+//! They have two gears. In the first, the session's task gathers what arrives and a thread writes
 //! it; that suits clients that are slower than the server. Whoever fills a whole buffer at once is
 //! shifted up: the connection leaves the runtime, and a thread [splices](super::splice) from it
 //! until the client pauses.
@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use waft_core::storage::{LocalFile, StorageError};
@@ -16,9 +17,13 @@ use waft_core::storage::{LocalFile, StorageError};
 use super::splice::{self, Pipe, Splice};
 use super::{Collar, Leash, ON_THE_SPOT_BYTES, storage_error};
 use crate::data::pump::{Progress, PumpError, aside};
+use crate::time::within;
 
 /// Octets of the buffer of the first gear.
 const BUFFER_BYTES: usize = 64 * 1024;
+/// How long a buffer that is not full waits for more. A client of 10 MB/s would otherwise need a
+/// thread for every other packet.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// Receives to the end of the stream.
 pub(in crate::data::pump) async fn receive(
@@ -28,43 +33,67 @@ pub(in crate::data::pump) async fn receive(
 ) -> Result<(), PumpError> {
     let leash = Leash::default();
     let LocalFile { file, offset } = file;
-    let mut sink = Sink { file, offset, collar: leash.collar() };
     let on_the_spot = offset.saturating_add(ON_THE_SPOT_BYTES as u64);
+    let mut sink = Sink { file, offset, on_the_spot, collar: leash.collar() };
     let mut pipe = Pipe::Untried;
+    loop {
+        let gathered;
+        (sink, gathered) = gather(&tcp, sink, &mut pipe, progress).await?;
+        match gathered {
+            Gathered::All => return Ok(()),
+            Gathered::UntilFast => {}
+        }
+        let socket = tcp.into_std().map_err(PumpError::Network)?;
+        let splice = Splice { socket, pipe, sink };
+        let Some(paused) = splice::receive(splice, progress).await? else { return Ok(()) };
+        tcp = TcpStream::from_std(paused.socket).map_err(PumpError::Network)?;
+        (pipe, sink) = (paused.pipe, paused.sink);
+    }
+}
+
+/// How the first gear ended.
+enum Gathered {
+    All,
+    /// The client is fast, and there is a pipe for it.
+    UntilFast,
+}
+
+/// The first gear.
+async fn gather(
+    tcp: &TcpStream,
+    mut sink: Sink,
+    pipe: &mut Pipe,
+    progress: &Progress,
+) -> Result<(Sink, Gathered), PumpError> {
     let mut buffer = Vec::new();
     loop {
         tcp.readable().await.map_err(PumpError::Network)?;
-        buffer.reserve_exact(BUFFER_BYTES);
-        let has_ended = fill(&tcp, &mut buffer).map_err(PumpError::Network)?;
+        let waited = buffer.len();
+        let filled = fill(tcp, &mut buffer);
         let length = buffer.len();
-        if length > 0 && sink.offset < on_the_spot {
-            sink.write(&mut buffer)?;
-        } else if length > 0 {
-            (sink, buffer) =
-                aside(move || sink.write(&mut buffer).map(|()| (sink, buffer))).await??;
+        if length > waited {
+            progress.touch();
         }
+        let is_complete = !matches!(filled, Ok(false)) || length >= BUFFER_BYTES;
+        let may_wait = length > 0 && !is_complete && !sink.is_at_its_beginning();
+        if may_wait && within(GATHER, tcp.readable()).await.is_some() {
+            continue;
+        }
+        // Also before an error is told: what arrived may be kept.
+        (sink, buffer) = sink.write_all(buffer).await?;
         progress.advance(length as u64);
-        if has_ended {
-            return Ok(());
+        if filled.map_err(PumpError::Network)? {
+            return Ok((sink, Gathered::All));
         }
-        if length >= BUFFER_BYTES && pipe.open() {
-            buffer = Vec::new();
-            let spliced =
-                Splice { socket: tcp.into_std().map_err(PumpError::Network)?, pipe, sink };
-            let spliced = splice::receive(spliced, progress).await?;
-            match spliced {
-                None => return Ok(()),
-                Some(paused) => {
-                    tcp = TcpStream::from_std(paused.socket).map_err(PumpError::Network)?;
-                    (pipe, sink) = (paused.pipe, paused.sink);
-                }
-            }
+        if waited == 0 && length >= BUFFER_BYTES && pipe.open() {
+            return Ok((sink, Gathered::UntilFast));
         }
     }
 }
 
 /// Reads what there is, as far as the buffer has room; tells whether the stream has ended.
 fn fill(tcp: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<bool> {
+    buffer.reserve_exact(BUFFER_BYTES - buffer.len().min(BUFFER_BYTES));
     while buffer.len() < BUFFER_BYTES {
         match tcp.try_read_buf(buffer) {
             Ok(0) => return Ok(true),
@@ -80,10 +109,23 @@ fn fill(tcp: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<bool> {
 pub(super) struct Sink {
     pub(super) file: Arc<File>,
     pub(super) offset: u64,
+    /// Where writing in the session's task ends.
+    on_the_spot: u64,
     pub(super) collar: Collar,
 }
 
 impl Sink {
+    fn is_at_its_beginning(&self) -> bool {
+        self.offset < self.on_the_spot
+    }
+
+    /// Writes the buffer and clears it, in a thread unless it is the first.
+    async fn write_all(mut self, mut buffer: Vec<u8>) -> Result<(Sink, Vec<u8>), StorageError> {
+        let on_the_spot = self.is_at_its_beginning() || buffer.is_empty();
+        let write = move || self.write(&mut buffer).map(|()| (self, buffer));
+        if on_the_spot { write() } else { aside(write).await? }
+    }
+
     /// Writes the buffer and clears it.
     pub(super) fn write(&mut self, buffer: &mut Vec<u8>) -> Result<(), StorageError> {
         let write = || self.file.write_all_at(buffer, self.offset);

@@ -46,23 +46,19 @@ pub(in crate::data::pump) async fn send(
     };
     loop {
         let before = part.offset;
-        let sent = match socket.clone() {
+        let sent;
+        (part, sent) = match &socket {
             None => part.send(tcp),
             Some(socket) => {
-                let burst = aside(move || {
-                    let sent = part.send(&socket);
-                    (part, sent)
-                });
-                let sent;
-                (part, sent) = burst.await?;
-                sent
+                let socket = Arc::clone(socket);
+                aside(move || part.send(&socket)).await?
             }
         };
         progress.advance(part.offset - before);
         match sent {
-            Ok(End::OfFile) => break,
-            Ok(End::OfBurst) => {}
-            Ok(End::OfRoom) => until_writable(tcp).await.map_err(PumpError::Network)?,
+            Ok(Stop::FileSent) => break,
+            Ok(Stop::BurstSent) => {}
+            Ok(Stop::SocketFull) => until_writable(tcp).await.map_err(PumpError::Network)?,
             Err(Errno::INVAL | Errno::NOSYS) if part.offset == begin => {
                 return Ok(Sent::Unsuitable);
             }
@@ -97,30 +93,35 @@ struct Part {
     collar: Collar,
 }
 
-/// Where sending paused.
-enum End {
-    OfFile,
-    OfBurst,
-    /// The socket holds as much as it can.
-    OfRoom,
+/// What ended a burst.
+enum Stop {
+    FileSent,
+    BurstSent,
+    SocketFull,
 }
 
 impl Part {
-    fn send(&mut self, socket: impl AsFd) -> Result<End, Errno> {
+    /// Sends until something ends the burst.
+    fn send(mut self, socket: impl AsFd) -> (Part, Result<Stop, Errno>) {
+        let sent = self.send_burst(socket);
+        (self, sent)
+    }
+
+    fn send_burst(&mut self, socket: impl AsFd) -> Result<Stop, Errno> {
         let end = self.offset.saturating_add(BURST_BYTES);
         while !self.left.is_none() {
             if self.offset >= end || !self.collar.is_wanted() {
-                return Ok(End::OfBurst);
+                return Ok(Stop::BurstSent);
             }
             let length = self.left.at_most(CHUNK_BYTES);
             match sendfile(&socket, &self.file, Some(&mut self.offset), length) {
                 Ok(0) => break,
                 Ok(sent) => self.left.take(sent),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(End::OfRoom),
+                Err(Errno::AGAIN) => return Ok(Stop::SocketFull),
                 Err(errno) => return Err(errno),
             }
         }
-        Ok(End::OfFile)
+        Ok(Stop::FileSent)
     }
 }

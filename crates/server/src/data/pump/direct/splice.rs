@@ -61,12 +61,12 @@ pub(super) struct Splice {
     pub(super) sink: Sink,
 }
 
-/// Where splicing stopped.
-enum End {
-    OfStream,
-    OfBurst,
+/// What ended a burst.
+enum Stop {
+    StreamEnded,
+    BurstReceived,
     /// The client pauses, or the rest has to go another way.
-    OfUse,
+    GearTooHigh,
 }
 
 /// Receives until the client pauses, and gives everything back; nothing if the stream has ended.
@@ -76,44 +76,46 @@ pub(super) async fn receive(
 ) -> Result<Option<Splice>, PumpError> {
     loop {
         let before = spliced.sink.offset;
-        let burst = aside(move || {
-            let end = spliced.burst();
-            (spliced, end)
-        });
-        let end;
-        (spliced, end) = burst.await?;
+        let stop;
+        (spliced, stop) = aside(move || spliced.receive()).await?;
         progress.advance(spliced.sink.offset - before);
-        match end? {
-            End::OfStream => return Ok(None),
-            End::OfBurst => {}
-            End::OfUse => return Ok(Some(spliced)),
+        match stop? {
+            Stop::StreamEnded => return Ok(None),
+            Stop::BurstReceived => {}
+            Stop::GearTooHigh => return Ok(Some(spliced)),
         }
     }
 }
 
 impl Splice {
-    fn burst(&mut self) -> Result<End, PumpError> {
+    /// Receives until something ends the burst.
+    fn receive(mut self) -> (Splice, Result<Stop, PumpError>) {
+        let stop = self.receive_burst();
+        (self, stop)
+    }
+
+    fn receive_burst(&mut self) -> Result<Stop, PumpError> {
         let end = self.sink.offset.saturating_add(BURST_BYTES);
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         while self.sink.offset < end && self.sink.collar.is_wanted() {
-            let Pipe::Open { writer, .. } = &self.pipe else { return Ok(End::OfUse) };
+            let Pipe::Open { writer, .. } = &self.pipe else { return Ok(Stop::GearTooHigh) };
             match splice(&self.socket, None, writer, None, PIPE_BYTES, flags) {
-                Ok(0) => return Ok(End::OfStream),
+                Ok(0) => return Ok(Stop::StreamEnded),
                 Ok(length) => self.empty_pipe(length)?,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) if is_ready(&self.socket, PollFlags::IN, LINGER) => {}
-                Err(Errno::AGAIN) => return Ok(End::OfUse),
+                Err(Errno::AGAIN) => return Ok(Stop::GearTooHigh),
                 Err(errno) => return Err(PumpError::Network(errno.into())),
             }
         }
-        Ok(End::OfBurst)
+        Ok(Stop::BurstReceived)
     }
 
     /// Moves what is in the pipe to the file.
     fn empty_pipe(&mut self, mut length: usize) -> Result<(), StorageError> {
         let Pipe::Open { reader, .. } = &self.pipe else { return Ok(()) };
         while length > 0 {
-            let Sink { file, offset, collar } = &mut self.sink;
+            let Sink { file, offset, collar, .. } = &mut self.sink;
             let moved = collar
                 .step(|| splice(reader, None, &*file, Some(offset), length, SpliceFlags::MOVE));
             match moved {

@@ -195,38 +195,88 @@ async fn a_client_that_sends_no_more_stalls_the_upload() {
 
 #[tokio::test]
 async fn a_dropped_upload_writes_no_more() {
+    // More than the sockets hold: sending it ends only when the connection does.
+    let data = octets(1024 * 1024).repeat(64);
     for way in [Way::Direct, Way::TcpAndStorage] {
-        let (server, mut client) = tcp_pair().await;
-        let mut writer = TestWriter::new(way);
-        let file = Arc::clone(&writer.file);
-        let (first, last) = (octets(1024 * 1024), octets(8 * 1024 * 1024));
-        let progress = Progress::new();
-        let sending = async {
-            client.write_all(&first).await.unwrap();
-            // More than the sockets hold: it ends only when the connection does.
-            let _ = client.write_all(&last.repeat(8)).await;
-        };
-        let some_arrived = async {
-            while file.metadata().unwrap().len() < first.len() as u64 {
+        for enough in [1000, 70_000, 3 * 1024 * 1024] {
+            let (server, mut client) = tcp_pair().await;
+            let mut writer = TestWriter::new(way);
+            let file = Arc::clone(&writer.file);
+            let progress = Progress::new();
+            let enough_arrived = async {
+                while file.metadata().unwrap().len() < enough {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = enough_arrived => {}
+                result = receive(server, &mut writer, IMAGE, &progress, STALL) => {
+                    panic!("{result:?}")
+                }
+                sent = client.write_all(&data) => panic!("everything was sent: {sent:?}"),
+            }
+            let length = file.metadata().unwrap().len();
+            let mut end = Vec::new();
+            let _ = client.read_to_end(&mut end).await;
+            assert!(end.is_empty());
+            // A thread that is still at work has to give the file back first.
+            while Arc::strong_count(&file) > 2 {
                 tokio::task::yield_now().await;
             }
-        };
-        tokio::select! {
-            biased;
-            () = some_arrived => {}
-            result = receive(server, &mut writer, IMAGE, &progress, STALL) => {
-                panic!("{result:?}")
-            }
-            () = sending => panic!("everything was sent"),
+            assert_eq!(file.metadata().unwrap().len(), length, "{way:?} {enough}");
         }
-        let length = file.metadata().unwrap().len();
-        let mut end = Vec::new();
-        let _ = client.read_to_end(&mut end).await;
-        assert!(end.is_empty());
-        // The thread that might still be at work has to give the file back first.
-        while Arc::strong_count(&file) > 2 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(file.metadata().unwrap().len(), length, "{way:?}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_pauses_is_waited_for() {
+    for way in WAYS {
+        if way == Way::MemoryAndFile {
+            continue;
+        }
+        let (server, mut client) = tcp_pair().await;
+        let mut writer = TestWriter::new(way);
+        let progress = Progress::new();
+        let data = octets(3 * 1024 * 1024);
+        let sending = async {
+            let mut sent = 0;
+            for piece in [1024 * 1024, 100, 70_000, 1, 1_500_000] {
+                client.write_all(&data[sent..sent + piece]).await.unwrap();
+                sent += piece;
+                while progress.bytes.load(Ordering::Relaxed) < sent as u64 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            client.write_all(&data[sent..]).await.unwrap();
+            drop(client);
+        };
+        let receiving = receive(server, &mut writer, IMAGE, &progress, STALL);
+        let (result, ()) = tokio::join!(receiving, sending);
+        result.unwrap();
+        assert!(contents(&writer.file) == data, "{way:?}");
+        assert_eq!(progress.bytes.load(Ordering::Relaxed), data.len() as u64);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_that_cannot_be_spliced_to_is_written() {
+    let named = tempfile::NamedTempFile::new().unwrap();
+    let mut writer = TestWriter::new(Way::Direct);
+    // splice(2) refuses files that are open for appending.
+    let appending = File::options().append(true).open(named.path()).unwrap();
+    writer.file = Arc::new(appending);
+    let data = octets(5 * 1024 * 1024);
+    let (server, mut client) = tcp_pair().await;
+    let sending = async {
+        client.write_all(&data).await.unwrap();
+        drop(client);
+    };
+    let progress = Progress::new();
+    let receiving = receive(server, &mut writer, IMAGE, &progress, STALL);
+    let (result, ()) = tokio::join!(receiving, sending);
+    result.unwrap();
+    assert_eq!(progress.bytes.load(Ordering::Relaxed), data.len() as u64);
+    assert!(std::fs::read(named.path()).unwrap() == data);
 }
