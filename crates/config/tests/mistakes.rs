@@ -463,6 +463,22 @@ fn plugins_are_files_that_no_client_can_change() {
 }
 
 #[test]
+fn settings_may_be_written_before_their_component_is_dropped_in() {
+    let directory = directory();
+    let section = "[plugins]\ndirectory = \"plugins\"\n[[plugin]]\nname = \"later\"\n";
+    let (mistakes, warnings) = told(directory.path(), &format!("{section}{LISTENER}"));
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    let expected = "waft.toml:4:8: plugin.0.name: not there yet: plugins/later.wasm -> put the \
+                    component there; it is loaded then";
+    assert!(warnings.contains(&expected.to_owned()), "{warnings:?}");
+    check(
+        &format!("{section}required = true"),
+        &["waft.toml:3:1: plugin.0.path: no such file or directory: plugins/later.wasm -> name a \
+           component: a file *.wasm"],
+    );
+}
+
+#[test]
 fn a_directory_of_plugins_that_everyone_can_write_to_is_refused() {
     let directory = directory();
     restrict(&directory.path().join("plugins"), 0o777);

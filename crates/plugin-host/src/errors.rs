@@ -166,15 +166,10 @@ impl fmt::Display for LoadErrors {
 
 impl std::error::Error for LoadErrors {}
 
-/// Files cannot be watched.
+/// Files cannot be watched; says why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot watch {}: {reason}", path.display())]
-pub struct WatchError {
-    /// The directory.
-    pub path: PathBuf,
-    /// Why.
-    pub reason: String,
-}
+#[error("plugin files cannot be watched: {0}")]
+pub struct WatchError(pub String);
 
 /// Why one call of a plugin gave no verdict.
 #[derive(Clone, Debug, thiserror::Error)]

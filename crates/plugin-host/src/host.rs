@@ -1,43 +1,107 @@
 //! The host itself: the generation of plugins in force, and how another takes its place.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Weak};
 
-use tokio::sync::watch;
-use waft_core::hooks::{HookSource, Hooks, NoHooks};
+use arc_swap::ArcSwap;
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+use waft_core::hooks::{HookSource, Hooks};
 
-use crate::errors::{LoadErrors, WatchError};
+use crate::cache::CompiledStore;
+use crate::chain::Generation;
+use crate::engine::{Sandbox, sandbox};
+use crate::errors::{LoadError, LoadErrors, Refusal, WatchError};
+use crate::files::Settled;
+use crate::limits;
+use crate::load::{Gathered, Loader, Slots, blocking, in_order};
 use crate::settings::HostSettings;
-use crate::status::{GenerationReport, HostStatus};
+use crate::status::{Change, GenerationReport, HostStatus, What};
+use crate::watch::{self as files_watch, Watching};
 
 /// All plugins of one server.
-#[derive(Debug)]
+#[derive(Clone)]
 pub struct Host {
+    shared: Arc<Shared>,
+}
+
+/// What the host, its watcher and its sweeper share.
+pub(crate) struct Shared {
+    current: ArcSwap<Generation>,
+    /// Held while something is loaded: one thing at a time.
+    books: Mutex<Books>,
     reports: watch::Sender<GenerationReport>,
+    /// Tells the watcher that something may have changed.
+    pub(crate) stir: Notify,
+}
+
+/// What is wanted and what became of it.
+struct Books {
+    settings: Arc<HostSettings>,
+    slots: Slots,
+    loader: Loader,
 }
 
 impl Host {
-    /// Loads the plugins. Needs a tokio runtime with time enabled.
+    /// Loads the plugins. Needs a tokio runtime with time enabled, on which it stays.
     ///
     /// # Errors
     /// Every plugin that cannot be loaded, unless its `on_load_error` says to go on without it.
     pub async fn load(settings: HostSettings) -> Result<Host, LoadErrors> {
-        let _ = settings;
-        Ok(Host { reports: watch::Sender::new(GenerationReport::default()) })
+        let sandbox = sandbox().map_err(no_sandbox)?;
+        let compiled = open_store(sandbox, settings.state.as_deref()).await;
+        let mut loader = Loader { sandbox, compiled, artifacts: BTreeMap::new() };
+        let gathered = loader.gather(&settings, &Slots::new(), 1, None).await;
+        if !gathered.errors.is_empty() {
+            return Err(LoadErrors(gathered.errors));
+        }
+        let plugins = in_order(&settings, &gathered.slots);
+        let shared = Arc::new(Shared {
+            current: ArcSwap::from_pointee(Generation::new(1, plugins)),
+            books: Mutex::new(Books {
+                settings: Arc::new(settings),
+                slots: gathered.slots,
+                loader,
+            }),
+            reports: watch::Sender::new(GenerationReport::default()),
+            stir: Notify::new(),
+        });
+        shared.report(gathered.changes);
+        tokio::spawn(sweep(Arc::downgrade(&shared)));
+        Ok(Host { shared })
     }
 
     /// Puts other settings in force: plugins and their configuration change as one generation.
-    /// Returns that generation's number.
+    /// Returns the number of the generation then in force.
+    ///
+    /// A plugin whose file went bad since it was loaded goes on in its last good version, with the
+    /// new settings. The state directory stays as it was given at the start.
     ///
     /// # Errors
-    /// Every plugin that cannot be loaded; nothing has changed then.
+    /// Every plugin that cannot be loaded, unless its `on_load_error` says to go on without it;
+    /// nothing has changed then.
     pub async fn reconfigure(&self, settings: HostSettings) -> Result<u64, LoadErrors> {
-        let _ = settings;
-        Ok(0)
+        let settings = Arc::new(settings);
+        let mut books = self.shared.books.lock().await;
+        let books = &mut *books;
+        let next = self.generation() + 1;
+        let gathered = books.loader.gather(&settings, &books.slots, next, None).await;
+        if !gathered.errors.is_empty() {
+            return Err(LoadErrors(gathered.errors));
+        }
+        books.settings = settings;
+        self.shared.take(books, gathered, next);
+        self.shared.stir.notify_one();
+        Ok(self.generation())
     }
 
-    /// Looks at the files now and loads what has changed. Returns the latest report.
+    /// Looks at the files now and loads what has changed. Returns the latest report, which is an
+    /// older one if there are no news.
     pub async fn rescan(&self) -> GenerationReport {
-        self.reports.borrow().clone()
+        self.shared.rescan(None).await;
+        self.shared.reports.borrow().clone()
     }
 
     /// Watches the files and loads what changes, until the guard is dropped. Where changes are not
@@ -46,32 +110,132 @@ impl Host {
     /// # Errors
     /// The operating system refuses to watch.
     pub fn watch(&self) -> Result<Watching, WatchError> {
-        Ok(Watching {})
+        files_watch::start(&self.shared)
     }
 
     /// The number of the generation in force; the first is 1.
     pub fn generation(&self) -> u64 {
-        self.reports.borrow().generation
+        self.shared.current.load().number
     }
 
     /// Reports of what the files and new settings brought, the latest kept.
     pub fn reports(&self) -> watch::Receiver<GenerationReport> {
-        self.reports.subscribe()
+        self.shared.reports.subscribe()
     }
 
     /// The plugins and their numbers.
     pub fn status(&self) -> HostStatus {
-        HostStatus { generation: self.generation(), plugins: Vec::new() }
+        self.shared.current.load().status()
     }
 }
 
 impl HookSource for Host {
     fn current(&self) -> Arc<dyn Hooks> {
-        Arc::new(NoHooks)
+        self.shared.current.load_full()
     }
 }
 
-/// Files are watched as long as this lives.
-#[derive(Debug)]
-#[must_use = "dropping it ends the watching"]
-pub struct Watching {}
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Host").field(&self.shared.current.load()).finish()
+    }
+}
+
+impl Shared {
+    /// The settings in force.
+    pub(crate) async fn settings(&self) -> Arc<HostSettings> {
+        Arc::clone(&self.books.lock().await.settings)
+    }
+
+    /// Looks at the files; those that do not have their stamp of `settled` are left for later.
+    /// Tells whether there are such files.
+    pub(crate) async fn rescan(&self, settled: Option<Settled>) -> bool {
+        let mut books = self.books.lock().await;
+        let books = &mut *books;
+        let settings = Arc::clone(&books.settings);
+        let next = self.current.load().number + 1;
+        let settled = settled.map(Arc::new);
+        let gathered = books.loader.gather(&settings, &books.slots, next, settled).await;
+        let unsettled = gathered.unsettled;
+        self.take(books, gathered, next);
+        unsettled
+    }
+
+    /// Puts what was gathered in force, as one generation, and tells of it.
+    fn take(&self, books: &mut Books, gathered: Gathered, next: u64) {
+        books.slots = gathered.slots;
+        let plugins = in_order(&books.settings, &books.slots);
+        if !self.current.load().is_made_of(&plugins) {
+            self.current.store(Arc::new(Generation::new(next, plugins)));
+        }
+        self.report(gathered.changes);
+    }
+
+    fn report(&self, changes: Vec<Change>) {
+        if changes.is_empty() {
+            return;
+        }
+        let generation = self.current.load().number;
+        for change in &changes {
+            log(change, generation);
+        }
+        self.reports.send_modify(|report| {
+            *report = GenerationReport { sequence: report.sequence + 1, generation, changes };
+        });
+    }
+}
+
+fn log(change: &Change, generation: u64) {
+    let (plugin, file) = (change.plugin.as_str(), change.file.display());
+    let remedy = |refusal: &Refusal| refusal.remedy();
+    match &change.what {
+        What::Loaded => tracing::info!(plugin, generation, %file, "plugin loaded"),
+        What::Replaced => tracing::info!(plugin, generation, %file, "plugin replaced"),
+        What::Removed => tracing::info!(plugin, generation, %file, "plugin removed"),
+        What::Kept(reason) => tracing::error!(
+            plugin,
+            generation,
+            %file,
+            %reason,
+            remedy = remedy(reason),
+            "plugin not replaced, the version before stays in force"
+        ),
+        What::Refused(reason) => tracing::error!(
+            plugin,
+            generation,
+            %file,
+            %reason,
+            remedy = remedy(reason),
+            "plugin not loaded"
+        ),
+    }
+}
+
+/// Drops instances that nobody asked for a while, as long as the host lives.
+async fn sweep(shared: Weak<Shared>) {
+    let mut ticks = tokio::time::interval(limits::SWEEP_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(shared) = shared.upgrade() else { return };
+        shared.current.load().sweep(Instant::now());
+    }
+}
+
+/// Opens the store of compiled components. Without it they are compiled at every start.
+async fn open_store(sandbox: &'static Sandbox, state: Option<&Path>) -> Option<Arc<CompiledStore>> {
+    let state = state?.to_owned();
+    let directory = state.clone();
+    match blocking(move || CompiledStore::open(&state, sandbox)).await? {
+        Ok(store) => Some(Arc::new(store)),
+        Err(error) => {
+            let directory = directory.display();
+            tracing::warn!(%directory, reason = %error, "compiled plugins are not kept");
+            None
+        }
+    }
+}
+
+fn no_sandbox(refusal: Refusal) -> LoadErrors {
+    LoadErrors(vec![LoadError { plugin: "(all)".to_owned(), file: None, refusal }])
+}

@@ -1,9 +1,23 @@
 //! What a component is and wants, without running it in a server: for `waft plugin inspect` and
 //! `waft plugin check`. Printing is the program's business.
 
-use serde::Serialize;
+use std::sync::Arc;
 
+use serde::Serialize;
+use waft_proto::command::printable;
+
+use crate::artifact::{Artifact, Digest};
+use crate::bindings::exports::waft::plugin::lifecycle;
+use crate::capability::log::shortened;
+use crate::engine::{Sandbox, sandbox};
 use crate::errors::{LoadError, Refusal};
+use crate::files::{self, Content};
+use crate::guest::Warm;
+use crate::interest::Interest;
+use crate::limits;
+use crate::load::blocking;
+use crate::outline::Outline;
+use crate::plugin::{Plugin, describe, identity};
 use crate::settings::PluginSettings;
 
 /// What a component is and wants.
@@ -65,12 +79,12 @@ pub struct Descriptor {
     pub version: String,
     /// What it is for.
     pub description: String,
-    /// The verbs whose commands it wants to see; none means all.
-    pub command_verbs: Vec<String>,
-    /// The verbs whose replies it wants to see; none means all.
-    pub reply_verbs: Vec<String>,
-    /// The codes of the replies that it wants to see; none means all.
-    pub reply_codes: Vec<u16>,
+    /// The verbs whose commands it wants to see; `None` is all.
+    pub command_verbs: Option<Vec<String>>,
+    /// The verbs whose replies it wants to see; `None` is all.
+    pub reply_verbs: Option<Vec<String>>,
+    /// The codes of the replies that it wants to see; `None` is all.
+    pub reply_codes: Option<Vec<u16>>,
 }
 
 /// A reason not to load a component.
@@ -82,23 +96,109 @@ pub struct Problem {
     pub remedy: Option<String>,
 }
 
+impl Descriptor {
+    /// What a guest said, shortened to what a person reads.
+    pub(crate) fn new(said: &lifecycle::Descriptor, interest: &Interest) -> Descriptor {
+        let text =
+            |text: &str| shortened(&printable(text.as_bytes()), limits::DESCRIPTOR_TEXT_BYTES_MAX);
+        Descriptor {
+            name: text(&said.name),
+            version: text(&said.version),
+            description: text(&said.description),
+            command_verbs: interest.commands.names(),
+            reply_verbs: interest.replies.names(),
+            reply_codes: interest.codes().map(|codes| codes.iter().copied().collect()),
+        }
+    }
+}
+
 /// Tells what the component in `bytes` is and wants.
 ///
 /// `describe` is called with an empty configuration where the component can be started; `init` is
-/// not.
+/// not. Needs a tokio runtime with time enabled.
 ///
 /// # Errors
 /// `bytes` are no component at all. Whatever else is wrong with it stands in
 /// [`Inspection::problems`].
 pub async fn inspect(bytes: &[u8]) -> Result<Inspection, Refusal> {
-    let _ = bytes;
-    Err(Refusal::Missing)
+    let outline = Outline::read(bytes)?;
+    let mut inspection = outlined(&outline, Digest::of(bytes), bytes.len());
+    if inspection.problems.is_empty() {
+        match started(bytes).await {
+            Ok(descriptor) => inspection.descriptor = Some(descriptor),
+            Err(refusal) => inspection.problems.push(Problem::new(&refusal)),
+        }
+    }
+    Ok(inspection)
 }
 
-/// Loads one plugin as the server would, `init` included, and tells what it is.
+/// Loads one plugin as the server would, `init` included, and tells what it is. Needs a tokio
+/// runtime with time enabled.
 ///
 /// # Errors
 /// The server would not load it.
 pub async fn check(settings: &PluginSettings) -> Result<Inspection, LoadError> {
-    Err(LoadError { plugin: settings.name.clone(), file: None, refusal: Refusal::NoPlace })
+    let file = settings.path.clone();
+    let load = async {
+        let path = file.clone().ok_or(Refusal::NoPlace)?;
+        let content = blocking(move || files::read(&path, None, None)).await;
+        let bytes = match content {
+            Some(Content::Whole { bytes, .. }) => bytes,
+            Some(Content::Refused(refusal)) => return Err(refusal),
+            _ => return Err(Refusal::Unreadable("it changed while it was read".to_owned())),
+        };
+        let (digest, length) = (Digest::of(&bytes), bytes.len());
+        let artifact = artifact(sandbox()?, bytes).await?;
+        let file = file.clone().unwrap_or_default();
+        let plugin =
+            Plugin::start(sandbox()?, Arc::new(artifact), settings.clone(), file, 0).await?;
+        let mut inspection = outlined(&plugin.artifact.outline, digest, length);
+        inspection.descriptor = Some(plugin.descriptor.clone());
+        Ok(inspection)
+    };
+    let loaded: Result<Inspection, Refusal> = load.await;
+    loaded.map_err(|refusal| LoadError { plugin: settings.name.clone(), file, refusal })
+}
+
+impl Problem {
+    fn new(refusal: &Refusal) -> Problem {
+        Problem { reason: refusal.to_string(), remedy: refusal.remedy() }
+    }
+}
+
+fn outlined(outline: &Outline, digest: Digest, length: usize) -> Inspection {
+    let hooks = outline.exports.iter().filter_map(|export| {
+        let name = export.ours()?.to_owned();
+        Some(HookUse { name, available: export.is_served_hook() })
+    });
+    let capabilities = outline.imports.iter().map(|import| CapabilityUse {
+        name: import.full.clone(),
+        available: import.is_served_capability(),
+    });
+    Inspection {
+        bytes: length as u64,
+        sha256: digest.to_string(),
+        wit_version: outline.wit_version().map(str::to_owned),
+        hooks: hooks.collect(),
+        capabilities: capabilities.collect(),
+        producers: outline.producers.clone(),
+        descriptor: None,
+        problems: outline.problems().iter().map(Problem::new).collect(),
+    }
+}
+
+async fn started(bytes: &[u8]) -> Result<Descriptor, Refusal> {
+    let sandbox = sandbox()?;
+    let artifact = artifact(sandbox, bytes.to_vec()).await?;
+    let identity = Arc::new(identity(&PluginSettings::named("inspected")));
+    let mut warm = Warm::new(sandbox, &artifact, identity, 0)
+        .await
+        .map_err(|failure| Refusal::Start(failure.to_string()))?;
+    let said = describe(&mut warm).await?;
+    let interest = Interest::read(&said).map_err(Refusal::Describe)?;
+    Ok(Descriptor::new(&said, &interest))
+}
+
+async fn artifact(sandbox: &'static Sandbox, bytes: Vec<u8>) -> Result<Artifact, Refusal> {
+    sandbox.off_thread(move || Artifact::make(sandbox, &bytes, None)).await
 }

@@ -1,17 +1,49 @@
 //! WebAssembly components as waft hooks: a component in a file becomes an implementation of
 //! [`waft_core::hooks::Hooks`].
+//!
+//! ```text
+//! file ─ read whole ─► outline ─► artifact ──┐            (compiled once per content)
+//! settings ──────────────────────────────────┴► plugin    (instances, breaker, counters)
+//! plugins in their order ─► generation ─► Host::current() (swapped as one; a command keeps its own)
+//! ```
+//!
+//! A guest returns verdicts and may touch nothing but what it imports; what it may import is
+//! listed in one place and none of it reaches files, sockets or other plugins. Whatever a guest
+//! does wrong costs it one call and one instance, never a session: its policy answers.
+//!
+//! What is *not* here: FTP sessions, configuration files, printing. Hooks that this version does
+//! not call are refused when a component exports them, because a rule that nobody enforces is
+//! worse than none.
 #![deny(unsafe_code)]
 
+mod artifact;
+mod bindings;
+mod breaker;
+mod cache;
+mod capability;
+mod chain;
+mod engine;
 mod errors;
+mod files;
+mod guest;
+mod hooks;
 mod host;
 mod inspect;
+mod interest;
+mod limits;
+mod load;
+mod outline;
+mod plugin;
+mod pool;
 mod settings;
 mod status;
+mod watch;
 
 pub use errors::{LoadError, LoadErrors, Refusal, WatchError};
-pub use host::{Host, Watching};
+pub use host::Host;
 pub use inspect::{
     CapabilityUse, Descriptor, HookUse, Inspection, Problem, Producer, check, inspect,
 };
 pub use settings::{Grants, HostSettings, Limits, OnError, OnLoadError, PluginSettings, Secret};
 pub use status::{Change, Counts, GenerationReport, HostStatus, PluginStatus, What};
+pub use watch::Watching;

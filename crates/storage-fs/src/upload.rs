@@ -128,12 +128,15 @@ fn create(place: &Place, options: Options, old: Option<Old>) -> Result<(Body, Fi
     match rustix::fs::openat(&place.parent, c".", flags, mode) {
         Ok(file) => Ok((Body::Nameless, File::from(file))),
         // EISDIR: a kernel or file system that takes the flag for opening a directory.
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
-            let (name, file) = temporary::create(place.parent.as_fd(), mode)?;
-            Ok((Body::Hidden(name), file))
-        }
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => create_hidden(place, mode),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// The same where the file system cannot hold a file without a name.
+fn create_hidden(place: &Place, mode: Mode) -> Result<(Body, File)> {
+    let (name, file) = temporary::create(place.parent.as_fd(), mode)?;
+    Ok((Body::Hidden(name), file))
 }
 
 /// Copies the octets before `end`, in steps, so that an upload that is given up stops soon.
@@ -188,6 +191,12 @@ fn copy_by_hand(from: &OwnedFd, to: &File, mut at: u64, until: u64) -> Result<u6
 
 #[cfg(test)]
 mod tests {
+    use std::fs::read_dir;
+    use std::os::unix::fs::FileExt;
+    use std::path::Path;
+
+    use waft_core::storage::{Interrupted, Writer};
+
     use super::*;
 
     #[test]
@@ -202,5 +211,66 @@ mod tests {
         let copied = std::fs::read(directory.path().join("to")).unwrap();
         assert!(copied == octets[..octets.len() - 1]);
         assert_eq!(copy_by_hand(&from, &to, 0, until + 2), Err(ErrorKind::BadOffset.into()));
+    }
+
+    /// An upload of `x` to `file`, as where the file system cannot hold files without a name.
+    fn hidden_upload(root: &Path, replace: bool) -> Box<LocalWriter> {
+        let root = Root::open(root).unwrap();
+        let path = VirtualPath::root().join(b"file").unwrap();
+        let (place, found) = root.upload_place(&path).unwrap();
+        let Ok(Plan::Fresh { old, .. }) = plan(&place, found.as_ref(), WriteMode::Replace) else {
+            panic!("not a fresh upload");
+        };
+        let (body, file) = create_hidden(&place, Mode::from_raw_mode(0o600)).unwrap();
+        file.write_all_at(b"x", 0).unwrap();
+        let writer = LocalWriter::new(place, Options::default(), Arc::new(file), body, 0);
+        Box::new(writer.publishing(old, replace))
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = read_dir(directory).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn uploads_without_nameless_files_end_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let writer = hidden_upload(root, false);
+        assert!(temporary::is_reserved(names(root)[0].as_bytes()));
+        drop(writer);
+        assert!(names(root).is_empty());
+        hidden_upload(root, false).abandon(Interrupted::Delete).await.unwrap();
+        assert!(names(root).is_empty());
+        hidden_upload(root, false).abandon(Interrupted::Keep).await.unwrap();
+        assert_eq!(names(root), ["file.partial"]);
+        hidden_upload(root, false).abandon(Interrupted::Keep).await.unwrap();
+        assert_eq!(names(root), ["file.partial"]);
+        hidden_upload(root, false).finish().await.unwrap();
+        assert_eq!(names(root), ["file"]);
+        let refused = hidden_upload(root, false).finish().await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Exists);
+        std::fs::write(root.join("file"), b"old").unwrap();
+        hidden_upload(root, true).finish().await.unwrap();
+        assert_eq!(names(root), ["file"]);
+        assert_eq!(std::fs::read(root.join("file")).unwrap(), b"x");
+    }
+
+    #[test]
+    fn a_sweeper_leaves_an_upload_alone_however_long_it_rests() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let writer = hidden_upload(root, false);
+        let file = writer.local_file().unwrap().file;
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        let name = std::ffi::CString::new(names(root)[0].clone()).unwrap();
+        let handle = File::open(root).unwrap();
+        temporary::sweep(handle.as_fd(), &name);
+        assert_eq!(names(root).len(), 1);
+        // As after a crash: the lock is gone, the name is not.
+        std::mem::forget(writer);
+        rustix::fs::flock(&*file, rustix::fs::FlockOperation::Unlock).unwrap();
+        temporary::sweep(handle.as_fd(), &name);
+        assert!(names(root).is_empty());
     }
 }

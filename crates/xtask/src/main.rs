@@ -10,9 +10,14 @@
     reason = "these are commands for a person at a terminal, who reads stderr"
 )]
 
+mod clients;
 mod component;
+mod files;
 mod plugins;
 mod process;
+mod serve;
+mod structure;
+mod test;
 mod toolchain;
 mod workspace;
 
@@ -26,10 +31,15 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
 commands:
+  serve [--release] [-- ARGUMENTS]
+                    build server and plugins, and serve a demonstration on 127.0.0.1:2121
+                    ARGUMENTS: for the server
+  test              everything that CI runs
   plugins [--target TRIPLE] [--via WAY]
                     build the bundled plugins and the test guests into target/plugins/
                     TRIPLE: wasm32-unknown-unknown (default) or wasm32-wasip2
-                    WAY: installed, rustup, rust-src or debian; default: the first that works";
+                    WAY: installed, rustup, rust-src or debian; default: the first that works
+  check-structure   look for dependencies, unsafe code and files that must not be";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -67,6 +77,12 @@ fn run(arguments: &[String]) -> Result<()> {
             let options = plugins::Options::parse(rest).map_err(Usage)?;
             plugins::build(&Workspace::load()?, &options)
         }
+        "serve" => {
+            let options = serve::Options::parse(rest).map_err(Usage)?;
+            serve::serve(&Workspace::load()?, &options)
+        }
+        "test" => test::run(&Workspace::load()?),
+        "check-structure" => structure::check(&Workspace::load()?),
         "help" | "--help" | "-h" => {
             eprintln!("{USAGE}");
             Ok(())

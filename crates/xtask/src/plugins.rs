@@ -13,6 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::component::{self, Interfaces};
+use crate::files;
 use crate::process;
 use crate::toolchain::{self, Toolchain, Way};
 use crate::workspace::{Guest, Role, Workspace};
@@ -116,15 +117,7 @@ fn write(module: &Path, place: &Path) -> Result<()> {
     eprintln!("  {} ({} KiB)", place.display(), component.len().div_ceil(1024));
     eprintln!("    imports: {}", interfaces.imports.join(" "));
     eprintln!("    exports: {}", interfaces.exports.join(" "));
-    if fs::read(place).is_ok_and(|present| present == component) {
-        return Ok(());
-    }
-    if let Some(directory) = place.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    let partial = place.with_extension("wasm.part");
-    fs::write(&partial, component)?;
-    Ok(fs::rename(&partial, place)?)
+    files::put(place, &component)
 }
 
 #[cfg(test)]

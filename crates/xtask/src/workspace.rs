@@ -29,6 +29,15 @@ pub(crate) struct Package {
     pub(crate) manifest_path: PathBuf,
     pub(crate) rust_version: Option<String>,
     pub(crate) targets: Vec<Target>,
+    pub(crate) dependencies: Vec<Dependency>,
+}
+
+/// What a crate's manifest says it depends on.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    /// `dev` or `build`; none for what the crate itself uses.
+    pub(crate) kind: Option<String>,
 }
 
 /// One thing cargo builds from a crate: a library, a program, a test.
@@ -36,6 +45,8 @@ pub(crate) struct Package {
 pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) kind: Vec<String>,
+    /// The file it begins with.
+    pub(crate) src_path: PathBuf,
 }
 
 impl Workspace {

@@ -50,6 +50,10 @@ pub(super) fn named(config: &Config, findings: &mut Findings) {
             }
             let remedy = "add path = …, or directory in [plugins]";
             findings.mistake(at("path"), "missing", remedy);
+        } else if !written && !plugin.required && !plugin.path.exists() {
+            // Whoever drops components into the directory may write their settings first.
+            let message = format!("not there yet: {}", plugin.path.display());
+            findings.warn(at("name"), message, "put the component there; it is loaded then");
         } else {
             file(&plugin.path, at("path"), "name a component: a file *.wasm", findings);
         }

@@ -97,10 +97,35 @@ fn link_hidden(directory: BorrowedFd<'_>, file: &File) -> Result<CString> {
 /// Gives an open file a name that must be free.
 fn link(directory: BorrowedFd<'_>, file: &File, name: &CStr) -> std::result::Result<(), Errno> {
     match linkat(file, c"", directory, name, AtFlags::EMPTY_PATH) {
-        // Before Linux 6.10 that takes a privilege; this way needs /proc instead.
-        Err(Errno::NOENT) => {
-            linkat(CWD, descriptor_path(file), directory, name, AtFlags::SYMLINK_FOLLOW)
-        }
+        // Before Linux 6.10 that takes a privilege.
+        Err(Errno::NOENT) => link_by_path(directory, file, name),
         other => other,
+    }
+}
+
+/// The same by way of /proc, which must be there.
+fn link_by_path(
+    directory: BorrowedFd<'_>,
+    file: &File,
+    name: &CStr,
+) -> std::result::Result<(), Errno> {
+    linkat(CWD, descriptor_path(file), directory, name, AtFlags::SYMLINK_FOLLOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_a_name_gets_one_by_either_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let handle = File::open(directory.path()).unwrap();
+        type Link = fn(BorrowedFd<'_>, &File, &CStr) -> std::result::Result<(), Errno>;
+        for (link, name) in [(link as Link, c"one"), (link_by_path, c"two")] {
+            let file = tempfile::tempfile_in(directory.path()).unwrap();
+            assert_eq!(link(handle.as_fd(), &file, name), Ok(()));
+            assert_eq!(look(&file).unwrap().stx_nlink, 1);
+            assert_eq!(link(handle.as_fd(), &file, name), Err(Errno::EXIST));
+        }
     }
 }

@@ -1,0 +1,24 @@
+//! What is generated from `wit/`: only the interfaces that this version serves.
+//!
+//! Each hook interface is bound on its own, so that a component may export any set of them.
+
+wasmtime::component::bindgen!({
+    inline: "
+        package waft:host;
+        world served {
+            import waft:plugin/types@0.1.0;
+            import waft:plugin/sessions@0.1.0;
+            import waft:plugin/log@0.1.0;
+            import waft:plugin/config@0.1.0;
+            import waft:plugin/clock@0.1.0;
+            export waft:plugin/lifecycle@0.1.0;
+            export waft:plugin/command-filter@0.1.0;
+            export waft:plugin/reply-filter@0.1.0;
+        }
+    ",
+    path: "../../wit",
+    world: "waft:host/served",
+    imports: { "waft:plugin/sessions": trappable },
+    exports: { default: async },
+    with: { "waft:plugin/sessions.session": crate::capability::sessions::Session },
+});

@@ -1,0 +1,179 @@
+//! Compiled components on disk, so that a large one need not be compiled again at every start.
+//!
+//! Loading a compiled component runs whatever machine code it holds: this module is the one place
+//! of the crate with `unsafe`. What makes it sound: files are made by this module only, in a
+//! directory that nobody else may enter, and each carries a keyed tag (HMAC-SHA-256, the key made
+//! at random for this installation) over its name and all its octets. The octets that were checked
+//! are the ones that are run: they are read once. Wasmtime itself refuses what another version or
+//! another configuration of it compiled. Nothing here is needed: whatever goes wrong costs one
+//! compilation.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use wasmtime::component::Component;
+
+use crate::artifact::Digest;
+use crate::engine::Sandbox;
+use crate::limits;
+
+const KEY_BYTES: usize = 32;
+const TAG_BYTES: usize = 32;
+const EXTENSION: &str = "cwasm";
+
+/// The directory of compiled components.
+#[derive(Debug)]
+pub(crate) struct CompiledStore {
+    directory: PathBuf,
+    key: [u8; KEY_BYTES],
+    /// What tells files of this engine from those of others.
+    fingerprint: String,
+}
+
+impl CompiledStore {
+    /// Opens, and makes if need be, `plugins/` in the state directory.
+    ///
+    /// # Errors
+    /// It cannot be had, or others may enter it.
+    pub(crate) fn open(state: &Path, sandbox: &Sandbox) -> io::Result<CompiledStore> {
+        let directory = state.join("plugins");
+        make_private_directory(&directory)?;
+        let key = key(&directory.join("key"))?;
+        let mut hasher = DefaultHasher::new();
+        sandbox.engine.precompile_compatibility_hash().hash(&mut hasher);
+        Ok(CompiledStore { directory, key, fingerprint: format!("{:016x}", hasher.finish()) })
+    }
+
+    /// The compiled component of that digest, if it is there and whole.
+    pub(crate) fn get(&self, sandbox: &Sandbox, digest: Digest) -> Option<Component> {
+        let name = self.name(digest);
+        let file = self.directory.join(&name);
+        let octets = fs::read(&file).ok()?;
+        let loaded = self.check(&name, &octets).and_then(|code| deserialize(sandbox, code));
+        if loaded.is_none() {
+            tracing::warn!(file = %file.display(), "stale or damaged compiled plugin, compiling anew");
+        }
+        loaded
+    }
+
+    /// Keeps a compiled component. A failure is logged and costs nothing but time later.
+    pub(crate) fn put(&self, digest: Digest, component: &Component) {
+        let name = self.name(digest);
+        let kept = component
+            .serialize()
+            .map_err(|error| io::Error::other(format!("{error:#}")))
+            .and_then(|code| self.write(&name, &code));
+        match kept {
+            Ok(()) => self.prune(),
+            Err(error) => tracing::warn!(
+                directory = %self.directory.display(),
+                reason = %error,
+                "compiled plugin not kept"
+            ),
+        }
+    }
+
+    fn name(&self, digest: Digest) -> String {
+        format!("{digest}-{}.{EXTENSION}", self.fingerprint)
+    }
+
+    /// The code of a file whose tag is right.
+    fn check<'a>(&self, name: &str, octets: &'a [u8]) -> Option<&'a [u8]> {
+        let (tag, code) = octets.split_at_checked(TAG_BYTES)?;
+        self.mac(name, code).verify_slice(tag).ok()?;
+        Some(code)
+    }
+
+    fn mac(&self, name: &str, code: &[u8]) -> Hmac<Sha256> {
+        // An array of any length is a key: `new` takes the one type that cannot be wrong.
+        let mut block = [0; 64];
+        for (octet, key) in block.iter_mut().zip(self.key) {
+            *octet = key;
+        }
+        let mut mac = Hmac::<Sha256>::new(&block.into());
+        mac.update(name.as_bytes());
+        mac.update(&[0]);
+        mac.update(code);
+        mac
+    }
+
+    fn write(&self, name: &str, code: &[u8]) -> io::Result<()> {
+        let tag = self.mac(name, code).finalize().into_bytes();
+        write_whole(&self.directory.join(name), &[tag.as_slice(), code])
+    }
+
+    /// Drops the oldest files over the limit.
+    fn prune(&self) {
+        let Ok(entries) = fs::read_dir(&self.directory) else { return };
+        let mut files: Vec<_> = entries
+            .flatten()
+            .filter(|entry| {
+                Path::new(&entry.file_name()).extension().is_some_and(|e| e == EXTENSION)
+            })
+            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+            .collect();
+        files.sort();
+        let surplus = files.len().saturating_sub(limits::COMPILED_KEPT_MAX);
+        for (_, file) in files.into_iter().take(surplus) {
+            // Tried again the next time.
+            let _ = fs::remove_file(file);
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "running compiled code that this module made, see the module's top")]
+fn deserialize(sandbox: &Sandbox, code: &[u8]) -> Option<Component> {
+    // SAFETY: `check` found the tag over `code` right, made with a key that only this installation
+    // has, and only `put` makes such tags, over what wasmtime serialised.
+    unsafe { Component::deserialize(&sandbox.engine, code) }.ok()
+}
+
+/// The installation's key; made at random the first time.
+fn key(file: &Path) -> io::Result<[u8; KEY_BYTES]> {
+    match fs::read(file) {
+        Ok(octets) => octets.try_into().map_err(|_| io::Error::other("damaged key file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut key = [0; KEY_BYTES];
+            getrandom::fill(&mut key).map_err(io::Error::other)?;
+            write_whole(file, &[&key])?;
+            Ok(key)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a file that nobody sees half-written and nobody else may read.
+fn write_whole(file: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    let unfinished = file.with_extension(format!("{}.tmp", std::process::id()));
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut writer = options.open(&unfinished)?;
+    for part in parts {
+        writer.write_all(part)?;
+    }
+    drop(writer);
+    fs::rename(&unfinished, file)
+}
+
+fn make_private_directory(directory: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)?;
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(directory)?);
+        if mode & 0o077 != 0 {
+            let remedy = format!("chmod 700 {}", directory.display());
+            return Err(io::Error::other(format!("others may enter it; remedy: {remedy}")));
+        }
+    }
+    Ok(())
+}

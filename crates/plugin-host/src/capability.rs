@@ -1,0 +1,12 @@
+//! What guests may import: one module an interface, each a view of the store's data.
+//!
+//! Functions here never fail: an error from the host is a trap in the guest, and whatever the
+//! guest can cause is its interface's own answer. None of them waits.
+
+pub(crate) mod clock;
+pub(crate) mod config;
+pub(crate) mod log;
+pub(crate) mod sessions;
+
+/// Plain data; there is nothing to call.
+impl crate::bindings::waft::plugin::types::Host for crate::guest::Guest {}

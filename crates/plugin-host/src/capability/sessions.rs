@@ -1,0 +1,95 @@
+//! `sessions`: the facts of the session that a hook runs for, lent for one call.
+//!
+//! A working directory that is not UTF-8 is given with the odd octets escaped (`\xff`): it is for
+//! people to read. What decides about paths never sees a changed one, see [`crate::hooks`].
+
+use std::sync::Arc;
+
+use waft_core::SessionFacts;
+use waft_proto::command::printable;
+use wasmtime::component::Resource;
+
+use crate::bindings::waft::plugin::sessions::{Host, HostSession, TlsInfo};
+use crate::guest::Guest;
+
+/// A session, as a guest sees it.
+#[derive(Debug)]
+#[expect(unreachable_pub, reason = "what is generated makes a public name of it")]
+pub struct Session(pub(crate) Arc<SessionFacts>);
+
+impl Guest {
+    /// An error here would be the host's own mistake: guests cannot make handles up.
+    fn facts(&self, session: &Resource<Session>) -> wasmtime::Result<&Arc<SessionFacts>> {
+        Ok(&self.table.get(session)?.0)
+    }
+}
+
+impl Host for Guest {}
+
+impl HostSession for Guest {
+    fn id(&mut self, session: Resource<Session>) -> wasmtime::Result<u64> {
+        Ok(self.facts(&session)?.id.0)
+    }
+
+    fn remote_ip(&mut self, session: Resource<Session>) -> wasmtime::Result<String> {
+        Ok(self.facts(&session)?.peer.ip().to_string())
+    }
+
+    fn remote_port(&mut self, session: Resource<Session>) -> wasmtime::Result<u16> {
+        Ok(self.facts(&session)?.peer.port())
+    }
+
+    fn listener(&mut self, session: Resource<Session>) -> wasmtime::Result<String> {
+        Ok(self.facts(&session)?.local.to_string())
+    }
+
+    fn tls(&mut self, session: Resource<Session>) -> wasmtime::Result<Option<TlsInfo>> {
+        Ok(self.facts(&session)?.tls.as_ref().map(|tls| TlsInfo {
+            version: tls.version.clone(),
+            cipher: tls.cipher.clone(),
+            server_name: tls.server_name.clone(),
+            peer_cert_sha256: tls.peer_certificate_sha256.clone(),
+        }))
+    }
+
+    fn user(&mut self, session: Resource<Session>) -> wasmtime::Result<Option<String>> {
+        Ok(self.facts(&session)?.user.as_deref().map(str::to_owned))
+    }
+
+    fn cwd(&mut self, session: Resource<Session>) -> wasmtime::Result<String> {
+        Ok(printable(self.facts(&session)?.cwd.as_bytes()).into_owned())
+    }
+
+    fn attribute(
+        &mut self,
+        session: Resource<Session>,
+        name: String,
+    ) -> wasmtime::Result<Option<String>> {
+        let attributes = &self.facts(&session)?.attributes;
+        let found = attributes.iter().find(|(known, _)| *known == name);
+        Ok(found.map(|(_, value)| value.clone()))
+    }
+
+    fn get(
+        &mut self,
+        session: Resource<Session>,
+        key: String,
+    ) -> wasmtime::Result<Option<Vec<u8>>> {
+        Ok(self.facts(&session)?.scratch.get(&self.identity.name, &key))
+    }
+
+    fn set(
+        &mut self,
+        session: Resource<Session>,
+        key: String,
+        value: Option<Vec<u8>>,
+    ) -> wasmtime::Result<Result<(), String>> {
+        let scratch = &self.facts(&session)?.scratch;
+        Ok(scratch.set(&self.identity.name, &key, value).map_err(|full| full.to_string()))
+    }
+
+    fn drop(&mut self, session: Resource<Session>) -> wasmtime::Result<()> {
+        self.table.delete(session)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! One generation: the plugins in their order, as [`Hooks`].
+//!
+//! Commands pass the plugins in ascending order and replies in descending order: the plugin that
+//! saw a command last sees its reply first. A rewritten command goes on to the next plugin and
+//! never back to one that it has passed, so there are no loops.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use waft_core::hooks::{CommandVerdict, Hooks, ReplyVerdict};
+use waft_core::{BoxFuture, SessionFacts};
+use waft_proto::{Command, Reply, VerbSet};
+
+use crate::hooks::command::{self, Verdict};
+use crate::hooks::reply;
+use crate::interest::Verbs;
+use crate::plugin::Plugin;
+use crate::status::HostStatus;
+
+/// One generation of plugins.
+pub(crate) struct Generation {
+    pub(crate) number: u64,
+    /// All plugins, in ascending order.
+    plugins: Vec<Arc<Plugin>>,
+    command_interest: VerbSet,
+    reply_interest: VerbSet,
+}
+
+impl Generation {
+    /// The generation of that number; `plugins` come in ascending order.
+    pub(crate) fn new(number: u64, plugins: Vec<Arc<Plugin>>) -> Generation {
+        let all = |wanted: &mut dyn Iterator<Item = &Verbs>| {
+            wanted.fold(VerbSet::EMPTY, |all, verbs| all.union(verbs.set()))
+        };
+        let filters = plugins.iter().filter(|plugin| plugin.artifact.filters_commands());
+        let command_interest = all(&mut filters.map(|plugin| &plugin.interest.commands));
+        let filters = plugins.iter().filter(|plugin| plugin.artifact.filters_replies());
+        let reply_interest = all(&mut filters.map(|plugin| &plugin.interest.replies));
+        Generation { number, plugins, command_interest, reply_interest }
+    }
+
+    /// Whether the same plugins stand in the same order in `plugins`.
+    pub(crate) fn is_made_of(&self, plugins: &[Arc<Plugin>]) -> bool {
+        self.plugins.len() == plugins.len()
+            && self.plugins.iter().zip(plugins).all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+
+    /// Drops instances that nobody asked for a while.
+    pub(crate) fn sweep(&self, now: Instant) {
+        self.plugins.iter().for_each(|plugin| plugin.sweep(now));
+    }
+
+    /// The plugins and their numbers.
+    pub(crate) fn status(&self) -> HostStatus {
+        let plugins = self.plugins.iter().map(|plugin| plugin.status()).collect();
+        HostStatus { generation: self.number, plugins }
+    }
+
+    async fn decide(&self, session: &Arc<SessionFacts>, command: &Command) -> CommandVerdict {
+        let mut rewritten: Option<(Command, Arc<str>)> = None;
+        for plugin in &self.plugins {
+            let command = rewritten.as_ref().map_or(command, |(command, _)| command);
+            if !plugin.wants_command(command) {
+                continue;
+            }
+            let name = Arc::clone(&plugin.name);
+            match command::ask(plugin, self.number, session, command).await {
+                Verdict::Pass => {}
+                Verdict::Rewrite(command) => rewritten = Some((command, name)),
+                Verdict::Answer(reply) => return CommandVerdict::Answer { reply, plugin: name },
+                Verdict::Close(reply) => return CommandVerdict::Close { reply, plugin: name },
+            }
+        }
+        match rewritten {
+            Some((command, plugin)) => CommandVerdict::Rewrite { command, plugin },
+            None => CommandVerdict::Pass,
+        }
+    }
+
+    async fn reword(
+        &self,
+        session: &Arc<SessionFacts>,
+        command: Option<&Command>,
+        mut reply: Reply,
+    ) -> ReplyVerdict {
+        let mut changed_by = None;
+        for plugin in self.plugins.iter().rev() {
+            if !plugin.wants_reply(command, &reply) {
+                continue;
+            }
+            if let Some(new) = reply::ask(plugin, self.number, session, command, &reply).await {
+                reply = new;
+                changed_by = Some(Arc::clone(&plugin.name));
+            }
+        }
+        ReplyVerdict { reply, plugin: changed_by }
+    }
+}
+
+impl Hooks for Generation {
+    fn command_interest(&self) -> VerbSet {
+        self.command_interest
+    }
+
+    fn reply_interest(&self) -> VerbSet {
+        self.reply_interest
+    }
+
+    fn on_command<'a>(
+        &'a self,
+        session: &'a Arc<SessionFacts>,
+        command: &'a Command,
+    ) -> BoxFuture<'a, CommandVerdict> {
+        Box::pin(self.decide(session, command))
+    }
+
+    fn on_reply<'a>(
+        &'a self,
+        session: &'a Arc<SessionFacts>,
+        command: Option<&'a Command>,
+        reply: Reply,
+    ) -> BoxFuture<'a, ReplyVerdict> {
+        Box::pin(self.reword(session, command, reply))
+    }
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.plugins.iter().map(|plugin| &plugin.name);
+        write!(f, "Generation({}, ", self.number)?;
+        f.debug_list().entries(names).finish()?;
+        f.write_str(")")
+    }
+}

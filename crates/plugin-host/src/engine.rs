@@ -1,0 +1,185 @@
+//! The one WebAssembly engine of the process, its clock, and the thread that compiles.
+//!
+//! One engine, because everything that touches a store must share its engine, because a pooling
+//! engine reserves terabytes of address space, and because two would compete for one machine. It
+//! has no concurrency support: without it a call costs a third, and components that want
+//! `async` in their interface are refused.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use tokio::sync::oneshot;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::bindings::Served;
+use crate::errors::Refusal;
+use crate::guest::Guest;
+use crate::limits;
+
+/// The engine with what goes with it.
+pub(crate) struct Sandbox {
+    pub(crate) engine: Engine,
+    /// Everything that a guest may import.
+    pub(crate) linker: Linker<Guest>,
+    clock: &'static Clock,
+    compiler: mpsc::Sender<Job>,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The process's sandbox, made on first use.
+///
+/// # Errors
+/// The machine cannot run one.
+pub(crate) fn sandbox() -> Result<&'static Sandbox, Refusal> {
+    static SANDBOX: OnceLock<Result<Sandbox, String>> = OnceLock::new();
+    SANDBOX
+        .get_or_init(|| Sandbox::new().map_err(|error| format!("{error:#}")))
+        .as_ref()
+        .map_err(|error| Refusal::Engine(error.clone()))
+}
+
+impl Sandbox {
+    fn new() -> wasmtime::Result<Sandbox> {
+        let engine = match Engine::new(&config(InstanceAllocationStrategy::Pooling(pool()))) {
+            Ok(engine) => engine,
+            Err(error) => {
+                tracing::info!(
+                    reason = format!("{error:#}"),
+                    "no address space for a pool of plugin instances, allocating on demand"
+                );
+                Engine::new(&config(InstanceAllocationStrategy::OnDemand))?
+            }
+        };
+        let mut linker = Linker::new(&engine);
+        Served::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+        let clock = start_clock(engine.clone())?;
+        Ok(Sandbox { engine, linker, clock, compiler: start_compiler()? })
+    }
+
+    /// Keeps the clock ticking until the guard is dropped.
+    pub(crate) fn running(&self) -> Running {
+        self.clock.running.fetch_add(1, Ordering::SeqCst);
+        if self.clock.parked.load(Ordering::SeqCst)
+            && let Some(thread) = self.clock.thread.get()
+        {
+            thread.unpark();
+        }
+        Running(self.clock)
+    }
+
+    /// Does `work` on the compiling thread, behind the work it already has.
+    ///
+    /// # Errors
+    /// `work` panicked.
+    pub(crate) async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (done, result) = oneshot::channel();
+        let job: Job = Box::new(move || {
+            // The receiver is gone where nobody waits any more: then the result is not missed.
+            let _ = done.send(work());
+        });
+        let lost = || Refusal::Compile("the compiler panicked".to_owned());
+        self.compiler.send(job).map_err(|_| lost())?;
+        result.await.map_err(|_| lost())?
+    }
+}
+
+fn config(allocation: InstanceAllocationStrategy) -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .memory_init_cow(true)
+        .max_wasm_stack(limits::WASM_STACK_BYTES_MAX)
+        .async_stack_size(limits::CALL_STACK_BYTES)
+        .allocation_strategy(allocation);
+    config
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(limits::INSTANCES_MAX)
+        .total_stacks(limits::INSTANCES_MAX)
+        .total_memories(limits::INSTANCES_MAX)
+        .total_core_instances(limits::INSTANCES_MAX * 4)
+        .total_tables(limits::INSTANCES_MAX * 4)
+        .max_core_instances_per_component(limits::CORE_INSTANCES_MAX)
+        .max_memories_per_component(limits::MEMORIES_MAX)
+        .max_tables_per_component(limits::TABLES_MAX)
+        .table_elements(limits::TABLE_ELEMENTS_MAX)
+        .linear_memory_keep_resident(0)
+        .table_keep_resident(0)
+        .max_unused_warm_slots(100);
+    pool
+}
+
+/// What the ticking thread and the calls share.
+#[derive(Default)]
+struct Clock {
+    running: AtomicUsize,
+    parked: AtomicBool,
+    thread: OnceLock<thread::Thread>,
+}
+
+/// While one lives, the clock ticks.
+pub(crate) struct Running(&'static Clock);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Starts the thread that moves the engine's epoch every tick while calls run, and sleeps
+/// otherwise: an idle server wakes nobody up.
+fn start_clock(engine: Engine) -> wasmtime::Result<&'static Clock> {
+    let clock: &'static Clock = Box::leak(Box::default());
+    let thread = thread::Builder::new().name("waft-plugin-clock".to_owned()).spawn(move || {
+        loop {
+            while clock.running.load(Ordering::SeqCst) == 0 {
+                // A call that begins between these two lines sees the flag, and its unpark is kept.
+                clock.parked.store(true, Ordering::SeqCst);
+                if clock.running.load(Ordering::SeqCst) == 0 {
+                    thread::park();
+                }
+                clock.parked.store(false, Ordering::SeqCst);
+            }
+            thread::sleep(limits::TICK);
+            engine.increment_epoch();
+        }
+    })?;
+    // Set by nobody else: the clock was made above.
+    let _ = clock.thread.set(thread.thread().clone());
+    Ok(clock)
+}
+
+/// Starts the one thread that compiles, at low priority: compiling on all cores would stall the
+/// sessions.
+fn start_compiler() -> wasmtime::Result<mpsc::Sender<Job>> {
+    let (sender, jobs) = mpsc::channel::<Job>();
+    thread::Builder::new().name("waft-plugin-load".to_owned()).spawn(move || {
+        lower_priority();
+        for job in jobs {
+            // A panic costs that one job: its sender is dropped with it.
+            let _ = catch_unwind(AssertUnwindSafe(job));
+        }
+    })?;
+    Ok(sender)
+}
+
+#[cfg(target_os = "linux")]
+fn lower_priority() {
+    // On Linux this is the calling thread's, not the process's. Failing costs only politeness.
+    let _ = rustix::process::setpriority_process(None, 15);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lower_priority() {}

@@ -1,0 +1,253 @@
+//! Which files are plugins, and reading them whole: everything that asks the file system.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::errors::Refusal;
+use crate::limits;
+use crate::settings::{HostSettings, PluginSettings};
+
+/// The extension of files that are plugins.
+const EXTENSION: &str = "wasm";
+
+/// What the plugin directory is called where a plugin's name is expected.
+const DIRECTORY: &str = "(directory)";
+
+/// A plugin that should be there.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) settings: PluginSettings,
+    pub(crate) file: PathBuf,
+    /// What keeps it from being looked at, if anything does.
+    pub(crate) problem: Option<Refusal>,
+}
+
+/// Everything that should be there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) candidates: Vec<Candidate>,
+    /// The plugin directory, if it cannot be read: what lay in it is not gone then.
+    pub(crate) unreadable: Option<PathBuf>,
+}
+
+/// Finds all plugins: those that the settings name, then those that lie in the directory.
+pub(crate) fn plan(settings: &HostSettings) -> Plan {
+    let mut plan = Plan::default();
+    find(settings, &mut plan);
+    let mut instances = 0_usize;
+    for candidate in &mut plan.candidates {
+        instances = instances.saturating_add(candidate.settings.limits.instances_max);
+        if instances > limits::INSTANCES_CONFIGURED_MAX && candidate.problem.is_none() {
+            let (wanted, max) = (instances, limits::INSTANCES_CONFIGURED_MAX);
+            candidate.problem = Some(Refusal::TooManyInstances { wanted, max });
+        }
+    }
+    plan
+}
+
+fn find(settings: &HostSettings, plan: &mut Plan) {
+    let mut names = BTreeSet::new();
+    let mut places = BTreeSet::new();
+    for plugin in &settings.plugins {
+        let (file, mut problem) = match place(settings, plugin) {
+            Some(file) => (file, None),
+            None => (PathBuf::new(), Some(Refusal::NoPlace)),
+        };
+        if !names.insert(plugin.name.clone()) {
+            problem = Some(Refusal::NameTaken(plugin.name.clone()));
+        }
+        places.insert(real(&file));
+        plan.candidates.push(Candidate { settings: plugin.clone(), file, problem });
+    }
+    let Some(directory) = &settings.directory else { return };
+    match dropped(directory) {
+        Ok(files) => {
+            let others = files.into_iter().filter(|file| !places.contains(&real(file)));
+            plan.candidates.extend(others.map(|file| unlisted(file, &mut names)));
+        }
+        Err(refusal) => {
+            let settings = PluginSettings::named(DIRECTORY);
+            let (file, problem) = (directory.clone(), Some(refusal));
+            plan.candidates.push(Candidate { settings, file, problem });
+            plan.unreadable = Some(directory.clone());
+        }
+    }
+}
+
+/// Where the file of a named plugin is.
+fn place(settings: &HostSettings, plugin: &PluginSettings) -> Option<PathBuf> {
+    if let Some(path) = &plugin.path {
+        return Some(path.clone());
+    }
+    let directory = settings.directory.as_ref()?;
+    Some(directory.join(format!("{}.{EXTENSION}", plugin.name)))
+}
+
+/// The same for all names of one file, as long as its directory is there.
+fn real(file: &Path) -> PathBuf {
+    let directory = directory_of(file);
+    match (fs::canonicalize(directory), file.file_name()) {
+        (Ok(directory), Some(name)) => directory.join(name),
+        _ => file.to_owned(),
+    }
+}
+
+/// The directory that a file lies in.
+pub(crate) fn directory_of(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The plugins in the directory, in the order of their names.
+fn dropped(directory: &Path) -> Result<Vec<PathBuf>, Refusal> {
+    let metadata = fs::metadata(directory).map_err(refusal)?;
+    check_alone(directory, &metadata, Sticky::Ignored)?;
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).map_err(refusal)? {
+        let file = entry.map_err(refusal)?.path();
+        let hidden = file.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+        let component = file.extension().is_some_and(|extension| extension == EXTENSION);
+        if component && !hidden && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn unlisted(file: PathBuf, names: &mut BTreeSet<String>) -> Candidate {
+    let stem = file.file_stem().unwrap_or_default();
+    let name = stem.to_string_lossy().into_owned();
+    let problem = if stem.to_str().is_none() {
+        Some(Refusal::BadName)
+    } else if !names.insert(name.clone()) {
+        Some(Refusal::NameTaken(name.clone()))
+    } else {
+        None
+    };
+    Candidate { settings: PluginSettings::named(name), file, problem }
+}
+
+/// What tells whether a file was touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    bytes: u64,
+    modified: Option<SystemTime>,
+    /// Inode and time of change, where there are such things.
+    inode: (u64, i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Stamp {
+        #[cfg(unix)]
+        let inode = {
+            use std::os::unix::fs::MetadataExt as _;
+            (metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
+        };
+        #[cfg(not(unix))]
+        let inode = (0, 0, 0);
+        Stamp { bytes: metadata.len(), modified: metadata.modified().ok(), inode }
+    }
+}
+
+/// The stamps of all candidates' files that are there.
+pub(crate) fn stamps(plan: &Plan) -> Settled {
+    let files = plan.candidates.iter().map(|candidate| &candidate.file);
+    files.filter_map(|file| Some((file.clone(), Stamp::of(&fs::metadata(file).ok()?)))).collect()
+}
+
+/// What became of reading a file.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// It was not touched since the stamp.
+    Untouched,
+    /// It was read whole.
+    Whole { stamp: Stamp, bytes: Vec<u8> },
+    /// It changed while it was read.
+    Unsettled,
+    /// It is not taken.
+    Refused(Refusal),
+}
+
+/// The stamps that files had a while ago: a file that has another now is still being written.
+pub(crate) type Settled = BTreeMap<PathBuf, Stamp>;
+
+/// Reads a plugin's file, unless it still has the stamp `known`, or has another than in `settled`.
+pub(crate) fn read(file: &Path, known: Option<Stamp>, settled: Option<&Settled>) -> Content {
+    if let Some(settled) = settled {
+        let now = fs::metadata(file).ok().map(|metadata| Stamp::of(&metadata));
+        if now != settled.get(file).copied() {
+            return Content::Unsettled;
+        }
+    }
+    try_read(file, known).unwrap_or_else(Content::Refused)
+}
+
+fn try_read(file: &Path, known: Option<Stamp>) -> Result<Content, Refusal> {
+    let mut reader = File::open(file).map_err(refusal)?;
+    let metadata = reader.metadata().map_err(refusal)?;
+    if !metadata.is_file() {
+        return Err(Refusal::Unreadable("not a file".to_owned()));
+    }
+    let stamp = Stamp::of(&metadata);
+    if known == Some(stamp) {
+        return Ok(Content::Untouched);
+    }
+    check_file(file, &metadata)?;
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).map_err(refusal)?;
+    let after = Stamp::of(&reader.metadata().map_err(refusal)?);
+    if after != stamp || bytes.len() as u64 != stamp.bytes {
+        return Ok(Content::Unsettled);
+    }
+    Ok(Content::Whole { stamp, bytes })
+}
+
+fn check_file(file: &Path, metadata: &Metadata) -> Result<(), Refusal> {
+    if metadata.len() > limits::COMPONENT_BYTES_MAX {
+        let (bytes, max) = (metadata.len(), limits::COMPONENT_BYTES_MAX);
+        return Err(Refusal::TooLarge { bytes, max });
+    }
+    check_alone(file, metadata, Sticky::Ignored)?;
+    let directory = directory_of(file);
+    check_alone(directory, &fs::metadata(directory).map_err(refusal)?, Sticky::Suffices)
+}
+
+fn refusal(error: io::Error) -> Refusal {
+    match error.kind() {
+        io::ErrorKind::NotFound => Refusal::Missing,
+        _ => Refusal::Unreadable(error.to_string()),
+    }
+}
+
+/// Whether a directory's sticky bit keeps others from doing harm: it does where one file matters,
+/// it does not where any new file is a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sticky {
+    Suffices,
+    Ignored,
+}
+
+/// Checks that nobody else may write there: a plugin is code that decides about sessions.
+///
+/// A group that has its owner's number is taken for the owner's private group, as most
+/// distributions make one for each user.
+#[cfg(unix)]
+fn check_alone(path: &Path, metadata: &Metadata, sticky: Sticky) -> Result<(), Refusal> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mode = metadata.mode() & 0o7777;
+    let private_group = metadata.gid() == metadata.uid();
+    let others = if private_group { 0o002 } else { 0o022 };
+    let harmless = sticky == Sticky::Suffices && mode & 0o1000 != 0;
+    if mode & others == 0 || harmless {
+        return Ok(());
+    }
+    Err(Refusal::WritableByOthers { path: path.to_owned(), mode })
+}
+
+#[cfg(not(unix))]
+fn check_alone(_: &Path, _: &Metadata, _: Sticky) -> Result<(), Refusal> {
+    Ok(())
+}

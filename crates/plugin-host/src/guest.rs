@@ -1,0 +1,293 @@
+//! One instance of a component: its store, its limits, and one call at a time.
+//!
+//! An instance is owned by whoever took it out of the pool, and one that failed is dropped with
+//! its store: a trap poisons a store for good, and so does a call that was given up. Nobody
+//! selects on a call and keeps the store.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use waft_core::{SessionFacts, SessionId};
+use wasmtime::component::{Resource, ResourceTable};
+use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmBacktrace};
+
+use crate::artifact::{Artifact, Hooks};
+use crate::bindings::exports::waft::plugin::command_filter::CommandDecision;
+use crate::bindings::exports::waft::plugin::lifecycle;
+use crate::bindings::waft::plugin::types;
+use crate::capability::log::Gate;
+use crate::capability::sessions::Session;
+use crate::engine::Sandbox;
+use crate::errors::Failure;
+use crate::limits;
+use crate::settings::{Limits, Secret};
+
+/// Whose instance it is and what it may have: shared by all instances of a plugin.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) name: Arc<str>,
+    pub(crate) config: BTreeMap<String, String>,
+    pub(crate) secrets: BTreeMap<String, Secret>,
+    pub(crate) limits: Limits,
+    pub(crate) log: Gate,
+}
+
+/// What a store holds.
+pub(crate) struct Guest {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) table: ResourceTable,
+    /// The generation that makes the call in progress.
+    pub(crate) generation: u64,
+    /// The session that the call in progress is about.
+    pub(crate) session: Option<SessionId>,
+    /// Whether grants are in force: not while it describes itself.
+    pub(crate) granted: bool,
+    quota: Quota,
+    /// Ticks that the call in progress may still compute.
+    ticks_left: u64,
+}
+
+/// An instance, ready for a call.
+pub(crate) struct Warm {
+    sandbox: &'static Sandbox,
+    store: Store<Guest>,
+    hooks: Hooks,
+    calls: u64,
+    born: Instant,
+    /// When its last call ended.
+    pub(crate) rested: Instant,
+}
+
+impl Warm {
+    /// Makes an instance; neither `describe` nor `init` has been called.
+    pub(crate) async fn new(
+        sandbox: &'static Sandbox,
+        artifact: &Artifact,
+        identity: Arc<Identity>,
+        generation: u64,
+    ) -> Result<Warm, Failure> {
+        let wall = identity.limits.wall;
+        let mut store = new_store(sandbox, identity);
+        begin(&mut store, generation, None);
+        let result = bounded(sandbox, wall, artifact.instantiate(&mut store)).await?;
+        let hooks = result.map_err(|error| explain(&store, &error))?;
+        let now = Instant::now();
+        Ok(Warm { sandbox, store, hooks, calls: 0, born: now, rested: now })
+    }
+
+    /// Asks what it is.
+    pub(crate) async fn describe(&mut self) -> Result<lifecycle::Descriptor, Failure> {
+        let (wall, generation) = (self.limits().wall, self.store.data().generation);
+        begin(&mut self.store, generation, None);
+        let call = self.hooks.lifecycle.call_describe(&mut self.store);
+        let result = bounded(self.sandbox, wall, call).await?;
+        self.end(None, result)
+    }
+
+    /// Lets it prepare itself; the inner error is the guest's own.
+    pub(crate) async fn init(&mut self) -> Result<Result<(), String>, Failure> {
+        let (wall, generation) = (self.limits().wall, self.store.data().generation);
+        self.store.data_mut().granted = true;
+        begin(&mut self.store, generation, None);
+        let call = self.hooks.lifecycle.call_init(&mut self.store);
+        let result = bounded(self.sandbox, wall, call).await?;
+        self.end(None, result)
+    }
+
+    /// Asks about a command. After an error the instance is of no use.
+    pub(crate) async fn on_command(
+        &mut self,
+        generation: u64,
+        session: &Arc<SessionFacts>,
+        command: &types::Command,
+    ) -> Result<CommandDecision, Failure> {
+        let Some(hook) = &self.hooks.command else { return Ok(CommandDecision::Pass) };
+        let wall = self.store.data().identity.limits.wall;
+        begin(&mut self.store, generation, Some(session.id));
+        let lent = lend(&mut self.store, session)?;
+        let call = hook.call_on_command(&mut self.store, borrowed(&lent), command);
+        let result = bounded(self.sandbox, wall, call).await?;
+        self.end(Some(lent), result)
+    }
+
+    /// Asks about a reply. After an error the instance is of no use.
+    pub(crate) async fn on_reply(
+        &mut self,
+        generation: u64,
+        session: &Arc<SessionFacts>,
+        command: &types::Command,
+        reply: &types::Reply,
+    ) -> Result<Option<types::Reply>, Failure> {
+        let Some(hook) = &self.hooks.reply else { return Ok(None) };
+        let wall = self.store.data().identity.limits.wall;
+        begin(&mut self.store, generation, Some(session.id));
+        let lent = lend(&mut self.store, session)?;
+        let call = hook.call_on_reply(&mut self.store, borrowed(&lent), command, reply);
+        let result = bounded(self.sandbox, wall, call).await?;
+        self.end(Some(lent), result)
+    }
+
+    /// Whether it is better replaced than used again.
+    pub(crate) fn is_worn(&self, now: Instant) -> bool {
+        let limits = self.limits();
+        let quota = &self.store.data().quota;
+        self.calls >= limits.instance_calls
+            || now.duration_since(self.born) >= limits.instance_age
+            || quota.used / 100 >= quota.limit / 100 * limits::MEMORY_KEPT_PERCENT / 100
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.store.data().identity.limits
+    }
+
+    fn end<T>(
+        &mut self,
+        lent: Option<Resource<Session>>,
+        result: wasmtime::Result<T>,
+    ) -> Result<T, Failure> {
+        let value = result.map_err(|error| explain(&self.store, &error))?;
+        if let Some(lent) = lent {
+            let table = &mut self.store.data_mut().table;
+            table.delete(lent).map_err(|error| Failure::Trap(error.to_string()))?;
+        }
+        self.store.data_mut().session = None;
+        self.calls += 1;
+        self.rested = Instant::now();
+        Ok(value)
+    }
+}
+
+fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(limits::RESOURCES_MAX);
+    let quota = Quota { limit: identity.limits.memory, used: 0, denied: false };
+    let guest = Guest {
+        identity,
+        table,
+        generation: 0,
+        session: None,
+        granted: false,
+        quota,
+        ticks_left: 0,
+    };
+    let mut store = Store::new(&sandbox.engine, guest);
+    store.limiter(|guest| &mut guest.quota);
+    store.set_hostcall_fuel(limits::HOSTCALL_FUEL);
+    store.set_max_component_handles(limits::HANDLES_MAX);
+    store.epoch_deadline_callback(|mut store| {
+        let guest = store.data_mut();
+        guest.ticks_left = guest.ticks_left.saturating_sub(1);
+        if guest.ticks_left == 0 {
+            return Err(OutOfTicks.into());
+        }
+        // Without this a busy guest would keep its thread from all other sessions.
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+    });
+    store
+}
+
+/// Prepares a store for one call.
+fn begin(store: &mut Store<Guest>, generation: u64, session: Option<SessionId>) {
+    let guest = store.data_mut();
+    guest.generation = generation;
+    guest.session = session;
+    guest.quota.denied = false;
+    // The first tick may come right away: it does not count.
+    let ticks = guest.identity.limits.cpu.as_nanos().div_ceil(limits::TICK.as_nanos());
+    guest.ticks_left = u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1);
+    store.set_epoch_deadline(1);
+}
+
+fn lend(
+    store: &mut Store<Guest>,
+    session: &Arc<SessionFacts>,
+) -> Result<Resource<Session>, Failure> {
+    let table = &mut store.data_mut().table;
+    table.push(Session(Arc::clone(session))).map_err(|error| Failure::Trap(error.to_string()))
+}
+
+fn borrowed(lent: &Resource<Session>) -> Resource<Session> {
+    Resource::new_borrow(lent.rep())
+}
+
+/// Runs a call with the clock ticking, for `wall` at most.
+async fn bounded<T>(
+    sandbox: &'static Sandbox,
+    wall: Duration,
+    call: impl Future<Output = wasmtime::Result<T>>,
+) -> Result<wasmtime::Result<T>, Failure> {
+    let _running = sandbox.running();
+    tokio::time::timeout(wall, call).await.map_err(|_| Failure::Wall(wall))
+}
+
+fn explain(store: &Store<Guest>, error: &wasmtime::Error) -> Failure {
+    let guest = store.data();
+    if error.is::<OutOfTicks>() {
+        return Failure::Cpu(guest.identity.limits.cpu);
+    }
+    let mut trap = error.root_cause().to_string();
+    if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
+        for frame in trace.frames().iter().take(limits::TRACE_FRAMES_MAX) {
+            trap.push_str(" < ");
+            trap.push_str(frame.func_name().unwrap_or("?"));
+        }
+    }
+    if guest.quota.denied {
+        return Failure::Memory { limit: guest.quota.limit, trap };
+    }
+    Failure::Trap(trap)
+}
+
+/// Memory of one instance.
+#[derive(Debug)]
+struct Quota {
+    limit: usize,
+    used: usize,
+    denied: bool,
+}
+
+impl ResourceLimiter for Quota {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        if used > self.limit {
+            self.denied = true;
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= limits::TABLE_ELEMENTS_MAX)
+    }
+
+    fn instances(&self) -> usize {
+        limits::CORE_INSTANCES_MAX as usize
+    }
+
+    fn tables(&self) -> usize {
+        limits::TABLES_MAX as usize
+    }
+
+    fn memories(&self) -> usize {
+        limits::MEMORIES_MAX as usize
+    }
+}
+
+/// The call in progress computed for too long.
+#[derive(Debug, thiserror::Error)]
+#[error("over its computing time")]
+struct OutOfTicks;

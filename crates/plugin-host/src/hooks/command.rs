@@ -1,0 +1,98 @@
+//! `command-filter`: one plugin's verdict on one command.
+
+use std::sync::Arc;
+
+use waft_core::SessionFacts;
+use waft_core::hooks::{Closing, VerdictError, check_denial, rewrite};
+use waft_proto::verb::PluginReach;
+use waft_proto::{Code, Command, Reply};
+
+use crate::bindings::exports::waft::plugin::command_filter::CommandDecision;
+use crate::bindings::waft::plugin::types;
+use crate::errors::Failure;
+use crate::hooks::{made, shown};
+use crate::limits;
+use crate::plugin::Plugin;
+use crate::settings::OnError;
+
+const HOOK: &str = "command-filter";
+
+/// What one plugin wants done with a command, checked.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Pass,
+    Rewrite(Command),
+    Answer(Reply),
+    Close(Reply),
+}
+
+/// Asks `plugin` about `command`. Whatever goes wrong is settled by the plugin's policy.
+pub(crate) async fn ask(
+    plugin: &Plugin,
+    generation: u64,
+    session: &Arc<SessionFacts>,
+    command: &Command,
+) -> Verdict {
+    let observed = command.verb().is_some_and(|v| v.spec().plugin == PluginReach::Observe);
+    let Some(shown) = shown(command) else {
+        return if observed { Verdict::Pass } else { Verdict::Answer(not_unicode()) };
+    };
+    let (call, lease) = plugin.begin(generation, HOOK, session.id).await;
+    let mut lease = match lease {
+        Ok(lease) => lease,
+        Err(failure) => {
+            call.failed(failure);
+            return by_policy(plugin, observed);
+        }
+    };
+    let decision = lease.warm.on_command(generation, session, &shown).await;
+    let verdict = decision.and_then(|decision| {
+        // Whatever it says about QUIT and ABOR, they go on: it sees them, and no more.
+        if observed { Ok(Verdict::Pass) } else { check(command, decision) }
+    });
+    call.end(lease, verdict).unwrap_or_else(|_| by_policy(plugin, observed))
+}
+
+fn check(command: &Command, decision: CommandDecision) -> Result<Verdict, Failure> {
+    match decision {
+        CommandDecision::Pass => Ok(Verdict::Pass),
+        CommandDecision::Rewrite(new) => rewritten(command, &new).map(Verdict::Rewrite),
+        CommandDecision::Answer(reply) => {
+            let reply = made(reply)?;
+            check_denial(command, &reply, Closing::No).map_err(bad)?;
+            Ok(Verdict::Answer(reply))
+        }
+        CommandDecision::Close(reply) => {
+            let reply = made(reply)?;
+            check_denial(command, &reply, Closing::Yes).map_err(bad)?;
+            Ok(Verdict::Close(reply))
+        }
+    }
+}
+
+fn rewritten(command: &Command, new: &types::Command) -> Result<Command, Failure> {
+    if new.arg.as_ref().is_some_and(|arg| arg.len() > limits::ARGUMENT_BYTES_MAX) {
+        let max = limits::ARGUMENT_BYTES_MAX;
+        return Err(Failure::Verdict(format!("an argument of over {max} bytes")));
+    }
+    rewrite(command, &new.verb, new.arg.as_deref().map(str::as_bytes)).map_err(bad)
+}
+
+fn bad(error: VerdictError) -> Failure {
+    Failure::Verdict(error.to_string())
+}
+
+fn by_policy(plugin: &Plugin, observed: bool) -> Verdict {
+    match plugin.on_error() {
+        OnError::Deny if !observed => Verdict::Answer(failed()),
+        OnError::Deny | OnError::Allow => Verdict::Pass,
+    }
+}
+
+fn failed() -> Reply {
+    Reply::new(Code::LOCAL_ERROR, "Local error: plugin failed.")
+}
+
+fn not_unicode() -> Reply {
+    Reply::new(Code::BAD_PARAMETER, "Argument is not UTF-8.")
+}

@@ -1,0 +1,57 @@
+//! `reply-filter`: one plugin's wording of one reply. Open on failure: the reply stays.
+
+use std::sync::Arc;
+
+use waft_core::SessionFacts;
+use waft_core::hooks::{VerdictError, check_rewording};
+use waft_proto::{Command, Reply};
+
+use crate::bindings::waft::plugin::types;
+use crate::errors::Failure;
+use crate::hooks::{made, shown};
+use crate::plugin::Plugin;
+
+const HOOK: &str = "reply-filter";
+
+/// Asks `plugin` about `reply`. `None` leaves it as it is.
+pub(crate) async fn ask(
+    plugin: &Plugin,
+    generation: u64,
+    session: &Arc<SessionFacts>,
+    command: Option<&Command>,
+    reply: &Reply,
+) -> Option<Reply> {
+    let command = match command {
+        Some(command) => shown(command)?,
+        None => types::Command { verb: String::new(), arg: None },
+    };
+    let old = shown_reply(reply)?;
+    let (call, lease) = plugin.begin(generation, HOOK, session.id).await;
+    let mut lease = match lease {
+        Ok(lease) => lease,
+        Err(failure) => {
+            call.failed(failure);
+            return None;
+        }
+    };
+    let answer = lease.warm.on_reply(generation, session, &command, &old).await;
+    let verdict = answer.and_then(|new| new.map_or(Ok(None), |new| check(reply, new)));
+    call.end(lease, verdict).unwrap_or_default()
+}
+
+fn check(old: &Reply, new: types::Reply) -> Result<Option<Reply>, Failure> {
+    let new = made(new)?;
+    match check_rewording(old, &new) {
+        Ok(()) => Ok(Some(new)),
+        // A plugin that rewords every 2yz reply means no harm: data stays as it is.
+        Err(VerdictError::Data(_)) => Ok(None),
+        Err(error) => Err(Failure::Verdict(error.to_string())),
+    }
+}
+
+/// `None` if some line is not UTF-8.
+fn shown_reply(reply: &Reply) -> Option<types::Reply> {
+    let lines: Result<Vec<String>, _> =
+        reply.texts().map(|text| std::str::from_utf8(text.as_bytes()).map(str::to_owned)).collect();
+    Some(types::Reply { code: reply.code().number(), lines: lines.ok()? })
+}

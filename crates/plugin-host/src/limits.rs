@@ -1,0 +1,92 @@
+//! Every bound that is not the operator's to set, with its name and unit.
+
+use std::time::Duration;
+
+/// Octets of a component's file.
+pub(crate) const COMPONENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Time between two ticks of the clock that computing time is counted by.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// Instances of all plugins in the process; each has a stack and a memory of its own.
+pub(crate) const INSTANCES_MAX: u32 = 1024;
+
+/// Instances that the settings may ask for: while one generation drains, another starts, and
+/// sometimes a third.
+pub(crate) const INSTANCES_CONFIGURED_MAX: usize = 340;
+
+/// Core modules in one component.
+pub(crate) const CORE_INSTANCES_MAX: u32 = 64;
+
+/// Tables in one component.
+pub(crate) const TABLES_MAX: u32 = 64;
+
+/// Memories in one component.
+pub(crate) const MEMORIES_MAX: u32 = 4;
+
+/// Elements of one table; interpreters compiled to WebAssembly need many.
+pub(crate) const TABLE_ELEMENTS_MAX: usize = 100_000;
+
+/// Octets of the stack that WebAssembly may use in one call.
+pub(crate) const WASM_STACK_BYTES_MAX: usize = 1024 * 1024;
+
+/// Octets of the stack that a call and the host functions under it have.
+pub(crate) const CALL_STACK_BYTES: usize = 2 * 1024 * 1024;
+
+/// Octets that a guest may hand to the host in one call.
+pub(crate) const HOSTCALL_FUEL: usize = 4 * 1024 * 1024;
+
+/// Handles that an instance may hold.
+pub(crate) const HANDLES_MAX: usize = 1000;
+
+/// Resources that the host keeps for one instance.
+pub(crate) const RESOURCES_MAX: usize = 64;
+
+/// Lines of a reply that a plugin makes.
+pub(crate) const REPLY_LINES_MAX: usize = 64;
+
+/// Octets of one such line.
+pub(crate) const REPLY_LINE_BYTES_MAX: usize = 4 * 1024;
+
+/// Octets of the argument of a command that a plugin makes.
+pub(crate) const ARGUMENT_BYTES_MAX: usize = 4 * 1024;
+
+/// Octets of one line that a guest writes to the log, and of its fields together.
+pub(crate) const LOG_LINE_BYTES_MAX: usize = 2 * 1024;
+
+/// Octets of each text that a guest says of itself.
+pub(crate) const DESCRIPTOR_TEXT_BYTES_MAX: usize = 1024;
+
+/// Octets of the error that `init` gives.
+pub(crate) const INIT_ERROR_BYTES_MAX: usize = 8 * 1024;
+
+/// Entries of each list in which a guest says what it wants.
+pub(crate) const DESCRIPTOR_ENTRIES_MAX: usize = 1024;
+
+/// Instances that have waited this long for a call are dropped, down to `instances_min`.
+pub(crate) const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// How often instances that waited too long are looked for.
+pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// An instance whose memory passed this share of its limit is replaced after the call: linear
+/// memory never shrinks.
+pub(crate) const MEMORY_KEPT_PERCENT: usize = 75;
+
+/// Failures within [`BREAKER_WINDOW`] that open the breaker.
+pub(crate) const BREAKER_FAILURES: usize = 5;
+
+/// See [`BREAKER_FAILURES`].
+pub(crate) const BREAKER_WINDOW: Duration = Duration::from_secs(10);
+
+/// How long the breaker stays open the first time; each failure right behind doubles it.
+pub(crate) const BREAKER_OPEN_MIN: Duration = Duration::from_secs(1);
+
+/// How long the breaker stays open at most.
+pub(crate) const BREAKER_OPEN_MAX: Duration = Duration::from_secs(60);
+
+/// Compiled components kept on disk.
+pub(crate) const COMPILED_KEPT_MAX: usize = 64;
+
+/// Functions of a trap's backtrace that are shown.
+pub(crate) const TRACE_FRAMES_MAX: usize = 6;

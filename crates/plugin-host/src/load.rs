@@ -1,0 +1,330 @@
+//! From files and settings to plugins: what changed, what is taken, what stays as it was.
+//!
+//! Looking at files never changes what is in force: a new set of [`Slots`] is made beside the old
+//! one, and whoever asked decides whether it takes the old one's place.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+
+use crate::artifact::{Artifact, Digest};
+use crate::cache::CompiledStore;
+use crate::engine::Sandbox;
+use crate::errors::{LoadError, Refusal};
+use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
+use crate::plugin::Plugin;
+use crate::settings::{HostSettings, OnLoadError, PluginSettings};
+use crate::status::{Change, What};
+
+/// Compiles, and remembers what it compiled as long as a plugin uses it.
+pub(crate) struct Loader {
+    pub(crate) sandbox: &'static Sandbox,
+    pub(crate) compiled: Option<Arc<CompiledStore>>,
+    pub(crate) artifacts: BTreeMap<Digest, Weak<Artifact>>,
+}
+
+/// Every plugin that should be there, by name and file.
+pub(crate) type Slots = BTreeMap<(String, PathBuf), Slot>;
+
+/// One plugin that should be there.
+#[derive(Clone)]
+pub(crate) struct Slot {
+    settings: PluginSettings,
+    /// The plugin in force, if there is one.
+    pub(crate) plugin: Option<Arc<Plugin>>,
+    /// That of the file as it was last read.
+    stamp: Option<Stamp>,
+    /// What was last told to the operator about it, unless it was put right.
+    trouble: Option<Trouble>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Trouble {
+    /// Of the content that was refused, if it came to that.
+    digest: Option<Digest>,
+    refusal: Refusal,
+}
+
+/// What came of looking.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    pub(crate) slots: Slots,
+    /// News only: what was told before is not told again.
+    pub(crate) changes: Vec<Change>,
+    /// The plugins among the news that are not there and should be.
+    pub(crate) errors: Vec<LoadError>,
+    /// Whether some file was being written.
+    pub(crate) unsettled: bool,
+}
+
+/// Where a slot's file stands.
+enum Outcome {
+    Keep(Box<Slot>),
+    Start { artifact: Arc<Artifact>, stamp: Option<Stamp> },
+    Trouble { trouble: Trouble, stamp: Option<Stamp> },
+    Wait,
+}
+
+impl Loader {
+    /// Looks at all files that `settings` want, for the generation of that number.
+    pub(crate) async fn gather(
+        &mut self,
+        settings: &HostSettings,
+        old: &Slots,
+        generation: u64,
+        settled: Option<Arc<Settled>>,
+    ) -> Gathered {
+        let plan = find(settings).await;
+        let mut gathered = Gathered::default();
+        for candidate in &plan.candidates {
+            let key = (candidate.settings.name.clone(), candidate.file.clone());
+            let before = old.get(&key);
+            let outcome = self.look(candidate, before, settled.clone()).await;
+            gathered.unsettled |= matches!(outcome, Outcome::Wait);
+            if let Some(slot) =
+                self.settle(candidate, before, outcome, generation, &mut gathered).await
+            {
+                gathered.slots.insert(key, slot);
+            }
+        }
+        keep_or_drop(old, &plan, &mut gathered);
+        self.artifacts.retain(|_, artifact| artifact.strong_count() > 0);
+        gathered
+    }
+
+    async fn look(
+        &mut self,
+        candidate: &Candidate,
+        before: Option<&Slot>,
+        settled: Option<Arc<Settled>>,
+    ) -> Outcome {
+        if let Some(refusal) = candidate.problem.clone() {
+            return Outcome::Trouble { trouble: Trouble { digest: None, refusal }, stamp: None };
+        }
+        let same = before.filter(|slot| slot.settings == candidate.settings);
+        let known = before.filter(|slot| same.is_some() || slot.plugin.is_some());
+        let known = known.and_then(|slot| slot.stamp);
+        match read(candidate.file.clone(), known, settled).await {
+            Content::Untouched => match (same, before.and_then(|slot| slot.plugin.as_ref())) {
+                (Some(slot), _) => Outcome::Keep(Box::new(slot.clone())),
+                (None, Some(plugin)) => {
+                    Outcome::Start { artifact: Arc::clone(&plugin.artifact), stamp: known }
+                }
+                (None, None) => Outcome::Wait,
+            },
+            Content::Unsettled => Outcome::Wait,
+            Content::Refused(refusal) => {
+                Outcome::Trouble { trouble: Trouble { digest: None, refusal }, stamp: None }
+            }
+            Content::Whole { stamp, bytes } => self.take(same, stamp, bytes).await,
+        }
+    }
+
+    /// Decides about a file's content. `same` is its slot, if its settings did not change.
+    async fn take(&mut self, same: Option<&Slot>, stamp: Stamp, bytes: Vec<u8>) -> Outcome {
+        let digest = Digest::of(&bytes);
+        let running = same.and_then(|slot| slot.plugin.as_ref());
+        if let Some(slot) = same
+            && running.is_some_and(|plugin| plugin.artifact.digest == digest)
+        {
+            let slot = Slot { stamp: Some(stamp), trouble: None, ..slot.clone() };
+            return Outcome::Keep(Box::new(slot));
+        }
+        if let Some(slot) = same
+            && slot.trouble.as_ref().is_some_and(|trouble| trouble.digest == Some(digest))
+        {
+            let slot = Slot { stamp: Some(stamp), ..slot.clone() };
+            return Outcome::Keep(Box::new(slot));
+        }
+        let stamp = Some(stamp);
+        match self.artifact(digest, bytes).await {
+            Ok(artifact) => Outcome::Start { artifact, stamp },
+            Err(refusal) => {
+                Outcome::Trouble { trouble: Trouble { digest: Some(digest), refusal }, stamp }
+            }
+        }
+    }
+
+    /// The component of these bytes, compiled now or before.
+    pub(crate) async fn artifact(
+        &mut self,
+        digest: Digest,
+        bytes: Vec<u8>,
+    ) -> Result<Arc<Artifact>, Refusal> {
+        if let Some(artifact) = self.artifacts.get(&digest).and_then(Weak::upgrade) {
+            return Ok(artifact);
+        }
+        let (sandbox, compiled) = (self.sandbox, self.compiled.clone());
+        let work = move || Artifact::make(sandbox, &bytes, compiled.as_deref());
+        let artifact = Arc::new(sandbox.off_thread(work).await?);
+        self.artifacts.insert(digest, Arc::downgrade(&artifact));
+        Ok(artifact)
+    }
+
+    /// Carries an outcome out and notes the news. `None` where nothing is to be remembered.
+    async fn settle(
+        &self,
+        candidate: &Candidate,
+        before: Option<&Slot>,
+        outcome: Outcome,
+        generation: u64,
+        gathered: &mut Gathered,
+    ) -> Option<Slot> {
+        let running = before.and_then(|slot| slot.plugin.clone());
+        match outcome {
+            Outcome::Keep(slot) => Some(*slot),
+            Outcome::Wait => before.cloned(),
+            Outcome::Start { artifact, stamp } => {
+                let digest = Some(artifact.digest);
+                match self.start(candidate, artifact, generation).await {
+                    Ok(plugin) => {
+                        let what = running.map_or(What::Loaded, |_| What::Replaced);
+                        gathered.changes.push(change(candidate, what));
+                        Some(slot(candidate, Some(plugin), stamp, None))
+                    }
+                    Err(refusal) => {
+                        let trouble = Trouble { digest, refusal };
+                        Some(fall_back(candidate, before, trouble, stamp, gathered))
+                    }
+                }
+            }
+            Outcome::Trouble { trouble, stamp } => {
+                self.trouble(candidate, before, trouble, stamp, generation, gathered).await
+            }
+        }
+    }
+
+    /// A file that is not taken: the plugin that runs goes on, with the settings of now.
+    async fn trouble(
+        &self,
+        candidate: &Candidate,
+        before: Option<&Slot>,
+        trouble: Trouble,
+        stamp: Option<Stamp>,
+        generation: u64,
+        gathered: &mut Gathered,
+    ) -> Option<Slot> {
+        let running = before.and_then(|slot| slot.plugin.as_ref());
+        let gone = trouble.refusal == Refusal::Missing && !candidate.settings.required;
+        let changed = before.is_some_and(|slot| slot.settings != candidate.settings);
+        match running {
+            Some(_) if gone => {
+                gathered.changes.push(change(candidate, What::Removed));
+                Some(slot(candidate, None, None, Some(trouble)))
+            }
+            Some(plugin) if changed => {
+                let artifact = Arc::clone(&plugin.artifact);
+                match self.start(candidate, artifact, generation).await {
+                    Ok(plugin) => {
+                        let what = What::Kept(trouble.refusal.clone());
+                        gathered.changes.push(change(candidate, what));
+                        Some(slot(candidate, Some(plugin), stamp, Some(trouble)))
+                    }
+                    Err(refusal) => {
+                        let trouble = Trouble { refusal, ..trouble };
+                        Some(fall_back(candidate, before, trouble, stamp, gathered))
+                    }
+                }
+            }
+            _ => Some(fall_back(candidate, before, trouble, stamp, gathered)),
+        }
+    }
+
+    async fn start(
+        &self,
+        candidate: &Candidate,
+        artifact: Arc<Artifact>,
+        generation: u64,
+    ) -> Result<Arc<Plugin>, Refusal> {
+        let settings = candidate.settings.clone();
+        let file = candidate.file.clone();
+        Plugin::start(self.sandbox, artifact, settings, file, generation).await.map(Arc::new)
+    }
+}
+
+/// Keeps what runs, if anything does, and tells of the trouble if that is news.
+fn fall_back(
+    candidate: &Candidate,
+    before: Option<&Slot>,
+    trouble: Trouble,
+    stamp: Option<Stamp>,
+    gathered: &mut Gathered,
+) -> Slot {
+    let running = before.and_then(|slot| slot.plugin.clone());
+    let known = before.is_some_and(|slot| {
+        slot.trouble.as_ref() == Some(&trouble) && slot.settings == candidate.settings
+    });
+    if !known {
+        let refusal = trouble.refusal.clone();
+        let changed = before.is_some_and(|slot| slot.settings != candidate.settings);
+        let missed = running.is_none() || changed;
+        if missed && candidate.settings.on_load_error == OnLoadError::Refuse {
+            gathered.errors.push(LoadError {
+                plugin: candidate.settings.name.clone(),
+                file: Some(candidate.file.clone()).filter(|file| !file.as_os_str().is_empty()),
+                refusal: refusal.clone(),
+            });
+        }
+        let what = if running.is_some() { What::Kept(refusal) } else { What::Refused(refusal) };
+        gathered.changes.push(change(candidate, what));
+    }
+    slot(candidate, running, stamp, Some(trouble))
+}
+
+/// What is wanted no longer goes, except what lies in a directory that cannot be read.
+fn keep_or_drop(old: &Slots, plan: &Plan, gathered: &mut Gathered) {
+    for (key, slot) in old {
+        if gathered.slots.contains_key(key) {
+            continue;
+        }
+        let (name, file) = key;
+        if plan.unreadable.as_deref().is_some_and(|directory| file.starts_with(directory)) {
+            gathered.slots.insert(key.clone(), slot.clone());
+        } else if slot.plugin.is_some() {
+            let (plugin, file) = (name.clone(), file.clone());
+            gathered.changes.push(Change { plugin, file, what: What::Removed });
+        }
+    }
+}
+
+fn slot(
+    candidate: &Candidate,
+    plugin: Option<Arc<Plugin>>,
+    stamp: Option<Stamp>,
+    trouble: Option<Trouble>,
+) -> Slot {
+    Slot { settings: candidate.settings.clone(), plugin, stamp, trouble }
+}
+
+fn change(candidate: &Candidate, what: What) -> Change {
+    Change { plugin: candidate.settings.name.clone(), file: candidate.file.clone(), what }
+}
+
+/// The plugins of `slots` in the order in which they see a command.
+pub(crate) fn in_order(settings: &HostSettings, slots: &Slots) -> Vec<Arc<Plugin>> {
+    let mut plugins: Vec<_> = slots.values().filter_map(|slot| slot.plugin.clone()).collect();
+    plugins.sort_by_cached_key(|plugin| {
+        let place = settings.order.iter().position(|name| **name == *plugin.name);
+        let priority = plugin.settings.priority;
+        (place.unwrap_or(usize::MAX), priority, Arc::clone(&plugin.name))
+    });
+    plugins
+}
+
+/// Every plugin that should be there.
+pub(crate) async fn find(settings: &HostSettings) -> Plan {
+    let settings = settings.clone();
+    blocking(move || files::plan(&settings)).await.unwrap_or_default()
+}
+
+async fn read(file: PathBuf, known: Option<Stamp>, settled: Option<Arc<Settled>>) -> Content {
+    let read = blocking(move || files::read(&file, known, settled.as_deref())).await;
+    read.unwrap_or(Content::Unsettled)
+}
+
+/// Asks the file system off the reactor. `None` where the runtime is shutting down.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}

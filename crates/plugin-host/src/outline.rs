@@ -1,0 +1,291 @@
+//! What a component's bytes say before anything is compiled: its imports, exports and versions.
+//!
+//! Versions are looked at first, and every interface of waft's package that cannot be bound is
+//! a reason to refuse: a hook that nobody calls would be a rule that nobody enforces.
+
+use wasmtime::wasmparser::{
+    ComponentExternalKind, Encoding, KnownCustom, Parser, Payload, ProducersSectionReader,
+};
+
+use crate::errors::Refusal;
+use crate::inspect::Producer;
+
+/// The version of `waft:plugin` that this host serves; guests of any `0.1.x` run.
+pub(crate) const WIT_VERSION: &str = "0.1.0";
+
+/// The package of waft's interfaces.
+const PACKAGE: &str = "waft:plugin";
+
+/// A hook interface that a plugin may export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    Lifecycle,
+    CommandFilter,
+    ReplyFilter,
+}
+
+/// Whether this version has something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Here {
+    /// It does.
+    Served(Hook),
+    /// A later one will.
+    Later,
+}
+
+/// Every hook interface of the package.
+const HOOKS: &[(&str, Here)] = &[
+    ("lifecycle", Here::Served(Hook::Lifecycle)),
+    ("connection-filter", Here::Later),
+    ("command-filter", Here::Served(Hook::CommandFilter)),
+    ("reply-filter", Here::Served(Hook::ReplyFilter)),
+    ("authenticator", Here::Later),
+    ("file-filter", Here::Later),
+    ("content-filter", Here::Later),
+    ("storage", Here::Later),
+    ("event-sink", Here::Later),
+    ("site-command", Here::Later),
+    ("timer", Here::Later),
+];
+
+/// The interfaces of the package that guests may import; none needs a grant.
+const CAPABILITIES: &[&str] = &["types", "sessions", "log", "config", "clock"];
+
+/// An imported or exported interface, its name taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Interface {
+    /// As it stands in the component, for example `waft:plugin/log@0.1.0`.
+    pub(crate) full: String,
+    /// The interface's own name, if it is one of waft's package.
+    name: Option<String>,
+    /// The package's version, if it is given.
+    version: Option<String>,
+}
+
+impl Interface {
+    fn parse(full: &str) -> Interface {
+        let (path, version) = match full.split_once('@') {
+            Some((path, version)) => (path, Some(version.to_owned())),
+            None => (full, None),
+        };
+        let name = path.split_once('/').filter(|(package, _)| *package == PACKAGE);
+        let name = name.map(|(_, name)| name.to_owned());
+        Interface { full: full.to_owned(), name, version }
+    }
+
+    /// The name of the interface, if it belongs to waft's package.
+    pub(crate) fn ours(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    fn hook(&self) -> Option<Here> {
+        let name = self.ours()?;
+        HOOKS.iter().find(|(known, _)| *known == name).map(|(_, here)| *here)
+    }
+
+    /// Whether this host calls it.
+    pub(crate) fn is_served_hook(&self) -> bool {
+        self.has_right_version() && matches!(self.hook(), Some(Here::Served(_)))
+    }
+
+    /// Whether this host has it for guests.
+    pub(crate) fn is_served_capability(&self) -> bool {
+        self.has_right_version() && self.ours().is_some_and(|name| CAPABILITIES.contains(&name))
+    }
+
+    fn has_right_version(&self) -> bool {
+        self.version.as_deref().is_some_and(is_compatible)
+    }
+}
+
+/// `0.1` and any patch of it.
+fn is_compatible(version: &str) -> bool {
+    let mut parts = version.split('.');
+    parts.next() == Some("0") && parts.next() == Some("1") && parts.next().is_some()
+}
+
+/// What a component's bytes say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outline {
+    pub(crate) imports: Vec<Interface>,
+    pub(crate) exports: Vec<Interface>,
+    pub(crate) producers: Vec<Producer>,
+}
+
+impl Outline {
+    /// Reads the outermost component of `bytes`; everything in it is validated later.
+    ///
+    /// # Errors
+    /// `bytes` are no component.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Outline, Refusal> {
+        let broken =
+            |error: wasmtime::wasmparser::BinaryReaderError| Refusal::NotWasm(error.to_string());
+        let mut outline = Outline::default();
+        let mut depth = 0_usize;
+        for payload in Parser::new(0).parse_all(bytes) {
+            let payload = payload.map_err(broken)?;
+            match payload {
+                Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                    return Err(Refusal::CoreModule);
+                }
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                _ if depth == 0 => outline.note(payload).map_err(broken)?,
+                _ => {}
+            }
+        }
+        Ok(outline)
+    }
+
+    fn note(
+        &mut self,
+        payload: Payload<'_>,
+    ) -> Result<(), wasmtime::wasmparser::BinaryReaderError> {
+        match payload {
+            Payload::ComponentImportSection(section) => {
+                for import in section {
+                    self.imports.push(Interface::parse(import?.name.name));
+                }
+            }
+            Payload::ComponentExportSection(section) => {
+                for export in section {
+                    let export = export?;
+                    if export.kind == ComponentExternalKind::Instance {
+                        self.exports.push(Interface::parse(export.name.name));
+                    }
+                }
+            }
+            Payload::CustomSection(section) => {
+                if let KnownCustom::Producers(producers) = section.as_known() {
+                    self.note_producers(producers)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn note_producers(
+        &mut self,
+        section: ProducersSectionReader<'_>,
+    ) -> Result<(), wasmtime::wasmparser::BinaryReaderError> {
+        for field in section {
+            let field = field?;
+            for value in field.values {
+                let value = value?;
+                self.producers.push(Producer {
+                    field: field.name.to_owned(),
+                    name: value.name.to_owned(),
+                    version: value.version.to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it exports that hook.
+    pub(crate) fn exports_hook(&self, hook: Hook) -> bool {
+        self.exports.iter().any(|export| export.hook() == Some(Here::Served(hook)))
+    }
+
+    /// The hooks that it exports and this host calls.
+    pub(crate) fn served_hooks(&self) -> Vec<&'static str> {
+        let served = HOOKS.iter().filter(|(_, here)| match here {
+            Here::Served(Hook::Lifecycle) | Here::Later => false,
+            Here::Served(hook) => self.exports_hook(*hook),
+        });
+        served.map(|(name, _)| *name).collect()
+    }
+
+    /// The version of waft's package that it is built for, if it names one.
+    pub(crate) fn wit_version(&self) -> Option<&str> {
+        let ours = self.exports.iter().chain(&self.imports).filter(|known| known.ours().is_some());
+        ours.filter_map(|known| known.version.as_deref()).next()
+    }
+
+    /// Everything that keeps this host from running it, versions first.
+    pub(crate) fn problems(&self) -> Vec<Refusal> {
+        if let Some(problem) = self.version_problem() {
+            return vec![problem];
+        }
+        let mut problems = Vec::new();
+        if !self.exports_hook(Hook::Lifecycle) {
+            problems.push(Refusal::NoLifecycle);
+        }
+        for export in self.exports.iter().filter(|export| export.ours().is_some()) {
+            match export.hook() {
+                Some(Here::Served(_)) => {}
+                Some(Here::Later) => problems.push(Refusal::HookNotServed(export.full.clone())),
+                None => problems.push(Refusal::UnknownHook(export.full.clone())),
+            }
+        }
+        let unknown = self.imports.iter().filter(|import| !import.is_served_capability());
+        problems.extend(unknown.map(|import| Refusal::ImportNotServed(import.full.clone())));
+        problems
+    }
+
+    fn version_problem(&self) -> Option<Refusal> {
+        let mut all = self.exports.iter().chain(&self.imports);
+        let wrong = all.find(|known| known.ours().is_some() && !known.has_right_version())?;
+        let found = wrong.version.clone().unwrap_or_else(|| "without a version".to_owned());
+        Some(Refusal::Version { found, served: WIT_VERSION })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outline(exports: &[&str], imports: &[&str]) -> Outline {
+        let parse = |names: &[&str]| names.iter().map(|name| Interface::parse(name)).collect();
+        Outline { exports: parse(exports), imports: parse(imports), producers: Vec::new() }
+    }
+
+    #[test]
+    fn any_patch_of_the_version_served_is_taken() {
+        for version in ["0.1.0", "0.1.7"] {
+            let export = format!("waft:plugin/lifecycle@{version}");
+            assert_eq!(outline(&[&export], &[]).problems(), []);
+        }
+    }
+
+    #[test]
+    fn another_version_is_the_only_thing_said_about_a_component() {
+        for found in ["0.2.0", "1.1.0", "0.1"] {
+            let export = format!("waft:plugin/lifecycle@{found}");
+            let wanted = Refusal::Version { found: found.to_owned(), served: WIT_VERSION };
+            assert_eq!(outline(&[&export], &["waft:plugin/kv@0.2.0"]).problems(), [wanted]);
+        }
+        let problems = outline(&["waft:plugin/lifecycle"], &[]).problems();
+        assert!(matches!(problems.as_slice(), [Refusal::Version { .. }]), "{problems:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_bound_is_refused_and_foreign_exports_are_passed_over() {
+        let outline = outline(
+            &["waft:plugin/timer@0.1.0", "waft:plugin/nonsense@0.1.0", "exports"],
+            &["waft:plugin/log@0.1.3", "waft:plugin/kv@0.1.0", "wasi:io/poll@0.2.0"],
+        );
+        assert_eq!(
+            outline.problems(),
+            [
+                Refusal::NoLifecycle,
+                Refusal::HookNotServed("waft:plugin/timer@0.1.0".to_owned()),
+                Refusal::UnknownHook("waft:plugin/nonsense@0.1.0".to_owned()),
+                Refusal::ImportNotServed("waft:plugin/kv@0.1.0".to_owned()),
+                Refusal::ImportNotServed("wasi:io/poll@0.2.0".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_component_are_told_apart() {
+        assert!(matches!(Outline::read(b"garbage"), Err(Refusal::NotWasm(_))));
+        assert!(matches!(Outline::read(b""), Err(Refusal::NotWasm(_))));
+        let module = wat::parse_str("(module)").unwrap();
+        assert_eq!(Outline::read(&module), Err(Refusal::CoreModule));
+        let component = wat::parse_str("(component (import \"wasi:a/b\" (instance)))").unwrap();
+        assert_eq!(Outline::read(&component).unwrap().imports.len(), 1);
+        assert!(Outline::read(&component[..component.len() - 3]).is_err());
+    }
+}

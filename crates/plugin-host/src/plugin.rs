@@ -1,0 +1,260 @@
+//! One plugin in force: a component with settings, its instances, its breaker and its numbers.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use waft_core::SessionId;
+use waft_proto::{Command, Reply};
+
+use crate::artifact::Artifact;
+use crate::bindings::exports::waft::plugin::lifecycle;
+use crate::breaker::Breaker;
+use crate::capability::log::{Gate, cleaned, shortened};
+use crate::engine::Sandbox;
+use crate::errors::{Failure, Refusal};
+use crate::guest::{Identity, Warm};
+use crate::inspect::Descriptor;
+use crate::interest::Interest;
+use crate::limits;
+use crate::pool::{Lease, Pool};
+use crate::settings::{OnError, PluginSettings};
+use crate::status::{Counts, PluginStatus};
+
+/// One plugin in force.
+pub(crate) struct Plugin {
+    pub(crate) name: Arc<str>,
+    pub(crate) file: PathBuf,
+    pub(crate) settings: PluginSettings,
+    pub(crate) artifact: Arc<Artifact>,
+    pub(crate) interest: Interest,
+    pub(crate) descriptor: Descriptor,
+    /// The generation that it came with.
+    since: u64,
+    pool: Pool,
+    breaker: Mutex<Breaker>,
+    counters: Counters,
+    identity: Arc<Identity>,
+}
+
+#[derive(Default)]
+struct Counters {
+    calls: AtomicU64,
+    traps: AtomicU64,
+    timeouts: AtomicU64,
+    bad_verdicts: AtomicU64,
+    not_made: AtomicU64,
+    time_ns: AtomicU64,
+}
+
+/// A call in progress.
+pub(crate) struct Call<'a> {
+    pub(crate) plugin: &'a Plugin,
+    pub(crate) generation: u64,
+    hook: &'static str,
+    session: SessionId,
+    began: Instant,
+}
+
+impl Plugin {
+    /// Starts a component with settings: an instance is made, describes itself and prepares.
+    ///
+    /// # Errors
+    /// It cannot, or it says no.
+    pub(crate) async fn start(
+        sandbox: &'static Sandbox,
+        artifact: Arc<Artifact>,
+        settings: PluginSettings,
+        file: PathBuf,
+        generation: u64,
+    ) -> Result<Plugin, Refusal> {
+        let identity = Arc::new(identity(&settings));
+        let mut first = Warm::new(sandbox, &artifact, Arc::clone(&identity), generation)
+            .await
+            .map_err(|failure| Refusal::Start(failure.to_string()))?;
+        let described = describe(&mut first).await?;
+        let interest = Interest::read(&described).map_err(Refusal::Describe)?;
+        let said = first.init().await.map_err(|failure| Refusal::Init(failure.to_string()))?;
+        said.map_err(|reason| Refusal::Init(shortened(&reason, limits::INIT_ERROR_BYTES_MAX)))?;
+        Ok(Plugin {
+            name: Arc::clone(&identity.name),
+            file,
+            descriptor: Descriptor::new(&described, &interest),
+            interest,
+            since: generation,
+            pool: Pool::new(sandbox, Arc::clone(&artifact), Arc::clone(&identity), first),
+            breaker: Mutex::new(Breaker::new()),
+            counters: Counters::default(),
+            settings,
+            artifact,
+            identity,
+        })
+    }
+
+    /// Whether it decides about commands of that verb.
+    pub(crate) fn wants_command(&self, command: &Command) -> bool {
+        self.artifact.filters_commands() && self.interest.commands.contains(Some(command.name()))
+    }
+
+    /// Whether it rewords replies of that code to that command.
+    pub(crate) fn wants_reply(&self, command: Option<&Command>, reply: &Reply) -> bool {
+        self.artifact.filters_replies()
+            && self.interest.wants_code(reply.code())
+            && self.interest.replies.contains(command.map(Command::name))
+    }
+
+    /// What becomes of a command that the plugin failed on.
+    pub(crate) fn on_error(&self) -> OnError {
+        self.settings.on_error
+    }
+
+    /// Begins a call: takes an instance out, if the plugin is in a state to be asked.
+    pub(crate) async fn begin(
+        &self,
+        generation: u64,
+        hook: &'static str,
+        session: SessionId,
+    ) -> (Call<'_>, Result<Lease, Failure>) {
+        let call = Call { plugin: self, generation, hook, session, began: Instant::now() };
+        if self.breaker().is_open(call.began) {
+            return (call, Err(Failure::BreakerOpen));
+        }
+        self.counters.calls.fetch_add(1, Ordering::Relaxed);
+        let lease = self.pool.take(generation).await;
+        (call, lease)
+    }
+
+    /// Drops instances that nobody asked for a while.
+    pub(crate) fn sweep(&self, now: Instant) {
+        self.pool.sweep(now);
+    }
+
+    /// Its numbers.
+    pub(crate) fn status(&self) -> PluginStatus {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        PluginStatus {
+            name: self.name.to_string(),
+            file: self.file.clone(),
+            sha256: self.artifact.digest.to_string(),
+            since_generation: self.since,
+            component: format!("{} {}", self.descriptor.name, self.descriptor.version),
+            hooks: self.artifact.outline.served_hooks(),
+            instances_idle: self.pool.idle_count(),
+            breaker_open: self.breaker().is_open(Instant::now()),
+            counts: Counts {
+                calls: get(&self.counters.calls),
+                traps: get(&self.counters.traps),
+                timeouts: get(&self.counters.timeouts),
+                bad_verdicts: get(&self.counters.bad_verdicts),
+                not_made: get(&self.counters.not_made),
+                time: Duration::from_nanos(get(&self.counters.time_ns)),
+                log_lines_dropped: self.identity.log.dropped(),
+            },
+        }
+    }
+
+    fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, failure: &Failure) {
+        let counter = match failure {
+            Failure::Trap(_) | Failure::Memory { .. } => &self.counters.traps,
+            Failure::Cpu(_) | Failure::Wall(_) => &self.counters.timeouts,
+            Failure::Verdict(_) => &self.counters.bad_verdicts,
+            Failure::Busy(_) | Failure::Start(_) | Failure::BreakerOpen => &self.counters.not_made,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Call<'_> {
+    /// Ends the call: an instance whose verdict can be carried out goes back, any other is gone.
+    ///
+    /// # Errors
+    /// The failure, counted and logged.
+    pub(crate) fn end<T>(self, lease: Lease, verdict: Result<T, Failure>) -> Result<T, Failure> {
+        match verdict {
+            Ok(verdict) => {
+                self.plugin.pool.put_back(lease);
+                self.plugin.breaker().succeeded(Instant::now());
+                self.note_time();
+                Ok(verdict)
+            }
+            Err(failure) => {
+                drop(lease);
+                Err(self.failed(failure))
+            }
+        }
+    }
+
+    /// Counts and logs a failure.
+    pub(crate) fn failed(self, failure: Failure) -> Failure {
+        let plugin = self.plugin;
+        plugin.count(&failure);
+        self.note_time();
+        match failure {
+            Failure::BreakerOpen => return failure,
+            // Not the plugin's fault: there were too many calls.
+            Failure::Busy(_) => {}
+            _ => self.trip_breaker(),
+        }
+        tracing::warn!(
+            plugin = &*plugin.name,
+            generation = self.generation,
+            session = self.session.0,
+            hook = self.hook,
+            reason = cleaned(&failure.to_string()),
+            "plugin failed"
+        );
+        failure
+    }
+
+    fn trip_breaker(&self) {
+        let opened = self.plugin.breaker().failed(Instant::now());
+        if let Some(pause) = opened {
+            tracing::error!(
+                plugin = &*self.plugin.name,
+                generation = self.generation,
+                pause_s = pause.as_secs(),
+                "plugin failed too often, not asked for a while"
+            );
+        }
+    }
+
+    fn note_time(&self) {
+        let elapsed = self.began.elapsed();
+        let ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        self.plugin.counters.time_ns.fetch_add(ns, Ordering::Relaxed);
+        tracing::debug!(
+            plugin = &*self.plugin.name,
+            generation = self.generation,
+            session = self.session.0,
+            hook = self.hook,
+            elapsed_us = ns / 1000,
+            "plugin called"
+        );
+    }
+}
+
+/// Asks a new instance what it is, within bounds.
+///
+/// # Errors
+/// It cannot say.
+pub(crate) async fn describe(warm: &mut Warm) -> Result<lifecycle::Descriptor, Refusal> {
+    let described = warm.describe().await;
+    described.map_err(|failure| Refusal::Describe(failure.to_string()))
+}
+
+/// Who a plugin of these settings is.
+pub(crate) fn identity(settings: &PluginSettings) -> Identity {
+    Identity {
+        name: settings.name.as_str().into(),
+        config: settings.config.iter().cloned().collect(),
+        secrets: settings.grants.secrets.iter().cloned().collect(),
+        limits: settings.limits.clone(),
+        log: Gate::new(settings.limits.log_lines),
+    }
+}
