@@ -129,3 +129,6 @@ fn sentence(message: &str) -> String {
     let first = letters.next().map(|c| c.to_ascii_uppercase());
     first.into_iter().chain(letters).chain(['.']).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,8 @@
 //! connection is up, and for uploads not before octets arrive.
 
 mod coding;
+#[cfg(target_os = "linux")]
+mod direct;
 mod portable;
 
 use std::future::Future;
@@ -22,7 +24,11 @@ use tokio::time::Instant;
 use waft_core::storage::{ErrorKind, Reader, StorageError, Writer};
 
 use crate::net::Stream;
+use crate::time::within;
 use coding::Corrupt;
+
+/// How long a client that sends what nobody asked for may keep a finished connection open.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// How octets are represented on the network: TYPE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +60,20 @@ pub(crate) struct Upload {
     pub(crate) encoding: Encoding,
     /// Whether it is compressed: MODE Z.
     pub(crate) inflate: bool,
+}
+
+impl Download<'_> {
+    /// Whether the octets of the file go as they are.
+    fn is_plain(&self) -> bool {
+        self.encoding == Encoding::Image && self.deflate.is_none()
+    }
+}
+
+impl Upload {
+    /// Whether what arrives goes to the file as it is, all of it.
+    fn is_plain(&self) -> bool {
+        self.encoding == Encoding::Image && !self.inflate && self.limit.is_none()
+    }
 }
 
 /// Why a transfer did not complete.
@@ -127,7 +147,20 @@ pub(crate) async fn send<S: Stream>(
     progress: &Progress,
     stall: Duration,
 ) -> Result<(), PumpError> {
-    watched(progress, stall, portable::send(stream, download, progress)).await
+    watched(progress, stall, async {
+        #[cfg(target_os = "linux")]
+        if download.is_plain()
+            && let (Some(tcp), Some(file)) = (stream.tcp(), download.reader.local_file())
+        {
+            let left = Left::new(download.reader.size(), download.limit);
+            match direct::send(tcp, file, left, progress).await? {
+                direct::Sent::All => return Ok(()),
+                direct::Sent::Unsuitable => {}
+            }
+        }
+        portable::send(stream, download, progress).await
+    })
+    .await
 }
 
 /// Receives until the client ends the stream, and writes to a file that is neither finished nor
@@ -139,12 +172,39 @@ pub(crate) async fn receive<S: Stream>(
     progress: &Progress,
     stall: Duration,
 ) -> Result<(), PumpError> {
-    watched(progress, stall, portable::receive(stream, writer, upload, progress)).await
+    watched(progress, stall, async {
+        #[cfg(target_os = "linux")]
+        if upload.is_plain()
+            && let (Some(tcp), Some(file)) = (stream.tcp(), writer.local_file())
+        {
+            return direct::receive(tcp, file, progress).await;
+        }
+        portable::receive(stream, writer, upload, progress).await
+    })
+    .await
 }
 
-/// Ends a data connection whose transfer is complete. One whose transfer is not is just dropped.
+/// Ends the data connection of a transfer that is complete: the client gets all that was sent,
+/// and then the end. The connection of one that failed is just dropped.
+///
+/// Dropping sends the end, too, but where something arrived that nobody has read, the system makes
+/// a reset of it, which destroys what the client has not read yet.
 pub(crate) async fn close<S: Stream>(mut stream: S) {
-    let _ = stream.shutdown().await;
+    let has_unread = match stream.tcp() {
+        Some(tcp) => rustix::io::ioctl_fionread(tcp).is_ok_and(|unread| unread > 0),
+        None => true,
+    };
+    if !has_unread {
+        return;
+    }
+    let end = async {
+        stream.shutdown().await?;
+        if stream.tcp().is_some() {
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+        }
+        Ok::<(), io::Error>(())
+    };
+    let _ = within(CLOSE_LIMIT, end).await;
 }
 
 /// Runs a transfer until it ends or nothing has moved for `stall`; zero is no limit.
@@ -226,3 +286,6 @@ impl Room {
         taken
     }
 }
+
+#[cfg(test)]
+mod tests;

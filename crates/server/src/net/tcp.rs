@@ -85,3 +85,45 @@ fn socket_for(address: SocketAddr) -> io::Result<TcpSocket> {
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_can_be_listened_on_again_right_after_a_transfer() {
+        let free = TcpNetwork.listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap().port();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free));
+        let listener = TcpNetwork.listen(address).unwrap();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (server, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+        // The server closes first: its end of the connection stays in TIME_WAIT.
+        drop((listener, server));
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        drop(client);
+        let again = TcpNetwork.listen(address).unwrap();
+        let busy = TcpNetwork.listen(address).unwrap_err();
+        assert_eq!(busy.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(again.port(), address.port());
+    }
+
+    #[tokio::test]
+    async fn any_ipv6_address_is_no_ipv4_address() {
+        let listener = TcpNetwork.listen((Ipv6Addr::UNSPECIFIED, 0).into()).unwrap();
+        TcpStream::connect((Ipv6Addr::LOCALHOST, listener.port())).await.unwrap();
+        let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, listener.port())).await;
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[tokio::test]
+    async fn names_are_resolved_and_addresses_are_their_own_names() {
+        let localhost = IpAddr::from(Ipv4Addr::LOCALHOST);
+        assert_eq!(TcpNetwork.resolve("127.0.0.1").await.unwrap(), [localhost]);
+        assert!(TcpNetwork.resolve("localhost").await.unwrap().contains(&localhost));
+    }
+}
