@@ -18,6 +18,7 @@ mod session;
 pub mod settings;
 mod shared;
 mod time;
+pub mod tls;
 mod transfer;
 
 pub use counters::Counts;
