@@ -13,6 +13,7 @@ mod data;
 mod glob;
 pub mod net;
 mod pipeline;
+mod security;
 mod server;
 mod session;
 pub mod settings;
@@ -22,4 +23,4 @@ pub mod tls;
 mod transfer;
 
 pub use counters::Counts;
-pub use server::{Listening, Parts, Refused, Server};
+pub use server::{Listener, Listening, Parts, Refused, Server};

@@ -24,7 +24,7 @@ pub use identity::{Identity, IdentityError};
 
 pub(crate) use binding::Binding;
 pub(crate) use channel::{Channel, accept};
-pub(crate) use peer::{certificate_names, facts};
+pub(crate) use peer::{certificate, certificate_names, digest, facts};
 pub(crate) use snapshot::Snapshot;
 
 /// What TLS means on a listener that offers it.

@@ -10,6 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use waft_core::event::{Direction, Event};
@@ -21,11 +22,13 @@ use waft_proto::{Code, Command, Reply, Text, Verb};
 
 use crate::commands::{Activity, Refusal};
 use crate::control::{End, Input};
-use crate::data::{self, DataSetup, Encoding, OpenError, Progress, PumpError};
+use crate::data::{self, DataSetup, DataTls, Encoding, OpenError, Progress, PumpError, TlsFailure};
 use crate::net::Network;
+use crate::security::Protection;
 use crate::session::{Flow, Session};
 use crate::settings::Ascii;
-use crate::shared::Stage;
+use crate::shared::{Shared, Stage};
+use crate::tls::Channel;
 
 /// A transfer that may begin.
 pub(crate) struct Transfer {
@@ -76,6 +79,8 @@ impl Transfer {
 enum Failure {
     /// The data connection was not opened.
     Open(OpenError),
+    /// It was not protected as it has to be.
+    Tls(TlsFailure),
     /// Octets did not move.
     Pump(PumpError),
     /// The storage said no.
@@ -97,8 +102,18 @@ enum Attended {
 /// What is open while octets move. It belongs to the session and not to the future that moves
 /// them: whoever drops that future can still end the upload in order.
 struct Open<S> {
-    stream: Option<S>,
+    stream: Option<Channel<S>>,
     writer: Option<Box<dyn Writer>>,
+}
+
+/// What becomes of a data connection before octets move over it.
+enum DataProtection {
+    /// Nothing.
+    None,
+    /// It has to be clear text indeed.
+    NoHello,
+    /// TLS begins.
+    Tls(DataTls),
 }
 
 /// What the log says of a transfer.
@@ -116,6 +131,9 @@ impl<N: Network> Session<N> {
         command: &Command,
         transfer: Transfer,
     ) -> Flow {
+        if let Some(reply) = self.protection_needed() {
+            return self.reply(hooks, Some(command), reply).await;
+        }
         let setup = self.data.take();
         if matches!(setup, DataSetup::None) {
             let reply = OpenError::NotSetUp.reply();
@@ -151,10 +169,13 @@ impl<N: Network> Session<N> {
         let storage = Arc::clone(&account.storage);
         let peer = self.facts.peer.ip();
         let (encoding, deflate) = self.coding(&job);
+        let protection = self.data_protection(&job);
         async move {
             let (passive, timeouts) = (&settings.passive, &settings.timeouts);
             let opening = setup.open(&shared.network, peer, passive, timeouts);
-            let stream = open.stream.insert(opening.await.map_err(Failure::Open)?);
+            let io = opening.await.map_err(Failure::Open)?;
+            let protected = protection.protect(io, &shared, timeouts.stall).await;
+            let stream = open.stream.insert(protected.map_err(Failure::Tls)?);
             let stall = timeouts.stall;
             match job {
                 Job::Send(source) => {
@@ -173,6 +194,28 @@ impl<N: Network> Session<N> {
                         .map_err(Failure::Pump)
                 }
             }
+        }
+    }
+
+    /// A refusal for transfers whose data connection would be protected too little (RFC 4217,
+    /// 10.2).
+    fn protection_needed(&self) -> Option<Reply> {
+        let security = &self.security;
+        let is_enough = !security.is_data_protection_required()
+            || security.protection == Protection::Private && security.is_agreed();
+        (!is_enough).then(|| {
+            Reply::new(Code::PROTECTION_NEEDED, "Data connections must be protected: use PROT P.")
+        })
+    }
+
+    fn data_protection(&self, job: &Job) -> DataProtection {
+        match self.data_tls(matches!(job, Job::Send(_))) {
+            Some(tls) => DataProtection::Tls(tls),
+            // Only clients that speak TLS can mistake what was agreed upon.
+            None if self.security.is_agreed() && matches!(job, Job::Receive(_)) => {
+                DataProtection::NoHello
+            }
+            None => DataProtection::None,
         }
     }
 
@@ -293,10 +336,19 @@ impl<N: Network> Session<N> {
         record: &Record,
     ) -> Result<Reply, Refusal> {
         if let Err(failure) = result {
+            if open.stream.as_ref().is_some_and(Channel::is_truncated) {
+                self.shared.counters.close_notify_missing.add_one();
+                let refusal = aborted("Upload ended without close_notify: it may be cut off.");
+                return self.cut(open, refusal).await;
+            }
             let refusal = self.explain(failure);
             return self.cut(open, refusal).await;
         }
         if let Some(stream) = open.stream {
+            if stream.is_truncated() && open.writer.is_some() {
+                self.shared.counters.close_notify_missing.add_one();
+                tracing::info!("upload ended without close_notify");
+            }
             data::close(stream).await;
         }
         let Some(writer) = open.writer else {
@@ -335,6 +387,11 @@ impl<N: Network> Session<N> {
             Failure::Open(error) => {
                 counters.data_not_opened.add_one();
                 tracing::warn!(%error, "data connection not opened");
+                Refusal(error.reply())
+            }
+            Failure::Tls(error) => {
+                counters.data_tls_failed.add_one();
+                tracing::warn!(%error, "data connection not protected");
                 Refusal(error.reply())
             }
             Failure::Storage(error) | Failure::Pump(PumpError::Storage(error)) => {
@@ -398,6 +455,21 @@ impl Record {
 
     fn direction(&self) -> Option<Direction> {
         self.path.as_ref().map(|(direction, _)| *direction)
+    }
+}
+
+impl DataProtection {
+    async fn protect<N: Network>(
+        self,
+        io: N::Stream,
+        shared: &Shared<N>,
+        stall: Duration,
+    ) -> Result<Channel<N::Stream>, TlsFailure> {
+        match self {
+            DataProtection::None => Ok(Channel::Clear(io)),
+            DataProtection::NoHello => data::refuse_hello(io, stall).await,
+            DataProtection::Tls(tls) => data::secure(io, tls, &shared.counters).await,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who is at the other end: USER, PASS, ACCT, REIN, QUIT, HOST, AUTH.
+//! Who is at the other end: USER, PASS, ACCT, REIN, QUIT, HOST.
 
 use std::sync::Arc;
 
@@ -18,7 +18,16 @@ const LOGIN_INCORRECT: &str = "Login incorrect.";
 
 impl<N: Network> Session<N> {
     /// USER: 331 for everybody, known or not.
+    ///
+    /// Where TLS is required, it is required here already, so that nobody sends a password in
+    /// clear text.
     pub(super) fn user(&mut self, argument: &[u8]) -> Answer {
+        if self.security.is_required() && !self.security.is_agreed() {
+            return Err(Refusal::new(
+                Code::NOT_LOGGED_IN,
+                "Logins need TLS here: use AUTH TLS first (explicit FTP over TLS).",
+            ));
+        }
         if let Login::In(_) = self.login {
             return Err(Refusal::new(Code::NOT_LOGGED_IN, "Already logged in; REIN starts over."));
         }
@@ -114,10 +123,18 @@ impl<N: Network> Session<N> {
         }
     }
 
-    /// REIN: as if the client had just connected (RFC 959, 4.1.1).
-    pub(super) fn rein(&mut self) -> Reply {
+    /// REIN: as if the client had just connected (RFC 959, 4.1.1; RFC 4217, 13): TLS that AUTH
+    /// began ends behind the reply.
+    pub(super) fn rein(&mut self) -> Action {
         self.reset();
-        Reply::new(Code::READY, "Ready for a new user.")
+        let reply = Reply::new(Code::READY, "Ready for a new user.");
+        match self.control.tls().is_some() && !self.security.is_implicit() {
+            true => Action::EndTls { reply, and_forget: true },
+            false => {
+                self.security.forget_ccc(self.control.tls().is_some());
+                reply.into()
+            }
+        }
     }
 
     /// QUIT.
@@ -130,24 +147,22 @@ impl<N: Network> Session<N> {
         if !matches!(self.login, Login::Nobody) {
             return Err(Refusal::new(Code::BAD_SEQUENCE, "HOST comes before USER."));
         }
-        let known = match parse_host(argument)? {
-            Host::Name(name) => name.eq_ignore_ascii_case(&self.settings.name),
-            Host::Address(address) => address == self.facts.local.ip(),
+        let (known, name) = match parse_host(argument)? {
+            Host::Name(name) => {
+                let is_ours = name.eq_ignore_ascii_case(&self.settings.name);
+                (is_ours || self.security.serves(name), name.to_owned())
+            }
+            Host::Address(address) => {
+                (address == self.facts.local.ip(), self.settings.name.to_string())
+            }
         };
         if !known {
             return Err(Refusal::new(Code::BAD_VALUE, "No such host here."));
         }
-        Ok(Reply::new(Code::READY, format!("{} it is.", self.settings.name)))
-    }
-
-    /// AUTH: this listener is without TLS.
-    pub(super) fn auth(&mut self, argument: &[u8]) -> Answer {
-        let mechanism = argument.to_ascii_uppercase();
-        match &*mechanism {
-            b"TLS" | b"TLS-C" | b"SSL" | b"TLS-P" => {
-                Err(Refusal::new(Code::NOT_IMPLEMENTED, "TLS is not available on this port."))
-            }
-            _ => Err(Refusal::new(Code::BAD_VALUE, "Unknown security mechanism.")),
+        // The certificate that the client was shown is that other host's (RFC 7151, 3.2.2).
+        if self.security.server_name().is_some_and(|agreed| !agreed.eq_ignore_ascii_case(&name)) {
+            return Err(Refusal::new(Code::BAD_VALUE, "TLS began for another host."));
         }
+        Ok(Reply::new(Code::READY, format!("{name} it is.")))
     }
 }

@@ -14,7 +14,7 @@ pub(crate) fn facts(connection: &ServerConnection) -> TlsFacts {
         version: version(connection.protocol_version()),
         cipher: cipher(connection.negotiated_cipher_suite().map(|suite| suite.suite())),
         server_name: connection.server_name().map(str::to_owned),
-        peer_certificate_sha256: certificate(connection).map(|leaf| sha256(leaf)),
+        peer_certificate_sha256: certificate(connection).map(digest),
     }
 }
 
@@ -54,8 +54,9 @@ pub(super) fn dns_names(certificate: &CertificateDer<'_>) -> Vec<String> {
         .collect()
 }
 
-fn sha256(octets: &[u8]) -> String {
-    Sha256::digest(octets).iter().fold(String::with_capacity(64), |mut text, octet| {
+/// SHA-256 of a certificate, in hexadecimal.
+pub(crate) fn digest(certificate: &CertificateDer<'static>) -> String {
+    Sha256::digest(certificate).iter().fold(String::with_capacity(64), |mut text, octet| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{octet:02x}");
         text
