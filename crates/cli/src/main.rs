@@ -1,2 +1,7 @@
-//! .
-fn main() {}
+//! The program `waft`. Everything it does is in the library beside it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    waft::run(std::env::args_os())
+}

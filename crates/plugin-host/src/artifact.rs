@@ -9,7 +9,7 @@ use wasmtime::component::{Component, InstancePre};
 use crate::bindings::exports::waft::plugin::{command_filter, lifecycle, reply_filter};
 use crate::cache::CompiledStore;
 use crate::engine::Sandbox;
-use crate::errors::Refusal;
+use crate::errors::{Refusal, one_line};
 use crate::guest::Guest;
 use crate::outline::{Hook, Outline};
 
@@ -83,7 +83,7 @@ impl Artifact {
         digest: Digest,
         component: &Component,
     ) -> Result<Artifact, Refusal> {
-        let misfit = |error: wasmtime::Error| Refusal::Misfit(format!("{error:#}"));
+        let misfit = |error: wasmtime::Error| Refusal::Misfit(one_line(&format!("{error:#}")));
         let pre = sandbox.linker.instantiate_pre(component).map_err(misfit)?;
         let lifecycle = lifecycle::GuestIndices::new(&pre).map_err(misfit)?;
         let command = outline
@@ -138,7 +138,7 @@ fn compile(
     compiled: Option<&CompiledStore>,
 ) -> Result<Component, Refusal> {
     let component = Component::from_binary(&sandbox.engine, bytes)
-        .map_err(|error| Refusal::Compile(format!("{error:#}")))?;
+        .map_err(|error| Refusal::Compile(one_line(&format!("{error:#}"))))?;
     if let Some(store) = compiled {
         store.put(digest, &component);
     }

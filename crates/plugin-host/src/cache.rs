@@ -103,7 +103,7 @@ impl CompiledStore {
 
     fn write(&self, name: &str, code: &[u8]) -> io::Result<()> {
         let tag = self.mac(name, code).finalize().into_bytes();
-        write_whole(&self.directory.join(name), &[tag.as_slice(), code])
+        write_whole(&self.directory.join(name), &[tag.as_slice(), code], Existing::Goes)
     }
 
     /// Drops the oldest files over the limit.
@@ -134,31 +134,52 @@ fn deserialize(sandbox: &Sandbox, code: &[u8]) -> Option<Component> {
 
 /// The installation's key; made at random the first time.
 fn key(file: &Path) -> io::Result<[u8; KEY_BYTES]> {
-    match fs::read(file) {
-        Ok(octets) => octets.try_into().map_err(|_| io::Error::other("damaged key file")),
+    match read_key(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut key = [0; KEY_BYTES];
             getrandom::fill(&mut key).map_err(io::Error::other)?;
-            write_whole(file, &[&key])?;
-            Ok(key)
+            match write_whole(file, &[&key], Existing::Stays) {
+                Ok(()) => Ok(key),
+                // Another host of this installation was first.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_key(file),
+                Err(error) => Err(error),
+            }
         }
-        Err(error) => Err(error),
+        read => read,
     }
 }
 
+fn read_key(file: &Path) -> io::Result<[u8; KEY_BYTES]> {
+    fs::read(file)?.try_into().map_err(|_| io::Error::other("damaged key file"))
+}
+
+/// What becomes of a file that is there already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Existing {
+    Goes,
+    Stays,
+}
+
 /// Writes a file that nobody sees half-written and nobody else may read.
-fn write_whole(file: &Path, parts: &[&[u8]]) -> io::Result<()> {
-    let unfinished = file.with_extension(format!("{}.tmp", std::process::id()));
+fn write_whole(file: &Path, parts: &[&[u8]], existing: Existing) -> io::Result<()> {
+    let unique = getrandom::u64().map_err(io::Error::other)?;
+    let unfinished = file.with_extension(format!("{unique:016x}.tmp"));
+    let written = write_new(&unfinished, parts).and_then(|()| match existing {
+        Existing::Goes => fs::rename(&unfinished, file),
+        Existing::Stays => fs::hard_link(&unfinished, file),
+    });
+    // Gone already where it was renamed.
+    let _ = fs::remove_file(&unfinished);
+    written
+}
+
+fn write_new(file: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut writer = options.open(&unfinished)?;
-    for part in parts {
-        writer.write_all(part)?;
-    }
-    drop(writer);
-    fs::rename(&unfinished, file)
+    let mut writer = options.open(file)?;
+    parts.iter().try_for_each(|part| writer.write_all(part))
 }
 
 fn make_private_directory(directory: &Path) -> io::Result<()> {
@@ -176,4 +197,83 @@ fn make_private_directory(directory: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::sandbox;
+
+    /// A store with one compiled component in it.
+    fn store() -> (tempfile::TempDir, CompiledStore, Digest) {
+        let state = tempfile::tempdir().unwrap();
+        let store = CompiledStore::open(state.path(), sandbox().unwrap()).unwrap();
+        let bytes = wat::parse_str("(component (core module))").unwrap();
+        let digest = Digest::of(&bytes);
+        let component = Component::from_binary(&sandbox().unwrap().engine, &bytes).unwrap();
+        store.put(digest, &component);
+        (state, store, digest)
+    }
+
+    fn get(store: &CompiledStore, digest: Digest) -> Option<Component> {
+        store.get(sandbox().unwrap(), digest)
+    }
+
+    #[test]
+    fn what_was_kept_is_found_by_the_next_process_of_the_installation() {
+        let (state, store, digest) = store();
+        assert!(get(&store, digest).is_some());
+        assert!(get(&store, Digest::of(b"other")).is_none());
+        let next = CompiledStore::open(state.path(), sandbox().unwrap()).unwrap();
+        assert!(get(&next, digest).is_some());
+    }
+
+    #[test]
+    fn nothing_is_run_that_this_installation_did_not_make_under_that_very_name() {
+        let (_state, store, digest) = store();
+        let file = store.directory.join(store.name(digest));
+        let good = fs::read(&file).unwrap();
+        for at in [0, TAG_BYTES, good.len() - 1] {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            fs::write(&file, bad).unwrap();
+            assert!(get(&store, digest).is_none(), "{at}");
+        }
+        fs::write(&file, &good[..TAG_BYTES - 1]).unwrap();
+        assert!(get(&store, digest).is_none());
+        let other = Digest::of(b"other");
+        fs::write(store.directory.join(store.name(other)), &good).unwrap();
+        assert!(get(&store, other).is_none());
+        fs::write(&file, &good).unwrap();
+        assert!(get(&store, digest).is_some());
+        let foreign = CompiledStore { key: [7; KEY_BYTES], ..store };
+        assert!(get(&foreign, digest).is_none());
+    }
+
+    #[test]
+    fn the_oldest_files_go_first() {
+        let (_state, store, digest) = store();
+        for n in 0..limits::COMPILED_KEPT_MAX + 3 {
+            let name = format!("{n}.{EXTENSION}");
+            store.write(&name, b"").unwrap();
+            let file = fs::File::options().append(true).open(store.directory.join(name)).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        }
+        let component = get(&store, digest).unwrap();
+        store.put(digest, &component);
+        let left = fs::read_dir(&store.directory).unwrap().flatten();
+        let left = left.filter(|entry| entry.path().extension().is_some_and(|e| e == EXTENSION));
+        assert_eq!(left.count(), limits::COMPILED_KEPT_MAX);
+        assert!(get(&store, digest).is_some());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_that_others_may_enter_is_not_used() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (state, store, _) = store();
+        fs::set_permissions(&store.directory, fs::Permissions::from_mode(0o750)).unwrap();
+        let error = CompiledStore::open(state.path(), sandbox().unwrap()).unwrap_err();
+        assert!(error.to_string().contains("chmod 700"), "{error}");
+    }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use waft_proto::command::printable;
+
 /// Why a component is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -170,6 +172,13 @@ impl std::error::Error for LoadErrors {}
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("plugin files cannot be watched: {0}")]
 pub struct WatchError(pub String);
+
+/// Text of several lines, from a library or a guest, as one line without control characters.
+pub(crate) fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines: Vec<_> = lines.map(|line| printable(line.as_bytes())).collect();
+    lines.join("; ")
+}
 
 /// Why one call of a plugin gave no verdict.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -55,7 +55,10 @@ pub(crate) struct Warm {
     sandbox: &'static Sandbox,
     store: Store<Guest>,
     hooks: Hooks,
+    /// Calls of hooks.
     calls: u64,
+    /// Memory that it had once it was prepared.
+    memory_at_first: usize,
     born: Instant,
     /// When its last call ended.
     pub(crate) rested: Instant,
@@ -75,7 +78,7 @@ impl Warm {
         let result = bounded(sandbox, wall, artifact.instantiate(&mut store)).await?;
         let hooks = result.map_err(|error| explain(&store, &error))?;
         let now = Instant::now();
-        Ok(Warm { sandbox, store, hooks, calls: 0, born: now, rested: now })
+        Ok(Warm { sandbox, store, hooks, calls: 0, memory_at_first: 0, born: now, rested: now })
     }
 
     /// Asks what it is.
@@ -94,6 +97,7 @@ impl Warm {
         begin(&mut self.store, generation, None);
         let call = self.hooks.lifecycle.call_init(&mut self.store);
         let result = bounded(self.sandbox, wall, call).await?;
+        self.memory_at_first = self.store.data().quota.used;
         self.end(None, result)
     }
 
@@ -136,7 +140,8 @@ impl Warm {
         let quota = &self.store.data().quota;
         self.calls >= limits.instance_calls
             || now.duration_since(self.born) >= limits.instance_age
-            || quota.used / 100 >= quota.limit / 100 * limits::MEMORY_KEPT_PERCENT / 100
+            || quota.used > self.memory_at_first
+                && quota.used / limits::MEMORY_KEPT_PERCENT >= quota.limit / 100
     }
 
     fn limits(&self) -> &Limits {
@@ -152,9 +157,9 @@ impl Warm {
         if let Some(lent) = lent {
             let table = &mut self.store.data_mut().table;
             table.delete(lent).map_err(|error| Failure::Trap(error.to_string()))?;
+            self.calls += 1;
         }
         self.store.data_mut().session = None;
-        self.calls += 1;
         self.rested = Instant::now();
         Ok(value)
     }
@@ -229,11 +234,13 @@ fn explain(store: &Store<Guest>, error: &wasmtime::Error) -> Failure {
         return Failure::Cpu(guest.identity.limits.cpu);
     }
     let mut trap = error.root_cause().to_string();
-    if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
-        for frame in trace.frames().iter().take(limits::TRACE_FRAMES_MAX) {
-            trap.push_str(" < ");
-            trap.push_str(frame.func_name().unwrap_or("?"));
-        }
+    let trace = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::to_string);
+    // A line of it is `N: 0xADDRESS - MODULE!FUNCTION`, the function's name demangled.
+    let frames = trace.iter().flat_map(|trace| trace.lines());
+    let functions = frames.filter_map(|line| Some(line.split_once(" - ")?.1.split_once('!')?.1));
+    for function in functions.take(limits::TRACE_FRAMES_MAX) {
+        trap.push_str(" < ");
+        trap.push_str(function);
     }
     if guest.quota.denied {
         return Failure::Memory { limit: guest.quota.limit, trap };

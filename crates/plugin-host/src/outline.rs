@@ -4,10 +4,11 @@
 //! a reason to refuse: a hook that nobody calls would be a rule that nobody enforces.
 
 use wasmtime::wasmparser::{
-    ComponentExternalKind, Encoding, KnownCustom, Parser, Payload, ProducersSectionReader,
+    BinaryReaderError, ComponentExternalKind, Encoding, KnownCustom, Parser, Payload,
+    ProducersSectionReader,
 };
 
-use crate::errors::Refusal;
+use crate::errors::{Refusal, one_line};
 use crate::inspect::Producer;
 
 /// The version of `waft:plugin` that this host serves; guests of any `0.1.x` run.
@@ -109,6 +110,7 @@ fn is_compatible(version: &str) -> bool {
 pub(crate) struct Outline {
     pub(crate) imports: Vec<Interface>,
     pub(crate) exports: Vec<Interface>,
+    /// What made it and the core modules in it.
     pub(crate) producers: Vec<Producer>,
 }
 
@@ -118,8 +120,7 @@ impl Outline {
     /// # Errors
     /// `bytes` are no component.
     pub(crate) fn read(bytes: &[u8]) -> Result<Outline, Refusal> {
-        let broken =
-            |error: wasmtime::wasmparser::BinaryReaderError| Refusal::NotWasm(error.to_string());
+        let broken = |error: BinaryReaderError| Refusal::NotWasm(one_line(&error.to_string()));
         let mut outline = Outline::default();
         let mut depth = 0_usize;
         for payload in Parser::new(0).parse_all(bytes) {
@@ -130,6 +131,11 @@ impl Outline {
                 }
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::CustomSection(section) => {
+                    if let KnownCustom::Producers(producers) = section.as_known() {
+                        outline.note_producers(producers).map_err(broken)?;
+                    }
+                }
                 _ if depth == 0 => outline.note(payload).map_err(broken)?,
                 _ => {}
             }
@@ -137,10 +143,7 @@ impl Outline {
         Ok(outline)
     }
 
-    fn note(
-        &mut self,
-        payload: Payload<'_>,
-    ) -> Result<(), wasmtime::wasmparser::BinaryReaderError> {
+    fn note(&mut self, payload: Payload<'_>) -> Result<(), BinaryReaderError> {
         match payload {
             Payload::ComponentImportSection(section) => {
                 for import in section {
@@ -155,11 +158,6 @@ impl Outline {
                     }
                 }
             }
-            Payload::CustomSection(section) => {
-                if let KnownCustom::Producers(producers) = section.as_known() {
-                    self.note_producers(producers)?;
-                }
-            }
             _ => {}
         }
         Ok(())
@@ -168,16 +166,19 @@ impl Outline {
     fn note_producers(
         &mut self,
         section: ProducersSectionReader<'_>,
-    ) -> Result<(), wasmtime::wasmparser::BinaryReaderError> {
+    ) -> Result<(), BinaryReaderError> {
         for field in section {
             let field = field?;
             for value in field.values {
                 let value = value?;
-                self.producers.push(Producer {
+                let producer = Producer {
                     field: field.name.to_owned(),
                     name: value.name.to_owned(),
                     version: value.version.to_owned(),
-                });
+                };
+                if !self.producers.contains(&producer) {
+                    self.producers.push(producer);
+                }
             }
         }
         Ok(())

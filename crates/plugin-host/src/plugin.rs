@@ -14,7 +14,7 @@ use crate::bindings::exports::waft::plugin::lifecycle;
 use crate::breaker::Breaker;
 use crate::capability::log::{Gate, cleaned, shortened};
 use crate::engine::Sandbox;
-use crate::errors::{Failure, Refusal};
+use crate::errors::{Failure, Refusal, one_line};
 use crate::guest::{Identity, Warm};
 use crate::inspect::Descriptor;
 use crate::interest::Interest;
@@ -76,8 +76,11 @@ impl Plugin {
             .map_err(|failure| Refusal::Start(failure.to_string()))?;
         let described = describe(&mut first).await?;
         let interest = Interest::read(&described).map_err(Refusal::Describe)?;
+        tell_what_is_unheard(&identity.name, &described);
         let said = first.init().await.map_err(|failure| Refusal::Init(failure.to_string()))?;
-        said.map_err(|reason| Refusal::Init(shortened(&reason, limits::INIT_ERROR_BYTES_MAX)))?;
+        said.map_err(|reason| {
+            Refusal::Init(one_line(&shortened(&reason, limits::INIT_ERROR_BYTES_MAX)))
+        })?;
         Ok(Plugin {
             name: Arc::clone(&identity.name),
             file,
@@ -236,6 +239,18 @@ impl Call<'_> {
             elapsed_us = ns / 1000,
             "plugin called"
         );
+    }
+}
+
+/// What it says of itself for hooks that are not called is not lost silently.
+fn tell_what_is_unheard(plugin: &str, described: &lifecycle::Descriptor) {
+    let wants = [
+        ("site", described.site.is_empty()),
+        ("features", described.features.is_empty()),
+        ("events", described.events.is_empty()),
+    ];
+    for (what, _) in wants.into_iter().filter(|(_, empty)| !empty) {
+        tracing::warn!(plugin, what, "plugin describes what this version does not use");
     }
 }
 

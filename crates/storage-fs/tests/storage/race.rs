@@ -38,8 +38,8 @@ impl Drop for Swapper {
 }
 
 /// How often both outcomes must have been seen before a race counts as run.
-const SEEN: usize = 300;
-const ATTEMPTS_MAX: usize = 3_000_000;
+const SEEN: usize = 100;
+const ATTEMPTS_MAX: usize = 1_000_000;
 
 /// Runs `attempt` until it has succeeded and failed often enough.
 async fn until_both_seen(mut attempt: impl AsyncFnMut() -> bool) {

@@ -1,0 +1,230 @@
+//! The command line: what may be written, and its help. Nothing is looked up or opened here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use waft_config::LogFormat;
+
+const EXAMPLES: &str = "\
+Examples:
+  waft serve --root /srv/ftp                      a directory to look at, for anybody
+  waft serve --root . --user alice:secret         and to change, for one account
+  waft serve --config /etc/waft/waft.toml         everything else
+  waft check --config /etc/waft/waft.toml         what is wrong with it
+  waft user add alice --root /srv/alice --file users.toml
+  waft plugin inspect policy.wasm
+
+Environment:
+  WAFT_LOG   what is logged, before the configuration: a level (error, warn, info, debug,
+             trace), or levels by part, such as warn,waft_server=debug
+  NO_COLOR   if set, logs are not coloured
+
+Exit codes: 0 fine, 1 failure at run time, 2 wrong command line or configuration";
+
+const SERVE_EXAMPLES: &str = "\
+Without --config and --root the configuration is ./waft.toml, or else /etc/waft/waft.toml.
+
+Signals:
+  SIGTERM, SIGINT   takes no more sessions, lets transfers finish, ends; a second one ends at once
+  SIGHUP            reads the configuration again, for new sessions
+
+Examples:
+  waft serve --root /srv/ftp --listen 0.0.0.0:2121 --read-only
+  waft serve --root . --user alice:secret --plugin policy.wasm";
+
+/// An FTP server that anyone can extend with WebAssembly
+#[derive(Debug, Parser)]
+#[command(name = "waft", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve files over FTP, in the foreground
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Serve),
+    /// Tell everything that is wrong with a configuration
+    Check(Check),
+    /// Keep the accounts of a users file
+    #[command(subcommand)]
+    User(User),
+    /// Look at plugins
+    #[command(subcommand)]
+    Plugin(Plugin),
+    /// Tell about the configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Write a shell's completions for waft
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How the log is written, whatever the configuration says
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogStyle>,
+    #[command(flatten)]
+    pub(crate) quick: Quick,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Without a configuration")]
+pub(crate) struct Quick {
+    /// The directory to serve
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    pub(crate) root: Option<PathBuf>,
+    /// Where to listen; 127.0.0.1:2121 unless told
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "root")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// An account that may do everything; can be given more than once. Others on this machine can
+    /// see the command line: for more than a test, write a configuration
+    #[arg(long, value_name = "NAME:PASSWORD", requires = "root")]
+    pub(crate) user: Vec<String>,
+    /// Let anybody log in as "anonymous", to look and to fetch; so it is anyhow where there is no
+    /// account
+    #[arg(long, requires = "root")]
+    pub(crate) anonymous: bool,
+    /// Let accounts only look and fetch, too
+    #[arg(long, requires = "root")]
+    pub(crate) read_only: bool,
+    /// A component to load; can be given more than once
+    #[arg(long, value_name = "FILE.wasm", requires = "root")]
+    pub(crate) plugin: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The configuration; ./waft.toml unless told, or else /etc/waft/waft.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Write the result to stdout, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// Add an account
+    Add(NewUser),
+    /// Give an account another password
+    Passwd {
+        /// The account
+        name: String,
+        #[command(flatten)]
+        file: UsersFile,
+        #[command(flatten)]
+        password: Password,
+    },
+    /// Remove an account
+    Remove {
+        /// The account
+        name: String,
+        #[command(flatten)]
+        file: UsersFile,
+    },
+    /// List the accounts
+    List {
+        #[command(flatten)]
+        file: UsersFile,
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the hash of a password, for `password` in a configuration
+    Hash(Password),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewUser {
+    /// The account
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) file: UsersFile,
+    /// The directory that is all the account sees
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: PathBuf,
+    /// What it may do, separated by commas; everything unless told
+    #[arg(long, value_name = "list,read,…", value_delimiter = ',')]
+    pub(crate) permissions: Option<Vec<String>>,
+    /// The directory in which its sessions begin, as clients see it
+    #[arg(long, value_name = "PATH")]
+    pub(crate) home: Option<String>,
+    #[command(flatten)]
+    pub(crate) password: Password,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UsersFile {
+    /// The users file, as `file` in [users] names it
+    #[arg(long = "file", value_name = "FILE")]
+    pub(crate) path: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Password {
+    /// Read the password from stdin, one line, instead of asking for it
+    #[arg(long = "password-stdin")]
+    pub(crate) from_stdin: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugin {
+    /// Tell what a component is and wants
+    Inspect(Component),
+    /// Load a component as the server would, and tell why it would not be taken
+    Check(Component),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Component {
+    /// The component
+    #[arg(value_name = "FILE.wasm")]
+    pub(crate) file: PathBuf,
+    /// Write JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Write the reference of all sections and keys, as Markdown
+    Reference,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogStyle {
+    /// Lines for people
+    Human,
+    /// One JSON object a line
+    Json,
+}
+
+impl From<LogStyle> for LogFormat {
+    fn from(style: LogStyle) -> Self {
+        match style {
+            LogStyle::Human => Self::Human,
+            LogStyle::Json => Self::Json,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

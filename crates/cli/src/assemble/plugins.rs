@@ -1,0 +1,127 @@
+//! Plugins: what the configuration says about them, and what is wrong with them in its words.
+
+use std::io;
+use std::time::Duration;
+
+use waft_config::{Config, Mistake, Node, Plugin, PluginLimits, Value};
+use waft_plugin_host::{
+    Grants, HostSettings, Limits, LoadError, LoadErrors, OnError, OnLoadError, PluginSettings,
+    Secret,
+};
+
+use super::{bytes, count};
+use crate::findings::mistake;
+
+/// The grant that gives a plugin its secrets.
+pub(crate) const SECRETS: &str = "secrets";
+
+/// Translates everything about plugins, and reads the secrets that they are granted.
+///
+/// # Errors
+///
+/// All secrets that cannot be had.
+pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake>> {
+    let mut mistakes = Vec::new();
+    let plugins = config.named_plugins.iter().map(|plugin| PluginSettings {
+        grants: Grants { secrets: secrets(plugin, &mut mistakes) },
+        ..settings(plugin)
+    });
+    let settings = HostSettings {
+        directory: config.plugins.directory.clone(),
+        plugins: plugins.collect(),
+        order: config.plugins.order.clone(),
+        state: config.server.state.clone(),
+        debounce: config.plugins.debounce,
+        poll: config.plugins.poll.unwrap_or(Duration::MAX),
+    };
+    if mistakes.is_empty() { Ok(settings) } else { Err(mistakes) }
+}
+
+fn settings(plugin: &Plugin) -> PluginSettings {
+    PluginSettings {
+        path: Some(plugin.path.clone()),
+        on_error: match plugin.on_error {
+            waft_config::OnError::Deny => OnError::Deny,
+            waft_config::OnError::Allow => OnError::Allow,
+        },
+        on_load_error: match plugin.on_load_error {
+            waft_config::OnLoadError::RefuseStart => OnLoadError::Refuse,
+            waft_config::OnLoadError::Disable => OnLoadError::Disable,
+        },
+        required: plugin.required,
+        priority: i32::try_from(plugin.priority).unwrap_or(i32::MAX),
+        limits: limits(&plugin.limits),
+        config: plugin.config.flattened().to_vec(),
+        ..PluginSettings::named(plugin.name.as_str())
+    }
+}
+
+fn limits(limits: &PluginLimits) -> Limits {
+    Limits {
+        memory: bytes(limits.memory),
+        cpu: limits.cpu,
+        wall: limits.wall,
+        instances_max: count(Some(limits.instances)),
+        log_lines: limits.log_lines,
+        ..Limits::default()
+    }
+}
+
+fn secrets(plugin: &Plugin, mistakes: &mut Vec<Mistake>) -> Vec<(String, Secret)> {
+    let Some(granted) = plugin.grant.get(SECRETS) else { return Vec::new() };
+    let key = format!("{}.grant.{SECRETS}", plugin.key);
+    let mut refuse = |key: String, node: &Node, message: String| {
+        let remedy = "write NAME = \"file:PATH\" or NAME = \"env:VARIABLE\"".to_owned();
+        mistakes.push(Mistake { origin: node.origin.clone(), key, message, remedy });
+    };
+    let Value::Table(table) = &granted.value else {
+        refuse(key, granted, format!("not a table: {}", granted.value.kind()));
+        return Vec::new();
+    };
+    let mut secrets = Vec::new();
+    for (name, node) in table.iter() {
+        match secret(node) {
+            Ok(secret) => secrets.push((name.to_owned(), secret)),
+            Err(error) => refuse(format!("{key}.{name}"), node, error.to_string()),
+        }
+    }
+    secrets
+}
+
+/// Reads a secret from where it is kept: the configuration only says where. The line end at the
+/// end of a file is not part of it.
+fn secret(node: &Node) -> io::Result<Secret> {
+    let nowhere = || io::Error::other("neither a file nor a variable of the environment");
+    let Value::String(place) = &node.value else { return Err(nowhere()) };
+    match place.split_once(':') {
+        Some(("file", path)) => {
+            let mut octets = std::fs::read(node.origin.resolve(path.as_ref()))?;
+            if octets.ends_with(b"\n") {
+                octets.pop();
+            }
+            Ok(Secret::new(octets))
+        }
+        Some(("env", variable)) => match std::env::var_os(variable) {
+            Some(value) => Ok(Secret::new(value.into_encoded_bytes())),
+            None => Err(io::Error::other(format!("not in the environment: {variable}"))),
+        },
+        _ => Err(nowhere()),
+    }
+}
+
+/// Tells why plugins are not loaded, with the place in the configuration that brought them in.
+pub(crate) fn plugin_mistakes(config: &Config, errors: &LoadErrors) -> Vec<Mistake> {
+    errors.0.iter().map(|error| plugin_mistake(config, error)).collect()
+}
+
+fn plugin_mistake(config: &Config, error: &LoadError) -> Mistake {
+    let named = config.named_plugins.iter().find(|plugin| plugin.name == error.plugin);
+    let key = match named {
+        Some(plugin) => format!("{}.path", plugin.key),
+        None => "plugins.directory".to_owned(),
+    };
+    let file = error.file.as_ref().map(|file| format!(" ({})", file.display()));
+    let message = format!("plugin {}{}: {}", error.plugin, file.unwrap_or_default(), error.refusal);
+    let remedy = error.refusal.remedy();
+    mistake(config, &key, message, remedy.unwrap_or_else(|| "replace the file".to_owned()))
+}

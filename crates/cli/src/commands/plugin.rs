@@ -1,0 +1,155 @@
+//! `waft plugin`: what a component is, and whether this server would take it.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Serialize;
+use waft_plugin_host::{Descriptor, Inspection, PluginSettings, Problem, Producer, Refusal};
+
+use super::runtime;
+use crate::args::{Component, Plugin};
+use crate::failure::{Failure, Verdict};
+use crate::output;
+
+/// Runs one of the subcommands.
+///
+/// # Errors
+///
+/// The file cannot be read or is no component; for `check`: the server would not load it.
+pub(crate) fn run(command: &Plugin) -> Result<(), Failure> {
+    match command {
+        Plugin::Inspect(component) => inspect(component),
+        Plugin::Check(component) => check(component),
+    }
+}
+
+fn inspect(Component { file, json }: &Component) -> Result<(), Failure> {
+    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let inspection = runtime(Some(1))?
+        .block_on(waft_plugin_host::inspect(&bytes))
+        .map_err(|refusal| anyhow::anyhow!("{}", refused(file, &refusal)))?;
+    if *json {
+        return Ok(output::print_json(&inspection)?);
+    }
+    Ok(output::print(&described(file, &inspection))?)
+}
+
+/// The verdict of `check`, as another program reads it.
+#[derive(Serialize)]
+struct Document<'a> {
+    loadable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    component: Option<&'a Inspection>,
+}
+
+fn check(Component { file, json }: &Component) -> Result<(), Failure> {
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    let settings = PluginSettings { path: Some(file.clone()), ..PluginSettings::named(name) };
+    let result = runtime(Some(1))?.block_on(waft_plugin_host::check(&settings));
+    let refusal = result.as_ref().err().map(|error| &error.refusal);
+    if *json {
+        output::print_json(&Document {
+            loadable: result.is_ok(),
+            reason: refusal.map(ToString::to_string),
+            remedy: refusal.and_then(Refusal::remedy),
+            component: result.as_ref().ok(),
+        })?;
+    } else {
+        output::tell(&match (&result, refusal) {
+            (Ok(inspection), _) => loadable(file, inspection),
+            (Err(error), None) => format!("error: {error}"),
+            (Err(_), Some(refusal)) => format!("error: {}", refused(file, refusal)),
+        });
+    }
+    match result {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Failure::No(Verdict::NotLoadable)),
+    }
+}
+
+fn refused(file: &Path, refusal: &Refusal) -> String {
+    let remedy = refusal.remedy().map(|remedy| format!("\n  remedy: {remedy}"));
+    format!("{}: {refusal}{}", file.display(), remedy.unwrap_or_default())
+}
+
+fn loadable(file: &Path, inspection: &Inspection) -> String {
+    let hooks = inspection.hooks.iter().map(|hook| hook.name.clone());
+    format!("{} can be loaded; hooks: {}", file.display(), listed(hooks))
+}
+
+/// Writes an inspection as people read it.
+fn described(file: &Path, inspection: &Inspection) -> String {
+    let mut rows = vec![
+        ("file", file.display().to_string()),
+        ("size", format!("{} bytes", inspection.bytes)),
+        ("sha256", inspection.sha256.clone()),
+        ("interface", inspection.wit_version.clone().unwrap_or_else(|| "not named".to_owned())),
+        (
+            "hooks",
+            listed(inspection.hooks.iter().map(|hook| available(&hook.name, hook.available))),
+        ),
+        (
+            "imports",
+            listed(inspection.capabilities.iter().map(|c| available(&c.name, c.available))),
+        ),
+        ("made with", listed(inspection.producers.iter().map(producer))),
+    ];
+    if let Some(descriptor) = &inspection.descriptor {
+        rows.splice(
+            1..1,
+            [
+                ("name", descriptor.name.clone()),
+                ("version", descriptor.version.clone()),
+                ("description", descriptor.description.clone()),
+            ],
+        );
+        rows.extend(interests(inspection, descriptor));
+    }
+    rows.extend(inspection.problems.iter().map(|problem| ("problem", told(problem))));
+    let line = |(what, value): (&str, String)| format!("{what:<14}{value}\n");
+    rows.into_iter().map(line).collect()
+}
+
+/// Says what a plugin wants to see, for the hooks that it has.
+fn interests(
+    inspection: &Inspection,
+    descriptor: &Descriptor,
+) -> impl Iterator<Item = (&'static str, String)> {
+    let verbs = |verbs: &Option<Vec<String>>| wanted(verbs.as_deref());
+    let codes = descriptor.reply_codes.as_deref();
+    let rows = [
+        ("command-filter", "commands", verbs(&descriptor.command_verbs)),
+        ("reply-filter", "replies to", verbs(&descriptor.reply_verbs)),
+        ("reply-filter", "reply codes", wanted(codes)),
+    ];
+    let has = |hook: &str| inspection.hooks.iter().any(|known| known.name == hook);
+    let rows: Vec<_> = rows.into_iter().filter(|(hook, _, _)| has(hook)).collect();
+    rows.into_iter().map(|(_, what, value)| (what, value))
+}
+
+fn available(name: &str, available: bool) -> String {
+    let missing = if available { "" } else { " (not in this version)" };
+    format!("{name}{missing}")
+}
+
+fn producer(producer: &Producer) -> String {
+    format!("{} {}", producer.name, producer.version).trim().to_owned()
+}
+
+fn told(problem: &Problem) -> String {
+    let remedy = problem.remedy.as_ref().map(|remedy| format!("; remedy: {remedy}"));
+    format!("{}{}", problem.reason, remedy.unwrap_or_default())
+}
+
+fn wanted(items: Option<&[impl ToString]>) -> String {
+    items.map_or_else(|| "all".to_owned(), |items| listed(items.iter().map(ToString::to_string)))
+}
+
+fn listed(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<String> = items.collect();
+    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
+}

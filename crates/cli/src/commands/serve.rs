@@ -1,0 +1,125 @@
+//! `waft serve`: a server in the foreground, from the configuration to the last transfer.
+
+mod changes;
+mod signals;
+
+use std::time::Duration;
+
+use waft_config::{Config, LogFormat, Mistakes, QuickStart, Warnings};
+
+use super::{runtime, user};
+use crate::args::{Quick, Serve};
+use crate::failure::Failure;
+use crate::logging::{self, Logging};
+use crate::process;
+use crate::running::{Running, StartError};
+use crate::source::Source;
+use changes::Changes;
+use signals::{Reload, Stop};
+
+/// How long work off the reactor, such as verifying a password, may take at the end.
+const LAST_WORK: Duration = Duration::from_secs(1);
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+///
+/// It cannot start.
+pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
+    let format = arguments.log_format.map(LogFormat::from);
+    let source = source(arguments)?;
+    let (config, warnings) = source.load()?;
+    let logging = logging::start(format.unwrap_or(config.log.format), config.log.level)?;
+    warn(&warnings);
+    process::raise_open_files(&config);
+    let runtime = runtime(config.server.worker_threads)?;
+    let result = runtime.block_on(serve(&source, config, &logging));
+    runtime.shutdown_timeout(LAST_WORK);
+    result
+}
+
+async fn serve(source: &Source, config: Config, logging: &Logging) -> Result<(), Failure> {
+    let (mut stop, mut hang_up) = (Stop::install()?, Reload::install()?);
+    let mut changes = Changes::of(&config);
+    let mut running = tokio::select! {
+        running = Running::start(&config) => running?,
+        () = stop.next() => return Ok(()),
+    };
+    loop {
+        tokio::select! {
+            () = stop.next() => break,
+            () = hang_up.next() => {}
+            () = changes.next() => {}
+        }
+        tokio::select! {
+            () = stop.next() => break,
+            () = reload(source, &mut running, &mut changes, logging) => {}
+        }
+    }
+    running.shut_down(stop.next()).await;
+    Ok(())
+}
+
+/// Reads the configuration again. One that is wrong is told once, and changes nothing.
+async fn reload(source: &Source, running: &mut Running, changes: &mut Changes, logging: &Logging) {
+    // Before it is read: what changes while it is read is another change.
+    changes.look();
+    let result = match source.load() {
+        Ok((config, warnings)) => {
+            changes.watch(&config);
+            running.reload(&config).await.map(|()| (config, warnings))
+        }
+        Err(mistakes) => Err(mistakes),
+    };
+    match result {
+        Ok((config, warnings)) => {
+            logging.set_level(config.log.level);
+            warn(&warnings);
+            tracing::info!(source = source.name(), "configuration reloaded");
+        }
+        Err(mistakes) => refuse(&mistakes),
+    }
+}
+
+fn warn(Warnings(warnings): &Warnings) {
+    for warning in warnings {
+        let (place, remedy) = (&warning.origin, &warning.remedy);
+        tracing::warn!(%place, key = warning.key, remedy, "{}", warning.message);
+    }
+}
+
+fn refuse(Mistakes { mistakes, .. }: &Mistakes) {
+    for mistake in mistakes {
+        let (place, remedy) = (&mistake.origin, &mistake.remedy);
+        tracing::error!(%place, key = mistake.key, remedy, "{}", mistake.message);
+    }
+    let mistakes = mistakes.len();
+    tracing::error!(mistakes, "configuration not reloaded: the one before stays in force");
+}
+
+fn source(arguments: Serve) -> Result<Source, Failure> {
+    let Quick { root, listen, user, anonymous, read_only, plugin } = arguments.quick;
+    let Some(root) = root else { return Ok(Source::File(arguments.config)) };
+    let users = user.iter().map(|user| account(user)).collect::<Result<_, _>>()?;
+    let plugins = plugin;
+    Ok(Source::Quick(QuickStart { root, listen, users, anonymous, read_only, plugins }))
+}
+
+/// Takes `NAME:PASSWORD` apart. What is wrong is told without showing it.
+fn account(user: &str) -> Result<(String, waft_config::PasswordHash), Failure> {
+    match user.split_once(':') {
+        Some((name, password)) if !name.is_empty() && !password.is_empty() => {
+            Ok((name.to_owned(), user::hash(password)?))
+        }
+        _ => Err(Failure::Usage("--user: not of the form NAME:PASSWORD".to_owned())),
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Configuration(mistakes) => Self::Configuration(mistakes),
+            error => Self::Runtime(error.into()),
+        }
+    }
+}

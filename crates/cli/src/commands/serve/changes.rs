@@ -1,0 +1,206 @@
+//! Changes of the configuration's files.
+//!
+//! The system tells that something happened in a directory; what is in the files decides whether
+//! anything has changed. So it does not matter how a file is written, whether it is replaced, or
+//! whether a link now leads elsewhere, and a change that is written down twice is noticed once.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+use waft_config::Config;
+
+/// How long nothing must happen before files are looked at: editors write in several steps.
+const QUIET: Duration = Duration::from_millis(250);
+
+/// When they are looked at although something keeps happening beside them.
+const QUIET_AWAITED: Duration = Duration::from_secs(2);
+
+/// Notices when the files of the configuration change.
+pub(super) struct Changes {
+    /// What was in the files when they were last looked at.
+    seen: BTreeMap<PathBuf, u64>,
+    watcher: Option<RecommendedWatcher>,
+    happened: mpsc::Receiver<()>,
+    // Kept, so that the receiver waits where there is no watcher.
+    _tell: mpsc::Sender<()>,
+}
+
+impl Changes {
+    /// Begins to watch the files of a configuration.
+    pub(super) fn of(config: &Config) -> Self {
+        let (tell, happened) = mpsc::channel(1);
+        let watcher = if config.watched_paths().is_empty() { None } else { watcher(&tell) };
+        let mut changes = Self { seen: BTreeMap::new(), watcher, happened, _tell: tell };
+        changes.watch(config);
+        changes
+    }
+
+    /// Watches the files of this configuration from now on. What was known of a file stays known.
+    pub(super) fn watch(&mut self, config: &Config) {
+        let mut before = std::mem::take(&mut self.seen);
+        for path in config.watched_paths() {
+            let content = before.remove(&path).unwrap_or_else(|| content(&path));
+            self.seen.insert(path, content);
+        }
+        self.arm();
+    }
+
+    /// Looks at the files: only what changes from now on is a change.
+    pub(super) fn look(&mut self) {
+        for (path, seen) in &mut self.seen {
+            *seen = content(path);
+        }
+    }
+
+    /// Waits until a file has changed.
+    pub(super) async fn next(&mut self) {
+        loop {
+            self.happened.recv().await;
+            let latest = Instant::now() + QUIET_AWAITED;
+            while timeout_at(latest.min(Instant::now() + QUIET), self.happened.recv()).await.is_ok()
+            {
+            }
+            // A directory may have come into being, or have been replaced.
+            self.arm();
+            if self.seen.iter().any(|(path, seen)| content(path) != *seen) {
+                return;
+            }
+        }
+    }
+
+    fn arm(&mut self) {
+        let Some(watcher) = &mut self.watcher else { return };
+        for directory in self.seen.keys().flat_map(|path| directories(path)) {
+            if let Err(error) = watcher.watch(&directory, RecursiveMode::NonRecursive)
+                && directory.is_dir()
+            {
+                unnoticed(&error);
+            }
+        }
+    }
+}
+
+fn watcher(tell: &mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+    let tell = tell.clone();
+    let handler = move |event: notify::Result<Event>| {
+        if event.is_ok_and(|event| is_reading(event.kind)) {
+            return;
+        }
+        // Full means that it is known already.
+        let _ = tell.try_send(());
+    };
+    notify::recommended_watcher(handler).inspect_err(unnoticed).ok()
+}
+
+fn unnoticed(error: &notify::Error) {
+    let remedy = "send SIGHUP when the configuration has changed";
+    tracing::warn!(%error, remedy, "a changed configuration is not noticed");
+}
+
+/// Whether it is what we do ourselves when we look at a file.
+fn is_reading(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
+}
+
+/// Returns the directories in which something happens when `path` changes: the one that it is in,
+/// the one that it is, and the one that it leads to.
+fn directories(path: &Path) -> Vec<PathBuf> {
+    let parent = |path: &Path| match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    let itself = path.is_dir().then(|| path.to_path_buf());
+    let target = path.canonicalize().ok().map(|path| parent(&path));
+    [Some(parent(path)), itself, target].into_iter().flatten().collect()
+}
+
+/// Returns a fingerprint of what is in a file, or in the TOML files of a directory.
+fn content(path: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let entries = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+    files.sort();
+    files.push(path.to_path_buf());
+    for file in files {
+        (fs::read(&file).ok(), file).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "[[listener]]\naddress = \"127.0.0.1:0\"\n";
+
+    fn configured(directory: &Path) -> (PathBuf, Config) {
+        let file = directory.join("waft.toml");
+        fs::write(&file, TEXT).unwrap();
+        let (config, _) = Config::load(Some(&file)).unwrap();
+        (file, config)
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_written_or_replaced_has_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, config) = configured(directory.path());
+        let mut changes = Changes::of(&config);
+        fs::write(&file, format!("{TEXT}# more\n")).unwrap();
+        changes.next().await;
+        changes.look();
+        let other = directory.path().join("other");
+        fs::write(&other, format!("{TEXT}# else\n")).unwrap();
+        fs::rename(&other, &file).unwrap();
+        changes.next().await;
+    }
+
+    #[tokio::test]
+    async fn a_drop_in_in_a_new_directory_is_a_change() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_, config) = configured(directory.path());
+        let mut changes = Changes::of(&config);
+        let drop_ins = directory.path().join("conf.d");
+        fs::create_dir(&drop_ins).unwrap();
+        fs::write(drop_ins.join("a.toml"), "").unwrap();
+        changes.next().await;
+    }
+
+    #[tokio::test]
+    async fn a_link_that_leads_elsewhere_is_a_change() {
+        let directory = tempfile::tempdir().unwrap();
+        for (version, text) in [("one", TEXT.to_owned()), ("two", format!("{TEXT}# two\n"))] {
+            fs::create_dir(directory.path().join(version)).unwrap();
+            fs::write(directory.path().join(version).join("waft.toml"), text).unwrap();
+        }
+        let link = |to: &str, name: &str| {
+            std::os::unix::fs::symlink(to, directory.path().join(name)).unwrap();
+        };
+        link("one", "current");
+        link("current/waft.toml", "waft.toml");
+        let (config, _) = Config::load(Some(&directory.path().join("waft.toml"))).unwrap();
+        let mut changes = Changes::of(&config);
+        link("two", "next");
+        fs::rename(directory.path().join("next"), directory.path().join("current")).unwrap();
+        changes.next().await;
+    }
+
+    #[test]
+    fn what_was_seen_before_stays_seen_when_another_configuration_is_watched() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, config) = configured(directory.path());
+        let mut changes = Changes::of(&config);
+        fs::write(&file, format!("{TEXT}# more\n")).unwrap();
+        changes.watch(&config);
+        assert_ne!(changes.seen.get(&file), Some(&content(&file)), "a change would be lost");
+        changes.look();
+        assert_eq!(changes.seen.get(&file), Some(&content(&file)));
+    }
+}

@@ -1,0 +1,246 @@
+//! A server that runs: the parts put together, kept in step with the configuration, ended in order.
+
+mod listeners;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use waft_accounts::{LocalAccounts, Lockout, Verifier, VerifierOptions};
+use waft_config::{Config, Mistake, Mistakes};
+use waft_core::event::NoEvents;
+use waft_plugin_host::{Host, Watching};
+use waft_server::net::tcp::TcpNetwork;
+use waft_server::{Parts, Server};
+
+pub use listeners::BindError;
+
+use crate::findings::{both, unless};
+use crate::{assemble, process, unavailable};
+use listeners::Listeners;
+
+/// A server that accepts clients until it is shut down. Dropped, it stops accepting and leaves
+/// its sessions to themselves.
+#[must_use = "dropping it stops accepting"]
+pub struct Running {
+    server: Arc<Server<TcpNetwork>>,
+    host: Host,
+    keeper: Keeper,
+    listeners: Listeners,
+    config: Config,
+    _watching: Option<Watching>,
+}
+
+/// What outlives a configuration, of the accounts: who failed, and what was right.
+struct Keeper {
+    lockout: Arc<Lockout>,
+    verifier: Arc<Verifier>,
+    options: VerifierOptions,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration, or what it names, is wrong.
+    #[error(transparent)]
+    Configuration(#[from] Mistakes),
+    /// It cannot listen.
+    #[error("{}", told(.0))]
+    Bind(Vec<BindError>),
+    /// It cannot become the user that it should.
+    #[error("cannot run as {user}: {source:#}")]
+    RunAs {
+        /// The user.
+        user: String,
+        /// What happened.
+        source: anyhow::Error,
+    },
+    /// The system does not give what every server needs.
+    #[error(transparent)]
+    System(#[from] std::io::Error),
+}
+
+fn told(errors: &[BindError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl Running {
+    /// Binds the listeners, becomes the user to run as, loads accounts and plugins, and accepts
+    /// clients. Needs a tokio runtime with time and IO enabled.
+    ///
+    /// In that order, so that everything but the listeners is opened, and every plugin compiled,
+    /// with no more rights than the server has later.
+    ///
+    /// # Errors
+    ///
+    /// The configuration cannot be acted on, or the system refuses. Nothing runs then.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        unless((), refusals(config))?;
+        let (mut listeners, failed) = Listeners::bind(&config.listeners);
+        if !failed.is_empty() {
+            return Err(StartError::Bind(failed));
+        }
+        if let Some(user) = &config.server.run_as {
+            process::become_user(user)
+                .map_err(|source| StartError::RunAs { user: user.clone(), source })?;
+        }
+        let keeper = Keeper::new(config)?;
+        let (accounts, host) = parts(config, &keeper.verifier).await?;
+        let server = Arc::new(Server::new(
+            TcpNetwork,
+            Parts {
+                settings: assemble::server_settings(config),
+                authenticator: Arc::new(accounts),
+                guard: Arc::clone(&keeper.lockout) as _,
+                hooks: Arc::new(host.clone()),
+                events: Arc::new(NoEvents),
+            },
+        ));
+        let _watching = watch(&host);
+        listeners.accept(&server)?;
+        Ok(Self { server, host, keeper, listeners, config: config.clone(), _watching })
+    }
+
+    /// Returns the addresses that it listens on, in the order of the configuration, with the ports
+    /// that the system picked.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.addresses()
+    }
+
+    /// Returns the server.
+    #[must_use]
+    pub fn server(&self) -> &Server<TcpNetwork> {
+        &self.server
+    }
+
+    /// Returns the plugins.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Goes by another configuration: listeners are bound and closed, plugins exchanged as one
+    /// generation, and sessions that begin from now on find the new settings and accounts.
+    ///
+    /// What cannot be bound is logged, and so is what needs a restart; the rest takes effect.
+    ///
+    /// # Errors
+    ///
+    /// The configuration cannot be acted on. Nothing has changed then.
+    pub async fn reload(&mut self, config: &Config) -> Result<(), Mistakes> {
+        unless((), refusals(config))?;
+        let verifier = self.keeper.verifier_for(config);
+        let accounts = assemble::accounts(config, Arc::clone(&verifier));
+        let (accounts, plugins) = both(accounts, assemble::host_settings(config))?;
+        if let Err(errors) = self.host.reconfigure(plugins).await {
+            unless((), assemble::plugin_mistakes(config, &errors))?;
+        }
+        self.keeper.go_by(config, verifier);
+        self.server.reload(assemble::server_settings(config), Arc::new(accounts));
+        for error in self.listeners.go_by(&config.listeners, &self.server) {
+            tracing::error!("{error}");
+        }
+        for key in needing_restart(&self.config, config) {
+            tracing::warn!(key, "takes effect when the server is restarted");
+        }
+        self.config = config.clone();
+        Ok(())
+    }
+
+    /// Ends in order: accepts nobody any more, lets transfers finish within `timeouts.drain`, and
+    /// ends what is left then, or when `now` is ready.
+    pub async fn shut_down(self, now: impl Future<Output = ()>) {
+        drop(self.listeners);
+        self.server.shut_down(self.config.timeouts.drain, now).await;
+    }
+}
+
+impl Keeper {
+    fn new(config: &Config) -> std::io::Result<Self> {
+        let options = assemble::verifier_options(config);
+        Ok(Self {
+            lockout: Arc::new(Lockout::new(assemble::lockout_options(config))),
+            verifier: Arc::new(Verifier::new(options)?),
+            options,
+        })
+    }
+
+    /// Returns the verifier for a configuration: another one where it is to work otherwise.
+    fn verifier_for(&self, config: &Config) -> Arc<Verifier> {
+        let options = assemble::verifier_options(config);
+        if options == self.options {
+            return Arc::clone(&self.verifier);
+        }
+        match Verifier::new(options) {
+            Ok(verifier) => Arc::new(verifier),
+            Err(error) => {
+                tracing::error!(%error, "passwords are verified as before");
+                Arc::clone(&self.verifier)
+            }
+        }
+    }
+
+    fn go_by(&mut self, config: &Config, verifier: Arc<Verifier>) {
+        self.lockout.reconfigure(assemble::lockout_options(config));
+        self.options = assemble::verifier_options(config);
+        self.verifier = verifier;
+    }
+}
+
+/// Tells everything that is wrong with a configuration and is found by acting on it, short of
+/// binding its listeners. Returns the plugins that it would run with.
+///
+/// # Errors
+///
+/// There is something.
+pub(crate) async fn rehearse(config: &Config) -> Result<Host, StartError> {
+    let keeper = Keeper::new(config)?;
+    let refused = unless((), refusals(config)).map_err(|wrong| wrong.mistakes);
+    let parts = parts(config, &keeper.verifier).await.map_err(|wrong| wrong.mistakes);
+    let ((), (_, host)) = both(refused, parts)?;
+    Ok(host)
+}
+
+/// What can be told before anything is opened.
+fn refusals(config: &Config) -> Vec<Mistake> {
+    let mut mistakes = unavailable::tls(config);
+    mistakes.extend(process::check_user(config));
+    mistakes
+}
+
+async fn parts(
+    config: &Config,
+    verifier: &Arc<Verifier>,
+) -> Result<(LocalAccounts, Host), Mistakes> {
+    let accounts = assemble::accounts(config, Arc::clone(verifier));
+    let host = match assemble::host_settings(config) {
+        Ok(settings) => {
+            Host::load(settings).await.map_err(|errors| assemble::plugin_mistakes(config, &errors))
+        }
+        Err(mistakes) => Err(mistakes),
+    };
+    both(accounts, host)
+}
+
+/// Watches the files of plugins. A server whose files cannot be watched is still a server.
+fn watch(host: &Host) -> Option<Watching> {
+    host.watch()
+        .inspect_err(|error| {
+            let remedy = "send SIGHUP when a plugin has changed";
+            tracing::warn!(%error, remedy, "changed plugins are not noticed");
+        })
+        .ok()
+}
+
+/// Returns the keys that differ and are only looked at when the process starts.
+fn needing_restart(before: &Config, after: &Config) -> Vec<&'static str> {
+    let keys = [
+        ("server.worker_threads", before.server.worker_threads != after.server.worker_threads),
+        ("server.state", before.server.state != after.server.state),
+        ("server.run_as", before.server.run_as != after.server.run_as),
+        ("log.format", before.log.format != after.log.format),
+        ("limits.hashes", before.limits.hashes != after.limits.hashes),
+    ];
+    keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}

@@ -1,0 +1,226 @@
+//! The listeners: bound once, kept while the configuration names them.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use waft_config::{Listener, Origin};
+use waft_server::net::tcp::TcpNetwork;
+use waft_server::{Listening, Server};
+
+/// Connections that may wait to be accepted: all devices of a site reconnect at once after an
+/// outage. The system cuts it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// An address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("{origin}: cannot listen on {address}: {}\n  remedy: {}", self.reason(), self.remedy())]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// Where it was written.
+    pub origin: Origin,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+/// The listeners of one server, in the order of the configuration.
+pub(super) struct Listeners {
+    open: Vec<Open>,
+}
+
+/// A bound listener.
+struct Open {
+    /// The address as it was configured: the port may be 0.
+    wanted: SocketAddr,
+    families: Families,
+    name: Arc<str>,
+    socket: TcpListener,
+    address: SocketAddr,
+    listening: Option<Listening>,
+}
+
+/// Whose connections a listener takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Families {
+    /// Those of its address's family.
+    Own,
+    /// Those of IPv4, too.
+    Both,
+}
+
+impl Families {
+    /// `[::]` stands for all addresses, IPv4 included, unless another listener has the port there:
+    /// so `[::]:21` alone is enough, and `0.0.0.0:21` beside it is fine.
+    fn of(listener: &Listener, all: &[Listener]) -> Self {
+        let address = listener.address;
+        let taken = |other: &Listener| {
+            other.address.is_ipv4() && other.address.port() == address.port() && address.port() != 0
+        };
+        match address.is_ipv6() && address.ip().is_unspecified() && !all.iter().any(taken) {
+            true => Self::Both,
+            false => Self::Own,
+        }
+    }
+}
+
+impl Listeners {
+    /// Binds what can be bound; the rest comes back as errors. Clients can connect, and wait.
+    pub(super) fn bind(wanted: &[Listener]) -> (Self, Vec<BindError>) {
+        let (mut open, mut failed) = (Vec::with_capacity(wanted.len()), Vec::new());
+        for listener in wanted {
+            match Open::bind(listener, Families::of(listener, wanted)) {
+                Ok(listener) => open.push(listener),
+                Err(error) => failed.push(error),
+            }
+        }
+        (Self { open }, failed)
+    }
+
+    /// Accepts sessions on all of them.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses to hand a socket over.
+    pub(super) fn accept(&mut self, server: &Arc<Server<TcpNetwork>>) -> io::Result<()> {
+        self.open.iter_mut().try_for_each(|listener| listener.accept(server))
+    }
+
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.open.iter().map(|listener| listener.address).collect()
+    }
+
+    /// Closes what is no longer wanted, binds what is new, and leaves alone what stays. Returns
+    /// what could not be bound.
+    pub(super) fn go_by(
+        &mut self,
+        wanted: &[Listener],
+        server: &Arc<Server<TcpNetwork>>,
+    ) -> Vec<BindError> {
+        let mut before: Vec<Open> = std::mem::take(&mut self.open);
+        let mut kept: Vec<Option<Open>> = wanted
+            .iter()
+            .map(|listener| {
+                let wanted = (listener.address, Families::of(listener, wanted));
+                let found = before.iter().position(|o| (o.wanted, o.families) == wanted)?;
+                Some(before.remove(found))
+            })
+            .collect();
+        // First, for a new one may want the port of an old one, on other addresses.
+        for closed in before {
+            tracing::info!(address = %closed.address, listener = %closed.name, "listener closed");
+        }
+        let mut failed = Vec::new();
+        for (listener, kept) in wanted.iter().zip(&mut kept) {
+            let open = match kept.take() {
+                Some(open) if *open.name == *listener.name => Ok(open),
+                Some(open) => open.renamed(listener, server),
+                None => Open::bind(listener, Families::of(listener, wanted))
+                    .and_then(|open| open.accepting(listener, server)),
+            };
+            match open {
+                Ok(open) => self.open.push(open),
+                Err(error) => failed.push(error),
+            }
+        }
+        failed
+    }
+}
+
+impl Open {
+    fn bind(listener: &Listener, families: Families) -> Result<Self, BindError> {
+        let socket =
+            socket(listener.address, families).map_err(|source| BindError::of(listener, source))?;
+        let address = socket.local_addr().map_err(|source| BindError::of(listener, source))?;
+        let name = Arc::from(listener.name.as_str());
+        Ok(Self { wanted: listener.address, families, name, socket, address, listening: None })
+    }
+
+    fn accept(&mut self, server: &Arc<Server<TcpNetwork>>) -> io::Result<()> {
+        let socket = tokio::net::TcpListener::from_std(self.socket.try_clone()?)?;
+        self.listening = Some(server.listen(socket, Arc::clone(&self.name))?);
+        Ok(())
+    }
+
+    fn accepting(
+        mut self,
+        listener: &Listener,
+        server: &Arc<Server<TcpNetwork>>,
+    ) -> Result<Self, BindError> {
+        self.accept(server).map_err(|source| BindError::of(listener, source))?;
+        Ok(self)
+    }
+
+    /// Goes on under another name, on the same socket: no client is turned away meanwhile.
+    fn renamed(
+        mut self,
+        listener: &Listener,
+        server: &Arc<Server<TcpNetwork>>,
+    ) -> Result<Self, BindError> {
+        self.name = Arc::from(listener.name.as_str());
+        self.accepting(listener, server)
+    }
+}
+
+/// The task that accepts ends when it gets to it; the port must be free at once, for whoever binds
+/// it next.
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.listening = None;
+        // Fails only where it does not listen any more.
+        let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
+    }
+}
+
+/// Binds a listener, whatever the system's default for IPv4 over IPv6 is.
+fn socket(address: SocketAddr, families: Families) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Else a restart would have to wait for the connections of the run before.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(families == Families::Own)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+impl BindError {
+    fn of(listener: &Listener, source: io::Error) -> Self {
+        Self { address: listener.address, origin: listener.origin.clone(), source }
+    }
+
+    fn reason(&self) -> String {
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => "the address is in use".to_owned(),
+            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+            io::ErrorKind::AddrNotAvailable => "this machine does not have the address".to_owned(),
+            _ => self.source.to_string(),
+        }
+    }
+
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        let port = self.address.port();
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("stop who listens there (see: ss -ltnp sport = :{port}), or take another")
+            }
+            io::ErrorKind::PermissionDenied if port < 1024 => {
+                let program = std::env::current_exe().unwrap_or_else(|_| "waft".into());
+                let program = program.display();
+                format!(
+                    "let waft have low ports: setcap cap_net_bind_service=+ep {program}; or start \
+                     it as root with run_as in [server]; or take a port from 1024 on"
+                )
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                "take one of this machine (see: ip address), or 0.0.0.0 for all of them".to_owned()
+            }
+            _ => "take another address".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Which files become plugins, and who may write to them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use waft_plugin_host::{HostSettings, PluginSettings, Refusal};
+
+use crate::support::*;
+
+fn names(host: &waft_plugin_host::Host) -> Vec<String> {
+    host.status().plugins.into_iter().map(|plugin| plugin.name).collect()
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::test]
+async fn every_component_dropped_in_is_loaded_in_the_order_of_names() {
+    let directory = Directory::new();
+    for name in ["b.wasm", "a.wasm", ".hidden.wasm", "c.wasm.tmp", "c.part", "c.wasm~", "c.txt"] {
+        directory.put(name, &echo());
+    }
+    fs::create_dir(directory.file("d.wasm")).unwrap();
+    let host = load(directory.settings()).await;
+    assert_eq!(names(&host), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn settings_find_their_file_by_name_or_by_path() {
+    let directory = Directory::new();
+    directory.put("by-name.wasm", &echo());
+    directory.put("file.wasm", &echo());
+    let around = directory.path().join("../").join(directory.path().file_name().unwrap());
+    let plugins = vec![
+        plugin("by-name", &[("answer.NOOP", "200 by name")]),
+        PluginSettings {
+            path: Some(around.join("file.wasm")),
+            ..plugin("by-path", &[("answer.PWD", "200 by path")])
+        },
+    ];
+    let host = load(HostSettings { plugins, ..directory.settings() }).await;
+    assert_eq!(names(&host), ["by-name", "by-path"]);
+    assert_eq!(ask(&host, "NOOP").await, "by-name answers: 200 by name");
+    assert_eq!(ask(&host, "PWD").await, "by-path answers: 200 by path");
+}
+
+#[tokio::test]
+async fn a_plugin_that_others_could_replace_is_refused() {
+    let directory = Directory::new();
+    directory.put("echo.wasm", &echo());
+    chmod(directory.path(), 0o757);
+    let errors = load_errors(directory.settings()).await;
+    let path = directory.path().to_owned();
+    assert_eq!(errors.0[0].refusal, Refusal::WritableByOthers { path, mode: 0o757 });
+    assert!(errors.to_string().contains("remedy: chmod go-w"), "{errors}");
+    chmod(directory.path(), 0o1777);
+    assert!(load_errors(directory.settings()).await.to_string().contains("mode 1777"));
+    chmod(directory.path(), 0o700);
+    chmod(&directory.file("echo.wasm"), 0o666);
+    assert!(load_errors(directory.settings()).await.to_string().contains("echo.wasm is writable"));
+    chmod(&directory.file("echo.wasm"), 0o644);
+    load(directory.settings()).await;
+}
+
+#[tokio::test]
+async fn a_file_named_in_the_settings_may_lie_in_a_sticky_directory() {
+    let directory = Directory::new();
+    directory.put("echo.wasm", &echo());
+    chmod(directory.path(), 0o1777);
+    let path = Some(directory.file("echo.wasm"));
+    let plugins = vec![PluginSettings { path: path.clone(), ..plugin("echo", &[]) }];
+    load(HostSettings { plugins: plugins.clone(), ..HostSettings::default() }).await;
+    chmod(directory.path(), 0o777);
+    load_errors(HostSettings { plugins, ..HostSettings::default() }).await;
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_a_mistake() {
+    let directory = Directory::new();
+    let settings =
+        HostSettings { directory: Some(directory.file("no")), ..HostSettings::default() };
+    let errors = load_errors(settings).await;
+    assert_eq!(errors.0[0].refusal, Refusal::Missing);
+    assert_eq!(errors.0[0].file, Some(directory.file("no")));
+    let host = load(HostSettings::default()).await;
+    assert_eq!(names(&host), [""; 0], "no directory at all is fine");
+}
+
+#[tokio::test]
+async fn compiled_components_are_kept_in_the_state_directory_and_damaged_ones_made_anew() {
+    let (directory, state) = (Directory::new(), Directory::new());
+    directory.put("echo.wasm", &echo());
+    let settings = HostSettings { state: Some(state.path().to_owned()), ..directory.settings() };
+    load(settings.clone()).await;
+    let compiled = || {
+        let files = fs::read_dir(state.file("plugins")).unwrap();
+        let mut files = files.map(|entry| entry.unwrap().path());
+        files.find(|file| file.extension().is_some_and(|e| e == "cwasm")).unwrap()
+    };
+    let good = fs::read(compiled()).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&state.file("plugins")), 0o700);
+    assert_eq!(mode(&state.file("plugins/key")), 0o600);
+    load(settings.clone()).await;
+    let mut damaged = good.clone();
+    let last = damaged.len() - 1;
+    damaged[last] ^= 1;
+    fs::write(compiled(), &damaged).unwrap();
+    let host = load(settings).await;
+    assert_eq!(ask(&host, "NOOP").await, "pass");
+    assert_ne!(fs::read(compiled()).unwrap(), damaged, "it was compiled and kept again");
+}

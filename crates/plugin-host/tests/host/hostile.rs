@@ -1,0 +1,238 @@
+//! Guests that misbehave: each time one call is settled by the policy, and the next one works.
+
+use std::time::Duration;
+
+use waft_plugin_host::{HostSettings, Limits, OnError, PluginSettings};
+
+use crate::support::*;
+
+/// Short limits, so that the tests are short.
+fn bad(name: &str, config: &[(&str, &str)]) -> PluginSettings {
+    let limits =
+        Limits { cpu: Duration::from_millis(30), memory: 8 * 1024 * 1024, ..Limits::default() };
+    PluginSettings { limits, ..plugin(name, config) }
+}
+
+const DENIED: &str = "bad answers: 451 Local error: plugin failed.";
+
+/// What a command of a guest that commits `misdeed` comes to, and which counter says so.
+async fn commit(misdeed: &str, on_error: OnError) -> (String, &'static str) {
+    let config = [("command", misdeed), ("verbs.0", "RETR")];
+    let mut settings = PluginSettings { on_error, ..bad("bad", &config) };
+    if misdeed != "loop" {
+        // Long enough on a busy machine for all that ends by itself.
+        settings.limits.cpu = Duration::from_secs(60);
+        settings.limits.wall = Duration::from_secs(60);
+    }
+    let (_directory, host) = host_of(&hostile(), settings).await;
+    let verdict = ask(&host, "RETR a").await;
+    let status = host.status().plugins.remove(0);
+    let counts = status.counts;
+    let counter = match (counts.traps, counts.timeouts, counts.bad_verdicts) {
+        (0, 0, 0) => "good",
+        (1, 0, 0) => "trap",
+        (0, 1, 0) => "timeout",
+        (0, 0, 1) => "bad verdict",
+        other => panic!("{misdeed}: {other:?}"),
+    };
+    let survivors = usize::from(counter == "good");
+    assert_eq!(status.instances_idle, survivors, "{misdeed}: a failed instance is not used again");
+    assert_eq!(ask(&host, "RETR a").await, verdict, "{misdeed}: the next call is made anew");
+    assert_eq!(host.status().plugins[0].counts.calls, 2, "{misdeed}");
+    (verdict, counter)
+}
+
+#[tokio::test]
+async fn whatever_a_guest_does_with_a_command_its_policy_answers() {
+    for (misdeed, counter) in [
+        ("loop", "timeout"),
+        ("recursion", "trap"),
+        ("memory", "trap"),
+        ("trap", "trap"),
+        ("huge-line", "trap"),
+        ("many-lines", "bad verdict"),
+        ("no-lines", "bad verdict"),
+        ("code-999", "bad verdict"),
+        ("code-0", "bad verdict"),
+        ("code-150", "bad verdict"),
+        ("line-end", "bad verdict"),
+        ("nul", "bad verdict"),
+        ("rewrite-to-pasv", "bad verdict"),
+        ("rewrite-to-user", "bad verdict"),
+        ("rewrite-line-end", "bad verdict"),
+        ("rewrite-huge", "bad verdict"),
+        ("rewrite-empty", "bad verdict"),
+    ] {
+        let denied = (DENIED.to_owned(), counter);
+        assert_eq!(commit(misdeed, OnError::Deny).await, denied, "{misdeed}");
+        let allowed = ("pass".to_owned(), counter);
+        assert_eq!(commit(misdeed, OnError::Allow).await, allowed, "{misdeed}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_odd_but_allowed_is_carried_out() {
+    for (misdeed, verdict) in [
+        ("flood-log", "pass"),
+        ("flood-scratch", "pass"),
+        ("code-226", "bad answers: 226 made up"),
+        ("close-200", "bad closes: 200 bye"),
+        ("close-421", "bad closes: 421 bye"),
+    ] {
+        assert_eq!(commit(misdeed, OnError::Deny).await, (verdict.to_owned(), "good"));
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_guest_does_with_a_reply_the_reply_stays() {
+    for misdeed in [
+        "loop",
+        "recursion",
+        "memory",
+        "trap",
+        "huge-line",
+        "many-lines",
+        "no-lines",
+        "code-999",
+        "code-0",
+        "code-150",
+        "code-550",
+        "line-end",
+        "nul",
+    ] {
+        let (_directory, host) = host_of(&hostile(), bad("bad", &[("reply", misdeed)])).await;
+        let done = || reply(226, "Transfer complete.");
+        assert_eq!(reword(&host, Some("RETR a"), done()).await, "226 Transfer complete.");
+        assert_eq!(reword(&host, Some("RETR a"), done()).await, "226 Transfer complete.");
+        assert_eq!(host.status().plugins[0].counts.calls, 2, "{misdeed}");
+    }
+}
+
+#[tokio::test]
+async fn quit_works_with_a_broken_plugin() {
+    let (_directory, host) = host_of(&hostile(), bad("bad", &[("command", "trap")])).await;
+    assert_eq!(ask(&host, "QUIT").await, "pass");
+    assert_eq!(ask(&host, "NOOP").await, DENIED);
+}
+
+#[tokio::test]
+async fn a_guest_that_waits_too_long_in_all_is_stopped() {
+    let mut settings = bad("bad", &[("command", "loop")]);
+    settings.limits.cpu = Duration::from_secs(600);
+    settings.limits.wall = Duration::from_millis(300);
+    let (_directory, host) = host_of(&hostile(), settings).await;
+    let log = Log::listen();
+    assert_eq!(ask(&host, "NOOP").await, DENIED);
+    assert_eq!(log.lines_with("over its time: 300ms").len(), 1);
+}
+
+#[tokio::test]
+async fn a_failure_is_logged_with_its_reason() {
+    let log = Log::listen();
+    for (misdeed, reason) in [
+        ("loop", "over its computing time: 30ms"),
+        ("memory", "trap at the memory limit of 8388608 bytes"),
+        ("trap", "trap: wasm trap: wasm `unreachable` instruction executed < "),
+        ("code-999", "bad verdict: no reply code: 999"),
+        ("rewrite-to-pasv", "bad verdict: PASV may be denied but not rewritten"),
+    ] {
+        let (_directory, host) = host_of(&hostile(), bad("bad", &[("command", misdeed)])).await;
+        ask(&host, "RETR a").await;
+        let lines = log.lines_with(reason);
+        assert_eq!(lines.len(), 1, "{misdeed}: {:?}", log.lines_with("WARN"));
+        for part in
+            ["WARN", "plugin=\"bad\"", "generation=1", "session=7", "hook=\"command-filter\""]
+        {
+            assert!(lines[0].contains(part), "{}", lines[0]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_log_lines_is_held_back() {
+    let log = Log::listen();
+    let mut settings = plugin("bad", &[("command", "flood-log")]);
+    settings.limits.cpu = Duration::from_secs(60);
+    settings.limits.wall = Duration::from_secs(60);
+    let (_directory, host) = host_of(&hostile(), settings).await;
+    assert_eq!(ask(&host, "NOOP").await, "pass");
+    let dropped = host.status().plugins[0].counts.log_lines_dropped;
+    let written = log.lines_with(" flood ").len() as u64;
+    assert_eq!(dropped + written, 100_000);
+    assert!(dropped > written, "{dropped} dropped, {written} written");
+}
+
+#[tokio::test]
+async fn a_guest_that_fails_to_start_is_not_loaded() {
+    for (misdeed, reason) in [
+        ("loop", "over its computing time"),
+        ("recursion", "out of bounds memory access"),
+        ("memory", "memory limit of 8388608 bytes"),
+        ("trap", "unreachable"),
+        ("fail", "refused to start,"),
+    ] {
+        let directory = Directory::new();
+        directory.put("bad.wasm", &hostile());
+        let plugins = vec![bad("bad", &[("start", misdeed)])];
+        let errors = load_errors(HostSettings { plugins, ..directory.settings() }).await;
+        assert_eq!(errors.0.len(), 1);
+        let error = errors.to_string();
+        assert!(error.starts_with("plugin bad (") && error.contains(reason), "{misdeed}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_mistake_in_its_settings_is_shown_as_the_plugin_says_it() {
+    let directory = Directory::new();
+    directory.put("bad.wasm", &hostile());
+    let plugins = vec![bad("bad", &[("command", "smile"), ("nonsense", "1")])];
+    let errors = load_errors(HostSettings { plugins, ..directory.settings() }).await.to_string();
+    assert!(errors.contains("init failed: command: no such misdeed: smile"), "{errors}");
+    assert!(errors.contains("nonsense"), "{errors}");
+}
+
+#[tokio::test]
+async fn a_plugin_that_fails_again_and_again_is_not_asked_for_a_while() {
+    let (_directory, host) = host_of(&hostile(), bad("bad", &[("command", "trap")])).await;
+    tokio::time::pause();
+    let log = Log::listen();
+    for _ in 0..7 {
+        assert_eq!(ask(&host, "NOOP").await, DENIED);
+    }
+    let status = host.status().plugins.remove(0);
+    assert!(status.breaker_open);
+    assert_eq!((status.counts.traps, status.counts.not_made), (5, 2));
+    assert_eq!(log.lines_with("plugin failed too often").len(), 1);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(ask(&host, "NOOP").await, DENIED);
+    assert_eq!(host.status().plugins[0].counts.traps, 6, "it was asked again");
+}
+
+#[tokio::test]
+async fn calls_wait_for_a_free_instance_only_so_long_and_the_others_go_on() {
+    let mut settings = bad("bad", &[("command", "loop"), ("verbs.0", "NOOP"), ("verbs.1", "PWD")]);
+    settings.limits.instances_max = 1;
+    settings.limits.cpu = Duration::from_millis(300);
+    settings.limits.queue = Duration::from_millis(20);
+    let (_directory, host) = host_of(&hostile(), settings).await;
+    let log = Log::listen();
+    // The busy guest must let the other session in: there is only one thread here.
+    let (first, second) = tokio::join!(ask(&host, "NOOP"), ask(&host, "PWD"));
+    assert_eq!((first.as_str(), second.as_str()), (DENIED, DENIED));
+    assert_eq!(log.lines_with("no free instance within 20ms").len(), 1);
+    assert_eq!(host.status().plugins[0].counts.timeouts, 1);
+}
+
+#[tokio::test]
+async fn a_call_that_its_session_gave_up_costs_its_instance() {
+    let mut settings = bad("bad", &[("command", "loop"), ("verbs.0", "NOOP")]);
+    settings.limits.instances_max = 1;
+    settings.limits.cpu = Duration::from_secs(600);
+    settings.limits.wall = Duration::from_secs(600);
+    let (_directory, host) = host_of(&hostile(), settings).await;
+    let gave_up = tokio::time::timeout(Duration::from_millis(20), ask(&host, "NOOP")).await;
+    assert!(gave_up.is_err());
+    assert_eq!(host.status().plugins[0].instances_idle, 0);
+    assert_eq!(ask(&host, "PWD").await, "pass");
+    assert_eq!(reword(&host, Some("PWD"), reply(257, "x")).await, "257 x");
+}

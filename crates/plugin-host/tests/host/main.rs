@@ -1,0 +1,18 @@
+//! The plugin host with real components, at the level of `waft_core::hooks`.
+//!
+//! The components are those that `cargo xtask plugins` builds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod files;
+mod hostile;
+mod inspect;
+mod refusals;
+mod reload;
+mod support;
+mod verdicts;

@@ -1,0 +1,109 @@
+//! Components that are not taken, and what is said of them.
+
+use waft_plugin_host::{HostSettings, OnLoadError, PluginSettings, Refusal};
+
+use crate::support::*;
+
+/// Why a dropped-in component is refused.
+async fn refusal(bytes: &[u8]) -> Refusal {
+    let directory = Directory::new();
+    directory.put("p.wasm", bytes);
+    let mut errors = load_errors(directory.settings()).await;
+    assert_eq!(errors.0.len(), 1);
+    errors.0.remove(0).refusal
+}
+
+#[tokio::test]
+async fn what_cannot_be_bound_is_refused_by_name() {
+    assert!(matches!(refusal(b"garbage").await, Refusal::NotWasm(_)));
+    assert!(matches!(refusal(b"").await, Refusal::NotWasm(_)));
+    assert_eq!(refusal(&wat("(module)")).await, Refusal::CoreModule);
+    assert_eq!(refusal(&wat("(component)")).await, Refusal::NoLifecycle);
+    let future =
+        r#"(component (instance $i) (export "waft:plugin/lifecycle@0.2.0" (instance $i)))"#;
+    assert_eq!(
+        refusal(&wat(future)).await.to_string(),
+        "built for waft:plugin 0.2.0, this server speaks 0.1.0"
+    );
+}
+
+#[tokio::test]
+async fn a_hook_or_a_capability_that_is_not_here_is_named_with_a_remedy() {
+    let with = |more: &str| {
+        wat(&format!(
+            r#"(component {more} (instance $i) (export "waft:plugin/lifecycle@0.1.0" (instance $i)))"#
+        ))
+    };
+    let import = r#"(import "waft:plugin/http@0.1.0" (instance))"#;
+    let refused = refusal(&with(import)).await;
+    assert_eq!(refused, Refusal::ImportNotServed("waft:plugin/http@0.1.0".to_owned()));
+    let import = r#"(import "wasi:filesystem/types@0.2.3" (instance))"#;
+    let refused = refusal(&with(import)).await;
+    assert!(refused.remedy().unwrap().contains("without WASI"));
+    let export = r#"(instance $s) (export "waft:plugin/storage@0.1.0" (instance $s))"#;
+    let refused = refusal(&with(export)).await;
+    assert_eq!(refused, Refusal::HookNotServed("waft:plugin/storage@0.1.0".to_owned()));
+    assert!(matches!(refusal(&with("")).await, Refusal::Misfit(_)), "an empty lifecycle");
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_is_told_together() {
+    let directory = Directory::new();
+    directory.put("a.wasm", b"garbage");
+    directory.put("b.wasm", &wat("(module)"));
+    directory.put("good.wasm", &echo());
+    let plugins = vec![
+        plugin("c", &[]),
+        PluginSettings { path: Some(directory.file("elsewhere.wasm")), ..plugin("good", &[]) },
+    ];
+    let errors = load_errors(HostSettings { plugins, ..directory.settings() }).await;
+    let told: Vec<_> = errors.0.iter().map(|e| (e.plugin.as_str(), &e.refusal)).collect();
+    assert_eq!(told.len(), 5, "{errors}");
+    assert_eq!(told[0], ("c", &Refusal::Missing));
+    assert_eq!(told[1], ("good", &Refusal::Missing));
+    assert!(matches!(told[2], ("a", Refusal::NotWasm(_))));
+    assert_eq!(told[3], ("b", &Refusal::CoreModule));
+    assert_eq!(told[4], ("good", &Refusal::NameTaken("good".to_owned())));
+    assert_eq!(errors.to_string().lines().count(), 5);
+    assert!(errors.to_string().contains("remedy: rename the file"));
+}
+
+#[tokio::test]
+async fn a_plugin_may_be_disabled_by_its_own_failure() {
+    let directory = Directory::new();
+    directory.put("broken.wasm", b"garbage");
+    directory.put("echo.wasm", &echo());
+    let mut broken = plugin("broken", &[]);
+    broken.on_load_error = OnLoadError::Disable;
+    let plugins = vec![broken, plugin("echo", &[("answer.NOOP", "200 here")])];
+    let log = Log::listen();
+    let host = load(HostSettings { plugins, ..directory.settings() }).await;
+    assert_eq!(ask(&host, "NOOP").await, "echo answers: 200 here");
+    let told = log.lines_with("plugin not loaded");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("ERROR") && told[0].contains("plugin=\"broken\""));
+}
+
+#[tokio::test]
+async fn instances_of_all_plugins_together_are_bounded() {
+    let directory = Directory::new();
+    directory.put("echo.wasm", &echo());
+    let mut greedy = plugin("echo", &[]);
+    greedy.limits.instances_max = 100_000;
+    let errors = load_errors(HostSettings { plugins: vec![greedy], ..directory.settings() }).await;
+    assert!(matches!(errors.0[0].refusal, Refusal::TooManyInstances { wanted: 100_000, .. }));
+}
+
+#[tokio::test]
+async fn memory_that_a_component_wants_at_once_is_bounded_too() {
+    let directory = Directory::new();
+    directory.put("echo.wasm", &echo());
+    let mut small = plugin("echo", &[]);
+    small.limits.memory = 64 * 1024;
+    let errors = load_errors(HostSettings { plugins: vec![small], ..directory.settings() }).await;
+    let refusal = &errors.0[0].refusal;
+    assert!(
+        matches!(refusal, Refusal::Start(reason) if reason.contains("65536 bytes")),
+        "{refusal}"
+    );
+}
