@@ -160,7 +160,6 @@ impl<N: Network> Session<N> {
             Verb::Stru => self.stru(argument),
             Verb::Syst => Ok(Reply::data(Code::SYSTEM_TYPE, "UNIX Type: L8")),
             Verb::Type => self.representation(argument),
-            Verb::User => self.user(argument),
             _ => return None,
         };
         Some(answer.map(Action::from))
@@ -173,8 +172,10 @@ impl<N: Network> Session<N> {
         argument: &[u8],
         pending: Pending,
     ) -> Result<Action, Refusal> {
-        if verb == Verb::Pass {
-            return self.pass(argument).await;
+        match verb {
+            Verb::Pass => return self.pass(argument).await,
+            Verb::User => return self.user(argument).await,
+            _ => {}
         }
         let account = self.account()?;
         let answer = match verb {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use waft_core::Account;
-use waft_core::auth::{Credentials, Secret, Verdict};
+use waft_core::auth::{AuthenticatorError, Credentials, Secret, Verdict};
 use waft_core::event::Event;
 use waft_proto::arguments::{Host, parse_host};
 use waft_proto::{Code, Reply};
@@ -21,8 +21,8 @@ impl<N: Network> Session<N> {
     ///
     /// Where TLS is required, it is required here already, so that nobody sends a password in
     /// clear text.
-    pub(super) fn user(&mut self, argument: &[u8]) -> Answer {
-        if self.security.is_required() && !self.security.is_agreed() {
+    pub(super) async fn user(&mut self, argument: &[u8]) -> Result<Action, Refusal> {
+        if self.security.is_required() && self.control.tls().is_none() {
             return Err(Refusal::new(
                 Code::NOT_LOGGED_IN,
                 "Logins need TLS here: use AUTH TLS first (explicit FTP over TLS).",
@@ -34,8 +34,38 @@ impl<N: Network> Session<N> {
         let Ok(user) = std::str::from_utf8(argument) else {
             return Err(Refusal::new(Code::BAD_PARAMETER, "User names are UTF-8."));
         };
-        self.login = Login::Named { user: user.to_owned() };
-        Ok(Reply::new(Code::NEED_PASSWORD, "Password, please."))
+        let user = user.to_owned();
+        if let Some((sha256, names)) = self.security.certificate() {
+            let (sha256, names) = (sha256.to_owned(), names.to_vec());
+            let credentials = Credentials::Certificate { user: user.clone(), sha256, names };
+            if let Some(action) = self.log_in_by_certificate(&credentials).await? {
+                return Ok(action);
+            }
+        }
+        self.login = Login::Named { user };
+        Ok(Reply::new(Code::NEED_PASSWORD, "Password, please.").into())
+    }
+
+    /// USER of a client with a certificate (RFC 4217, 15.1.2): it may be all that is needed.
+    async fn log_in_by_certificate(
+        &mut self,
+        credentials: &Credentials,
+    ) -> Result<Option<Action>, Refusal> {
+        let user = credentials.user();
+        self.login = Login::Nobody;
+        if self.shared.guard.is_locked_out(self.facts.peer.ip(), Some(user)) {
+            return Ok(Some(self.login_failed(user, "locked out")));
+        }
+        match self.authenticator.authenticate(&self.facts, credentials).await {
+            Ok(Verdict::Abstain) => Ok(None),
+            Ok(Verdict::Accept(account)) => {
+                let text = format!("User {user} logged in by certificate.");
+                self.log_in(user, account)?;
+                Ok(Some(Reply::new(Code::CERTIFICATE_ACCEPTED, text).into()))
+            }
+            Ok(Verdict::Deny { reason }) => Ok(Some(self.refuse_login(credentials, reason).await)),
+            Err(error) => Err(undecided(&error)),
+        }
     }
 
     /// PASS: the authenticator decides.
@@ -59,17 +89,20 @@ impl<N: Network> Session<N> {
             Ok(Verdict::Accept(account)) => return self.log_in(user, account),
             Ok(Verdict::Deny { reason }) => reason,
             Ok(Verdict::Abstain) => "unknown user",
-            Err(error) => {
-                tracing::error!(%error, "login could not be decided");
-                return Err(Refusal::new(Code::LOCAL_ERROR, "Login is not possible now."));
-            }
+            Err(error) => return Err(undecided(&error)),
         };
-        let delay = self.shared.guard.note_failure(address, user);
+        Ok(self.refuse_login(&credentials, reason).await)
+    }
+
+    /// Refuses a login, as late as the guard wants it.
+    async fn refuse_login(&mut self, credentials: &Credentials, reason: &'static str) -> Action {
+        let user = credentials.user();
+        let delay = self.shared.guard.note_failure(self.facts.peer.ip(), user);
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             _ = self.control.hangup() => {}
         }
-        Ok(self.login_failed(user, reason))
+        self.login_failed(user, reason)
     }
 
     fn login_failed(&mut self, user: &str, reason: &'static str) -> Action {
@@ -165,4 +198,9 @@ impl<N: Network> Session<N> {
         }
         Ok(Reply::new(Code::READY, format!("{name} it is.")))
     }
+}
+
+fn undecided(error: &AuthenticatorError) -> Refusal {
+    tracing::error!(%error, "login could not be decided");
+    Refusal::new(Code::LOCAL_ERROR, "Login is not possible now.")
 }
