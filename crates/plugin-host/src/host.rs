@@ -11,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use waft_core::hooks::{HookSource, Hooks};
 
 use crate::cache::CompiledStore;
+use crate::capability::log::cleaned;
 use crate::chain::Generation;
 use crate::engine::{Sandbox, sandbox};
 use crate::errors::{LoadError, LoadErrors, Refusal, WatchError};
@@ -186,16 +187,16 @@ impl Shared {
 }
 
 fn log(change: &Change, generation: u64) {
-    let (plugin, file) = (change.plugin.as_str(), change.file.display());
+    let (plugin, file) = (change.plugin.as_str(), cleaned(&change.file.to_string_lossy()));
     let remedy = |refusal: &Refusal| refusal.remedy();
     match &change.what {
-        What::Loaded => tracing::info!(plugin, generation, %file, "plugin loaded"),
-        What::Replaced => tracing::info!(plugin, generation, %file, "plugin replaced"),
-        What::Removed => tracing::info!(plugin, generation, %file, "plugin removed"),
+        What::Loaded => tracing::info!(plugin, generation, file, "plugin loaded"),
+        What::Replaced => tracing::info!(plugin, generation, file, "plugin replaced"),
+        What::Removed => tracing::info!(plugin, generation, file, "plugin removed"),
         What::Kept(reason) => tracing::error!(
             plugin,
             generation,
-            %file,
+            file,
             %reason,
             remedy = remedy(reason),
             "plugin not replaced, the version before stays in force"
@@ -203,7 +204,7 @@ fn log(change: &Change, generation: u64) {
         What::Refused(reason) => tracing::error!(
             plugin,
             generation,
-            %file,
+            file,
             %reason,
             remedy = remedy(reason),
             "plugin not loaded"

@@ -10,7 +10,7 @@ use crate::artifact::{Artifact, Digest};
 use crate::bindings::exports::waft::plugin::lifecycle;
 use crate::capability::log::shortened;
 use crate::engine::{Sandbox, sandbox};
-use crate::errors::{LoadError, Refusal};
+use crate::errors::{LoadError, Refusal, one_line};
 use crate::files::{self, Content};
 use crate::guest::Warm;
 use crate::interest::Interest;
@@ -193,9 +193,10 @@ async fn started(bytes: &[u8]) -> Result<Descriptor, Refusal> {
     let identity = Arc::new(identity(&PluginSettings::named("inspected")));
     let mut warm = Warm::new(sandbox, &artifact, identity, 0)
         .await
-        .map_err(|failure| Refusal::Start(failure.to_string()))?;
+        .map_err(|failure| Refusal::Start(one_line(&failure.to_string())))?;
     let said = describe(&mut warm).await?;
-    let interest = Interest::read(&said).map_err(Refusal::Describe)?;
+    let interest =
+        Interest::read(&said).map_err(|mistake| Refusal::Describe(one_line(&mistake)))?;
     Ok(Descriptor::new(&said, &interest))
 }
 

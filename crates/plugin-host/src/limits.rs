@@ -85,6 +85,9 @@ pub(crate) const BREAKER_OPEN_MIN: Duration = Duration::from_secs(1);
 /// How long the breaker stays open at most.
 pub(crate) const BREAKER_OPEN_MAX: Duration = Duration::from_secs(60);
 
+/// Lines in a second that the log has about one plugin's failures.
+pub(crate) const COMPLAINTS_MAX: u32 = 10;
+
 /// Compiled components kept on disk.
 pub(crate) const COMPILED_KEPT_MAX: usize = 64;
 

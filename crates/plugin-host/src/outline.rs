@@ -3,6 +3,7 @@
 //! Versions are looked at first, and every interface of waft's package that cannot be bound is
 //! a reason to refuse: a hook that nobody calls would be a rule that nobody enforces.
 
+use waft_proto::command::printable;
 use wasmtime::wasmparser::{
     BinaryReaderError, ComponentExternalKind, Encoding, KnownCustom, Parser, Payload,
     ProducersSectionReader,
@@ -65,13 +66,15 @@ pub(crate) struct Interface {
 
 impl Interface {
     fn parse(full: &str) -> Interface {
+        // Names are validated when the component is compiled, and shown before that.
+        let full = printable(full.as_bytes());
         let (path, version) = match full.split_once('@') {
             Some((path, version)) => (path, Some(version.to_owned())),
-            None => (full, None),
+            None => (&*full, None),
         };
         let name = path.split_once('/').filter(|(package, _)| *package == PACKAGE);
         let name = name.map(|(_, name)| name.to_owned());
-        Interface { full: full.to_owned(), name, version }
+        Interface { name, version, full: full.into_owned() }
     }
 
     /// The name of the interface, if it belongs to waft's package.
@@ -171,11 +174,9 @@ impl Outline {
             let field = field?;
             for value in field.values {
                 let value = value?;
-                let producer = Producer {
-                    field: field.name.to_owned(),
-                    name: value.name.to_owned(),
-                    version: value.version.to_owned(),
-                };
+                let [field, name, version] = [field.name, value.name, value.version]
+                    .map(|text| printable(text.as_bytes()).into_owned());
+                let producer = Producer { field, name, version };
                 if !self.producers.contains(&producer) {
                     self.producers.push(producer);
                 }

@@ -36,6 +36,8 @@ pub(crate) struct Plugin {
     pool: Pool,
     breaker: Mutex<Breaker>,
     counters: Counters,
+    /// For lines about its failures.
+    complaints: Gate,
     identity: Arc<Identity>,
 }
 
@@ -73,11 +75,13 @@ impl Plugin {
         let identity = Arc::new(identity(&settings));
         let mut first = Warm::new(sandbox, &artifact, Arc::clone(&identity), generation)
             .await
-            .map_err(|failure| Refusal::Start(failure.to_string()))?;
+            .map_err(|failure| Refusal::Start(one_line(&failure.to_string())))?;
         let described = describe(&mut first).await?;
-        let interest = Interest::read(&described).map_err(Refusal::Describe)?;
+        let interest =
+            Interest::read(&described).map_err(|mistake| Refusal::Describe(one_line(&mistake)))?;
         tell_what_is_unheard(&identity.name, &described);
-        let said = first.init().await.map_err(|failure| Refusal::Init(failure.to_string()))?;
+        let said = first.init().await;
+        let said = said.map_err(|failure| Refusal::Init(one_line(&failure.to_string())))?;
         said.map_err(|reason| {
             Refusal::Init(one_line(&shortened(&reason, limits::INIT_ERROR_BYTES_MAX)))
         })?;
@@ -90,6 +94,7 @@ impl Plugin {
             pool: Pool::new(sandbox, Arc::clone(&artifact), Arc::clone(&identity), first),
             breaker: Mutex::new(Breaker::new()),
             counters: Counters::default(),
+            complaints: Gate::new(limits::COMPLAINTS_MAX),
             settings,
             artifact,
             identity,
@@ -204,14 +209,17 @@ impl Call<'_> {
             Failure::Busy(_) => {}
             _ => self.trip_breaker(),
         }
-        tracing::warn!(
-            plugin = &*plugin.name,
-            generation = self.generation,
-            session = self.session.0,
-            hook = self.hook,
-            reason = cleaned(&failure.to_string()),
-            "plugin failed"
-        );
+        if let Some(untold) = plugin.complaints.pass(Instant::now()) {
+            tracing::warn!(
+                plugin = &*plugin.name,
+                generation = self.generation,
+                session = self.session.0,
+                hook = self.hook,
+                reason = cleaned(&failure.to_string()),
+                untold = (untold > 0).then_some(untold),
+                "plugin failed"
+            );
+        }
         failure
     }
 
@@ -260,7 +268,7 @@ fn tell_what_is_unheard(plugin: &str, described: &lifecycle::Descriptor) {
 /// It cannot say.
 pub(crate) async fn describe(warm: &mut Warm) -> Result<lifecycle::Descriptor, Refusal> {
     let described = warm.describe().await;
-    described.map_err(|failure| Refusal::Describe(failure.to_string()))
+    described.map_err(|failure| Refusal::Describe(one_line(&failure.to_string())))
 }
 
 /// Who a plugin of these settings is.

@@ -70,7 +70,7 @@ impl Gate {
 
     /// Whether one more line may pass; if so, how many were dropped since the last that did so
     /// in an earlier second.
-    fn pass(&self, now: Instant) -> Option<u64> {
+    pub(crate) fn pass(&self, now: Instant) -> Option<u64> {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let mut untold = 0;
         if window.began.is_none_or(|began| now.duration_since(began) >= WINDOW) {

@@ -182,6 +182,16 @@ async fn a_guest_that_fails_to_start_is_not_loaded() {
 }
 
 #[tokio::test]
+async fn what_a_guest_says_stays_on_one_line() {
+    let directory = Directory::new();
+    directory.put("bad.wasm", &hostile());
+    let plugins = vec![bad("bad", &[("start", "fail")])];
+    let errors = load_errors(HostSettings { plugins, ..directory.settings() }).await;
+    let said = "init failed: refused to start,; as told\\u{0}";
+    assert!(errors.to_string().ends_with(said), "{errors}");
+}
+
+#[tokio::test]
 async fn a_mistake_in_its_settings_is_shown_as_the_plugin_says_it() {
     let directory = Directory::new();
     directory.put("bad.wasm", &hostile());

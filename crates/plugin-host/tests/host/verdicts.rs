@@ -240,6 +240,25 @@ async fn sessions_are_served_at_the_same_time() {
     assert_eq!(host.status().plugins[0].counts.calls, 100);
 }
 
+#[tokio::test]
+async fn the_bundled_policy_denies_active_mode_in_the_operators_words() {
+    let words = "ACTIVE mode is not supported - use PASSIVE instead!";
+    let config = [("deny.0", "active-mode"), ("message", words), ("replies.226", "Got it.")];
+    let (directory, host) = host_of(&component("command-policy"), plugin("policy", &config)).await;
+    let denied = format!("policy answers: 502 {words}");
+    assert_eq!(ask(&host, "PORT 127,0,0,1,4,1").await, denied);
+    assert_eq!(ask(&host, "EPRT |1|127.0.0.1|1025|").await, denied);
+    assert_eq!(ask(&host, "EPSV").await, "pass");
+    assert!(!host.current().command_interest().contains(Some(Verb::Retr)));
+    let done = reply(226, "Transfer complete.");
+    assert_eq!(reword(&host, Some("RETR a"), done).await, "policy: 226 Got it.");
+    let plugins = vec![plugin("policy", &[("deny.0", "nonsense")])];
+    let errors = host.reconfigure(HostSettings { plugins, ..directory.settings() }).await;
+    let error = errors.unwrap_err().to_string();
+    assert!(error.contains("init failed: ") && error.contains("nonsense"), "{error}");
+    assert_eq!(ask(&host, "PORT 127,0,0,1,4,1").await, denied);
+}
+
 #[test]
 fn secrets_are_never_shown() {
     let grants = Grants { secrets: vec![("key".to_owned(), Secret::new("hunter2"))] };
