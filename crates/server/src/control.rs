@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use rustls::{ServerConfig, ServerConnection};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use waft_proto::{Command, Line, LineBuffer, ParseError, Reply};
 
 use crate::net::Stream;
@@ -57,7 +57,11 @@ const LINGER: Duration = Duration::from_secs(1);
 impl<S: Stream> Control<S> {
     /// Takes over a connection with lines of at most `line_bytes_max` octets.
     pub(crate) fn new(stream: S, line_bytes_max: usize) -> Control<S> {
-        Control { stream: Channel::Clear(stream), lines: LineBuffer::new(line_bytes_max), end: None }
+        Control {
+            stream: Channel::Clear(stream),
+            lines: LineBuffer::new(line_bytes_max),
+            end: None,
+        }
     }
 
     /// Waits for the next line. Safe to drop and call again.

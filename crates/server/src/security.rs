@@ -49,12 +49,8 @@ struct Agreed {
 impl Security {
     pub(crate) fn new(tls: Option<Arc<Tls>>) -> Security {
         let offer = tls.map(|tls| Offer { snapshot: tls.snapshot(), tls });
-        let mut security = Security {
-            offer,
-            agreed: None,
-            buffer_size_set: false,
-            protection: Protection::Clear,
-        };
+        let mut security =
+            Security { offer, agreed: None, buffer_size_set: false, protection: Protection::Clear };
         security.reset();
         security
     }

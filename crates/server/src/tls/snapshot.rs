@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs::{self, Ticketer, cipher_suite};
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{self, Ticketer, cipher_suite};
 use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
