@@ -20,7 +20,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::pki_types::CertificateDer;
 
-pub use identity::{Identity, IdentityError};
+pub use identity::{Concern, Identity, IdentityError, certificates_from_pem};
 
 pub(crate) use binding::Binding;
 pub(crate) use channel::{Channel, accept};
@@ -79,6 +79,9 @@ pub enum DataProtection {
     Private,
 }
 
+/// A certificate.
+pub type Certificate = CertificateDer<'static>;
+
 /// Certificates of clients, with the authorities that issue them.
 #[derive(Clone, Debug, Default)]
 pub enum ClientCertificates {
@@ -86,9 +89,9 @@ pub enum ClientCertificates {
     #[default]
     None,
     /// Those that clients have are verified.
-    Optional(Vec<CertificateDer<'static>>),
+    Optional(Vec<Certificate>),
     /// Without one there is no handshake.
-    Required(Vec<CertificateDer<'static>>),
+    Required(Vec<Certificate>),
 }
 
 /// TLS of one listener.
