@@ -271,3 +271,37 @@ impl fmt::Debug for LocalAccounts {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_users_cost_what_most_accounts_cost() {
+        let cheap = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$\
+                     OdFYA7BxGSdTRBBwiJ5KZBUWydkzbjB1JVmWwfypW80";
+        let other_salt = cheap.replace("c2FsdH", "c2FsdI");
+        let bcrypt = "$2b$04$abcdefghijklmnopqrstuum174eFeoTj0DHmtuueFaS3Wde4P7wHG";
+        let entry = |(index, hash): (usize, &str)| {
+            let spec = AccountSpec {
+                name: index.to_string(),
+                password: hash.to_owned(),
+                root: PathBuf::new(),
+                permissions: Permissions::NONE,
+                home: VirtualPath::root(),
+                enabled: true,
+                sessions_max: 0,
+                attributes: Vec::new(),
+            };
+            (spec.name.clone(), Entry::new(spec).unwrap())
+        };
+        for (hashes, cost) in [
+            (&[cheap, bcrypt, &other_salt][..], "$argon2id$v=19$m=8,t=1,p=1"),
+            (&[cheap, bcrypt, bcrypt], "$2b$04"),
+        ] {
+            let entries = hashes.iter().copied().enumerate().map(entry).collect();
+            assert_eq!(most_common(&entries).unwrap().cost(), cost);
+        }
+        assert!(most_common(&HashMap::new()).is_none());
+    }
+}

@@ -181,8 +181,8 @@ fn bcrypt(text: &str) -> Result<Method, HashError> {
     Ok(Method::Bcrypt)
 }
 
-/// `$5$` and `$6$`: `$id$[rounds=N$]salt$hash`, a hash of so many characters of which the last holds
-/// fewer bits and so can be one of `last` only.
+/// `$5$` and `$6$`: `$id$[rounds=N$]salt$hash`, a hash of so many characters of which the last
+/// holds fewer bits and so can be one of `last` only.
 fn sha_crypt(text: &str, hash_length: usize, last: &[u8]) -> Result<Method, HashError> {
     let wrong = |reason: &str| Err(damaged("sha-crypt")(reason.to_owned()));
     let mut fields = text.split('$').skip(2).peekable();
@@ -231,5 +231,17 @@ fn shown(method: &str) -> String {
         method.to_owned()
     } else {
         "?".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stand_in_costs_what_our_own_hashes_cost() {
+        let own = StoredHash::parse(&hash_password(b"x").unwrap()).unwrap();
+        assert_eq!(stand_in().cost(), own.cost());
+        assert!(!stand_in().verify(b""));
     }
 }

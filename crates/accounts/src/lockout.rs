@@ -212,3 +212,28 @@ impl<K: Eq + Hash + Copy> Table<K> {
 
 /// Entries that are compared when one must go.
 const SAMPLE: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn tables_are_bounded_and_what_is_over_goes_first() {
+        let options = LockoutOptions { entries_max: 10, ..LockoutOptions::default() };
+        let mut table = Table::default();
+        for number in 0..8 {
+            table.note(number, Instant::now(), &options, 0);
+        }
+        tokio::time::advance(options.window).await;
+        table.note(100, Instant::now(), &options, 0);
+        for number in 200..209 {
+            table.note(number, Instant::now(), &options, 0);
+            assert!(table.0.len() <= 10);
+        }
+        assert!(table.0.contains_key(&100), "others were over");
+        for number in 0..1000 {
+            table.note(number, Instant::now(), &options, 0);
+            assert!(table.0.len() <= 10);
+        }
+    }
+}

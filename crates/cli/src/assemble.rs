@@ -14,7 +14,7 @@ use waft_accounts::{
     AccountSpec, AnonymousSpec, LocalAccounts, LockoutOptions, OpenStorage, Verifier,
     VerifierOptions,
 };
-use waft_config::{Config, Mistake, PassiveAddress};
+use waft_config::{Config, Listener, Mistake, PassiveAddress};
 use waft_core::storage::{Interrupted, Storage};
 use waft_core::{Permission, Permissions, VirtualPath};
 use waft_server::settings;
@@ -33,6 +33,7 @@ pub(crate) fn server_settings(config: &Config) -> settings::Settings {
         limits: limits(config),
         timeouts: timeouts(config),
         passive: passive(config),
+        passive_by_listener: passive_by_listener(config),
         active: active(config),
         transfers: transfers(config),
     }
@@ -75,6 +76,16 @@ fn passive(config: &Config) -> settings::Passive {
         rules: passive.rule.iter().map(|rule| (rule.from, advertised(&rule.address))).collect(),
         peers: passive.peers.clone(),
     }
+}
+
+/// What a listener says itself goes before everything that is said about all of them.
+fn passive_by_listener(config: &Config) -> Vec<(Arc<str>, settings::Passive)> {
+    let own = |listener: &Listener| {
+        let address = advertised(listener.passive_address.as_ref()?);
+        let passive = settings::Passive { address, rules: Vec::new(), ..passive(config) };
+        Some((Arc::from(listener.name.as_str()), passive))
+    };
+    config.listeners.iter().filter_map(own).collect()
 }
 
 fn advertised(address: &PassiveAddress) -> settings::Advertised {

@@ -24,6 +24,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Passive data connections.
     pub passive: Passive,
+    /// Passive data connections for clients of the listeners that have these names, instead.
+    pub passive_by_listener: Vec<(Arc<str>, Passive)>,
     /// Active data connections.
     pub active: Active,
     /// Transfers and listings.
@@ -38,9 +40,18 @@ impl Default for Settings {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             passive: Passive::default(),
+            passive_by_listener: Vec::new(),
             active: Active::Off,
             transfers: Transfers::default(),
         }
+    }
+}
+
+impl Settings {
+    /// Passive data connections for clients of that listener.
+    pub(crate) fn passive_of(&self, listener: &str) -> &Passive {
+        let own = self.passive_by_listener.iter().find(|(name, _)| **name == *listener);
+        own.map_or(&self.passive, |(_, passive)| passive)
     }
 }
 

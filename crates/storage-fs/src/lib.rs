@@ -1,14 +1,14 @@
 //! Local directories as storage: confined beneath a directory handle, published atomically.
 //!
-//! Three layers. [`beneath`] is the only place where a path becomes an open file: `openat2(2)` with
+//! Three layers. `beneath` is the only place where a path becomes an open file: `openat2(2)` with
 //! `RESOLVE_BENEATH` on the handle of the root, so that neither `..` nor a symbolic link nor a
 //! directory swapped for a link at the right moment leads out. Everything else is done relative to
 //! a directory that was opened so, with one last component that is never followed. On that stand
-//! the operations on names ([`tree`]) and facts ([`facts`]), the readers, and the uploads.
+//! the operations on names (`tree`) and facts (`facts`), the readers, and the uploads.
 //!
 //! An upload is a file without a name (`O_TMPFILE`; where the file system has none, a hidden file)
 //! that gets its name when it is complete: a crash, a full disk or a vanished client leaves what
-//! was there before and nothing else. [`upload`] tells the rest: appending in place, resuming, and
+//! was there before and nothing else. `upload` tells the rest: appending in place, resuming, and
 //! what is kept of interrupted uploads.
 //!
 //! Operations on names and facts run where they are awaited: they take a microsecond or two, less

@@ -1,20 +1,20 @@
 //! Uploads: what is there stays whole until what arrives is complete.
 //!
-//! | what is asked | what happens | when interrupted |
+//! | what is asked | what happens | interrupted |
 //! |---|---|---|
-//! | a new file, or one replaced | a file without a name gets it at the end | deleted, or kept as `NAME.partial` |
-//! | from an offset before the end | the same, after the octets before the offset were copied | the same |
-//! | from the end, or behind it (append) | written in place | cut back, or left as it is |
-//! | to a name still free, of which there is a `NAME.partial` | written in place there, renamed at the end | cut back, or left as it is |
+//! | a new file, or a replaced one | a file gets its name at the end | deleted, or `NAME.partial` |
+//! | from before the end | the same, the beginning copied first | the same |
+//! | behind the end | written in place | cut back, or left |
+//! | to a free name with a `NAME.partial` | goes on there, then renamed | cut back, or left |
 //!
-//! [`plan`] decides between them and changes nothing; [`begin`] makes or opens the file; the writer
-//! gives it its name with [`publish`]. Whoever writes to a file that has a name holds a lock on it
-//! (`flock(2)`): a second one is `Busy`. A `NAME.partial` is replaced, removed or published only
-//! under its lock, so that no upload ever publishes another one's octets.
+//! [`mod@plan`] decides between them and changes nothing; [`begin`] makes or opens the file; the
+//! writer gives it its name with [`publish`]. Whoever writes to a file that has a name holds a lock
+//! on it (`flock(2)`): a second one is `Busy`. A `NAME.partial` is replaced, removed or published
+//! only under its lock, so that no upload ever publishes another one's octets.
 //!
 //! A symbolic link in place of the file stays; what it names is replaced. A replaced file's
-//! permission bits are kept, and its owner where the system allows; access control lists and
-//! extended attributes are not.
+//! permission bits are kept, and its owner and group where the system allows; access control lists
+//! and extended attributes are not.
 //!
 //! Whoever took the file beneath a writer must have stopped writing when the writer is finished,
 //! abandoned or dropped: cutting a file back cannot stop somebody who still writes to it.

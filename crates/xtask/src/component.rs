@@ -46,4 +46,46 @@ impl Interfaces {
             exports: world.exports.keys().map(|key| resolve.name_world_key(key)).collect(),
         })
     }
+
+    /// What it imports that is not of the given packages: powers that no grant names.
+    pub(crate) fn foreign(&self, packages: &[&str]) -> Vec<&str> {
+        let of_none = |import: &&str| !packages.iter().any(|package| import.starts_with(package));
+        self.imports.iter().map(String::as_str).filter(of_none).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY_MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
+    const EMPTY_COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
+
+    #[test]
+    fn a_component_is_one_already() {
+        assert_eq!(encode(EMPTY_COMPONENT.to_vec()).unwrap(), EMPTY_COMPONENT);
+        let interfaces = Interfaces::of(&EMPTY_COMPONENT).unwrap();
+        assert!(interfaces.imports.is_empty());
+        assert!(interfaces.exports.is_empty());
+    }
+
+    #[test]
+    fn a_module_becomes_one() {
+        let component = encode(EMPTY_MODULE.to_vec()).unwrap();
+        assert_eq!(component.get(4..8), Some(&COMPONENT_LAYER[..]));
+    }
+
+    #[test]
+    fn what_is_neither_is_refused() {
+        assert!(encode(b"garbage, and more of it".to_vec()).is_err());
+        assert!(Interfaces::of(b"garbage").is_err());
+    }
+
+    #[test]
+    fn imports_of_other_packages_are_foreign() {
+        let imports = ["waft:plugin/log@0.1.0", "wasi:cli/exit@0.2.6"].map(str::to_owned).to_vec();
+        let interfaces = Interfaces { imports, exports: Vec::new() };
+        assert_eq!(interfaces.foreign(&["waft:plugin/"]), ["wasi:cli/exit@0.2.6"]);
+        assert!(interfaces.foreign(&["waft:plugin/", "wasi:"]).is_empty());
+    }
 }

@@ -1,6 +1,7 @@
 //! Plugins: what the configuration says about them, and what is wrong with them in its words.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use waft_config::{Config, Mistake, Node, Plugin, PluginLimits, Value};
@@ -24,6 +25,7 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
     let mut mistakes = Vec::new();
     let plugins = config.named_plugins.iter().map(|plugin| PluginSettings {
         grants: Grants { secrets: secrets(plugin, &mut mistakes) },
+        path: path(plugin, config),
         ..settings(plugin)
     });
     let settings = HostSettings {
@@ -37,9 +39,14 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
     if mistakes.is_empty() { Ok(settings) } else { Err(mistakes) }
 }
 
+/// The component's file; none where the operator leaves it to the directory of plugins.
+fn path(plugin: &Plugin, config: &Config) -> Option<PathBuf> {
+    let written = config.origin(&format!("{}.path", plugin.key)).is_some();
+    (written || config.plugins.directory.is_none()).then(|| plugin.path.clone())
+}
+
 fn settings(plugin: &Plugin) -> PluginSettings {
     PluginSettings {
-        path: Some(plugin.path.clone()),
         on_error: match plugin.on_error {
             waft_config::OnError::Deny => OnError::Deny,
             waft_config::OnError::Allow => OnError::Allow,

@@ -34,6 +34,10 @@ drain = "7s"
 
 [[listener]]
 address = "127.0.0.1:0"
+[[listener]]
+address = "127.0.0.2:0"
+name = "outside"
+passive_address = "203.0.113.8"
 
 [passive]
 ports = "50000-50009"
@@ -103,6 +107,9 @@ fn every_key_reaches_the_server() {
         ("192.0.2.0/24".parse().unwrap(), fixed),
     ];
     assert_eq!(passive.rules, rules);
+    let [(listener, outside)] = settings.passive_by_listener.try_into().unwrap();
+    assert_eq!((&*listener, outside.ports, outside.rules), ("outside", 50_000..=50_009, vec![]));
+    assert_eq!(outside.address, settings::Advertised::Fixed("203.0.113.8".parse().unwrap()));
     assert_eq!(settings.active, settings::Active::Lan(vec!["10.0.0.0/8".parse().unwrap()]));
     let transfers = settings.transfers;
     assert_eq!(transfers.interrupted, Interrupted::Delete);
@@ -216,7 +223,7 @@ fn secrets_that_cannot_be_had_are_told_together() {
         ("plugin.0.grant.secrets.d", "neither a file nor a variable of the environment"),
     ];
     assert_eq!(told, expected);
-    assert_eq!(mistakes[0].origin.line, 13);
+    assert_eq!(mistakes[0].origin.line, 16);
 }
 
 #[test]
@@ -230,7 +237,7 @@ fn a_refused_plugin_points_at_what_brought_it_in() {
     };
     let errors = LoadErrors(vec![refused("two"), refused("dropped")]);
     let [named, dropped] = plugin_mistakes(&config, &errors).try_into().unwrap();
-    assert_eq!((named.key.as_str(), named.origin.line), ("plugin.1.path", 16));
+    assert_eq!((named.key.as_str(), named.origin.line), ("plugin.1.path", 19));
     let message = "plugin two (x.wasm): a core WebAssembly module, not a component";
     assert_eq!(named.message, message);
     assert_eq!(Some(named.remedy), Refusal::CoreModule.remedy());

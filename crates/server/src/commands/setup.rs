@@ -18,7 +18,7 @@ impl<N: Network> Session<N> {
     pub(super) async fn pasv(&mut self) -> Answer {
         self.refuse_after_epsv_all()?;
         let (client, local) = (self.facts.peer.ip(), self.facts.local.ip());
-        let passive = &self.settings.passive;
+        let passive = self.settings.passive_of(&self.facts.listener);
         let told = data::announced(&self.shared.network, passive, client, local).await;
         let Some(address) = told.map_err(unresolved)?.ipv4 else {
             return Err(Refusal::new(Code::CANNOT_OPEN_DATA, "PASV is for IPv4 only; use EPSV."));
@@ -50,7 +50,7 @@ impl<N: Network> Session<N> {
         // EPSV promises the address of the control connection. Where the operator tells clients
         // another one, the client must hear of it, and falls back to PASV.
         if own == Family::Ipv4 {
-            let passive = &self.settings.passive;
+            let passive = self.settings.passive_of(&self.facts.listener);
             let told = data::announced(&self.shared.network, passive, client, local).await;
             if !told.map_err(unresolved)?.is_local {
                 return Err(Refusal::new(

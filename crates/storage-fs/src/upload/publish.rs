@@ -20,16 +20,19 @@ use crate::upload::writer::Body;
 /// Attempts to find `NAME.partial` either free or there, while others make and remove it.
 const ATTEMPTS_MAX: usize = 8;
 
-/// Gives a new file the permission bits and, where the system allows, the owner of the old one.
+/// Gives a new file the permission bits and, where the system allows, the owner and group of the
+/// old one. Where the group cannot be kept, the new one's members get no more than everybody has.
 pub(crate) fn take_over(file: &File, old: Old) -> Result<()> {
     let new = look(file)?;
-    if (new.stx_uid, new.stx_gid) != (old.owner, old.group) {
-        // Only the superuser may give files away; whoever may not, keeps them.
-        let (owner, group) = (Uid::from_raw(old.owner), Gid::from_raw(old.group));
-        let _ = fchown(file, Some(owner), Some(group));
+    // Only the superuser may give files away, and others only to groups of their own.
+    if new.stx_uid != old.owner {
+        let _ = fchown(file, Some(Uid::from_raw(old.owner)), None);
     }
-    if u32::from(new.stx_mode) & 0o7777 != old.mode {
-        fchmod(file, Mode::from_raw_mode(old.mode))?;
+    let group_kept =
+        new.stx_gid == old.group || fchown(file, None, Some(Gid::from_raw(old.group))).is_ok();
+    let mode = if group_kept { old.mode } else { old.mode & 0o707 | (old.mode & 0o007) << 3 };
+    if u32::from(new.stx_mode) & 0o7777 != mode {
+        fchmod(file, Mode::from_raw_mode(mode))?;
     }
     Ok(())
 }

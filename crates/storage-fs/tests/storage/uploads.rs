@@ -124,6 +124,21 @@ async fn a_replaced_file_keeps_its_permission_bits_but_not_those_that_run_as_its
 }
 
 #[tokio::test]
+async fn a_replaced_file_keeps_its_owner_and_group_where_the_system_allows() {
+    let tree = Tree::new();
+    tree.put("file", b"old");
+    fs::set_permissions(tree.local("file"), fs::Permissions::from_mode(0o660)).unwrap();
+    // Only the superuser can set the scene; for everybody else the owner is the same anyway.
+    let given_away = std::os::unix::fs::chown(tree.local("file"), Some(1234), Some(1235)).is_ok();
+    let before = fs::metadata(tree.local("file")).unwrap();
+    assert!(!given_away || (before.uid(), before.gid()) == (1234, 1235));
+    let replaced = tree.upload("file", WriteMode::Replace, b"new").await.unwrap();
+    let after = fs::metadata(tree.local("file")).unwrap();
+    assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
+    assert_eq!(replaced.mode, Some(0o660));
+}
+
+#[tokio::test]
 async fn a_hard_link_keeps_the_old_contents() {
     let tree = Tree::new();
     tree.put("file", b"old");

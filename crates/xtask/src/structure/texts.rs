@@ -15,6 +15,9 @@ const MACHINE_PATHS: [&str; 5] = [
     concat!("/tmp/", "t-"),
 ];
 
+/// Folders of tests that all run with the clock at a stand.
+const MOVES_CLOCK: [&str; 1] = ["crates/server/tests/support"];
+
 /// Words of the standard library that a crate must do without, because it is to have no part in
 /// what they do.
 const BEYOND: [(&str, &[&str]); 1] = [(
@@ -44,9 +47,15 @@ pub(super) fn machine_paths(path: &Path, text: &str) -> Vec<String> {
 }
 
 /// Names every sleep in a test: it is too short on a slow machine, and too long on all others.
+///
+/// Where the clock stands still, a sleep is how it is moved: such a file says so itself, or is one
+/// of [`MOVES_CLOCK`].
 pub(super) fn sleeping_tests(path: &Path, code: &str) -> Vec<String> {
     let is_test = path.iter().any(|part| part == "tests")
         || path.file_stem().is_some_and(|stem| stem == "tests");
+    let moves_clock = MOVES_CLOCK.iter().any(|folder| path.starts_with(folder))
+        || ["start_paused", "time::pause()"].iter().any(|word| code.contains(word));
+    let is_test = is_test && (!moves_clock || code.contains("thread::sleep("));
     if is_test { found(path, code, &["sleep("]) } else { Vec::new() }
 }
 
@@ -88,6 +97,15 @@ mod tests {
         assert_eq!(sleeping_tests(Path::new("crates/a/tests/b.rs"), code).len(), 1);
         assert_eq!(sleeping_tests(Path::new("tests/b.rs"), code).len(), 1);
         assert!(sleeping_tests(Path::new("crates/a/src/b.rs"), code).is_empty());
+    }
+
+    #[test]
+    fn a_test_may_move_a_clock_that_stands_still() {
+        let path = Path::new("crates/a/tests/b.rs");
+        let code = "#[tokio::test(start_paused = true)] async fn f() { sleep(second).await }";
+        assert!(sleeping_tests(path, code).is_empty());
+        let code = "tokio::time::pause(); std::thread::sleep(second);";
+        assert_eq!(sleeping_tests(path, code).len(), 1);
     }
 
     #[test]
