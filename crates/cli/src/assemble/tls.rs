@@ -88,7 +88,10 @@ impl Tls {
             waft_config::TlsResumption::Report => Resumption::Report,
             waft_config::TlsResumption::Require => Resumption::Require,
         };
-        Some(TlsSettings { mode, resumption, ..self.settings.clone() })
+        // Clients that use a ticket once and keep one, such as those with OpenSSL's own cache, would
+        // be refused from their second transfer on.
+        let download_tickets = usize::from(resumption == Resumption::Require);
+        Some(TlsSettings { mode, resumption, download_tickets, ..self.settings.clone() })
     }
 }
 
