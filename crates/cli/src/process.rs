@@ -9,9 +9,6 @@ use waft_config::{Config, Mistake};
 
 use crate::findings::mistake;
 
-/// Files that are open beside those of sessions: listeners, roots of accounts, logs, plugins.
-const FILES_BESIDE_SESSIONS: u64 = 256;
-
 /// Lets the process open as many files as the system allows it to, and warns where that is not
 /// enough for the sessions that the configuration allows: each of them has a control and a data
 /// connection.
@@ -22,8 +19,7 @@ pub(crate) fn raise_open_files(config: &Config) {
         tracing::warn!(%error, "cannot raise the number of open files");
     }
     let Some(allowed) = getrlimit(Resource::Nofile).current else { return };
-    let sessions = config.limits.sessions.map_or(0, u64::from);
-    let wanted = sessions * 2 + FILES_BESIDE_SESSIONS;
+    let wanted = config.limits.sessions.map_or(0, u64::from) * 2;
     if wanted > allowed {
         tracing::warn!(
             allowed,

@@ -4,9 +4,9 @@
 //! a home for the user `demo`, a folder of plugins with command-policy in it, and a configuration
 //! in which active mode is on, so that it is the plugin that refuses it.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::{fs, io};
 
 use anyhow::{Context, Result};
 
@@ -92,7 +92,21 @@ fn prepare(demo: &Path, components: &Path) -> Result<()> {
     // What anyone has dropped there beside it stays.
     let component = fs::read(components.join("command-policy.wasm"))?;
     files::put(&demo.join("plugins.d/command-policy.wasm"), &component)?;
-    files::put(&demo.join("waft.toml"), CONFIGURATION.as_bytes())
+    files::put(&demo.join("waft.toml"), CONFIGURATION.as_bytes())?;
+    // It has a password hash in it, which the server rightly warns of.
+    Ok(keep_private(&demo.join("waft.toml"))?)
+}
+
+#[cfg(unix)]
+fn keep_private(file: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(not(unix))]
+fn keep_private(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Replaces this process, so that signals reach the server and nothing stands between.

@@ -114,7 +114,8 @@ fn described(file: &Path, inspection: &Inspection) -> String {
     rows.into_iter().map(line).collect()
 }
 
-/// Says what a plugin wants to see, for the hooks that it has.
+/// Says what a plugin wants to see, for the hooks that it has, and with no configuration: it may
+/// want other things with one.
 fn interests(
     inspection: &Inspection,
     descriptor: &Descriptor,
@@ -128,7 +129,7 @@ fn interests(
     ];
     let has = |hook: &str| inspection.hooks.iter().any(|known| known.name == hook);
     let rows: Vec<_> = rows.into_iter().filter(|(hook, _, _)| has(hook)).collect();
-    rows.into_iter().map(|(_, what, value)| (what, value))
+    rows.into_iter().map(|(_, what, value)| (what, format!("{value} (without configuration)")))
 }
 
 fn available(name: &str, available: bool) -> String {

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::mem;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{AtFlags, Mode, OFlags, fsync, ftruncate, openat, unlinkat};
 use waft_core::BoxFuture;
@@ -45,6 +45,8 @@ pub(crate) struct LocalWriter {
     replace: bool,
     /// Neither finished nor abandoned: there is something to tidy up.
     open: bool,
+    /// Whether nothing may be written any more. Locked while something is.
+    over: Arc<Mutex<bool>>,
 }
 
 impl LocalWriter {
@@ -56,8 +58,18 @@ impl LocalWriter {
         body: Body,
         began: u64,
     ) -> LocalWriter {
-        let (old, replace) = (None, false);
-        LocalWriter { place, options, file, body, began, offset: began, old, replace, open: true }
+        LocalWriter {
+            place,
+            options,
+            file,
+            body,
+            began,
+            offset: began,
+            old: None,
+            replace: false,
+            open: true,
+            over: Arc::default(),
+        }
     }
 
     /// The same for a name that may be taken in the end, or is already.
@@ -106,7 +118,14 @@ impl LocalWriter {
         }
     }
 
+    /// Waits for a write that nobody waits for any more, and lets none begin: the pool goes on
+    /// with what was handed to it, though the upload was dropped.
+    fn end_writing(&self) {
+        *lock(&self.over) = true;
+    }
+
     fn abandon_now(&mut self, interrupted: Interrupted) -> Result<()> {
+        self.end_writing();
         if interrupted == Interrupted::Keep {
             match self.body {
                 Body::Partial | Body::InPlace => self.open = false,
@@ -125,6 +144,7 @@ impl LocalWriter {
         if !mem::take(&mut self.open) {
             return Ok(());
         }
+        self.end_writing();
         match &self.body {
             Body::Nameless => Ok(()),
             Body::Hidden(name) => Ok(unlinkat(&self.place.parent, name, AtFlags::empty())?),
@@ -141,8 +161,12 @@ impl Writer for LocalWriter {
     fn write(&mut self, mut data: Vec<u8>) -> BoxFuture<'_, waft_core::storage::Result<Vec<u8>>> {
         Box::pin(async move {
             let (file, offset, length) = (Arc::clone(&self.file), self.offset, data.len());
+            let over = Arc::clone(&self.over);
             let written = pool::run(move || {
-                file.write_all_at(&data, offset)?;
+                let over = lock(&over);
+                if !*over {
+                    file.write_all_at(&data, offset)?;
+                }
                 data.clear();
                 Ok(data)
             });
@@ -165,7 +189,8 @@ impl Writer for LocalWriter {
         interrupted: Interrupted,
     ) -> BoxFuture<'static, waft_core::storage::Result<()>> {
         Box::pin(async move {
-            let heavy = self.size()? >= pool::LARGE;
+            let is_writing = self.over.try_lock().is_err();
+            let heavy = is_writing || self.size()? >= pool::LARGE;
             Ok(pool::run_if(heavy, move || self.abandon_now(interrupted)).await?)
         })
     }
@@ -180,4 +205,9 @@ impl Drop for LocalWriter {
         // Nobody is there to be told; a hidden file that stays is swept later.
         let _ = self.discard();
     }
+}
+
+fn lock(over: &Mutex<bool>) -> MutexGuard<'_, bool> {
+    // A flag cannot be left half set.
+    over.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,10 @@
 //! What is kept of uploads that did not complete, and how they go on.
 
 use std::fs;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::mpsc;
+use std::task::Poll;
 
 use waft_core::storage::{ErrorKind, Interrupted, Storage, WriteMode};
 
@@ -178,4 +182,35 @@ async fn a_name_too_long_for_its_suffix_is_uploaded_but_not_kept() {
     assert_eq!(kind(tree.storage.resume_offset(&path(&name)).await), ErrorKind::NotFound);
     tree.upload(&name, WriteMode::Append, b"whole").await.unwrap();
     assert_eq!(tree.get(&name), b"whole");
+}
+
+#[test]
+fn a_write_that_was_under_way_when_an_upload_was_given_up_changes_nothing_any_more() {
+    // One thread for all that may wait, and it is kept busy: the write cannot begin.
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build();
+    runtime.unwrap().block_on(async {
+        for interrupted in [Some(Interrupted::Delete), Some(Interrupted::Keep), None] {
+            let tree = Tree::new();
+            tree.put("log", b"old");
+            let (release, released) = mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || released.recv());
+            let mut writer = tree.open_write("log", WriteMode::Append).await.unwrap();
+            {
+                let mut writing = pin!(writer.write(b" and new".to_vec()));
+                poll_fn(|cx| {
+                    assert!(writing.as_mut().poll(cx).is_pending());
+                    Poll::Ready(())
+                })
+                .await;
+            }
+            match interrupted {
+                Some(interrupted) => writer.abandon(interrupted).await.unwrap(),
+                None => drop(writer),
+            }
+            release.send(()).unwrap();
+            busy.await.unwrap().unwrap();
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+            assert_eq!(tree.get("log"), b"old");
+        }
+    });
 }

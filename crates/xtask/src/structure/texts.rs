@@ -55,8 +55,8 @@ pub(super) fn sleeping_tests(path: &Path, code: &str) -> Vec<String> {
         || path.file_stem().is_some_and(|stem| stem == "tests");
     let moves_clock = MOVES_CLOCK.iter().any(|folder| path.starts_with(folder))
         || ["start_paused", "time::pause()"].iter().any(|word| code.contains(word));
-    let is_test = is_test && (!moves_clock || code.contains("thread::sleep("));
-    if is_test { found(path, code, &["sleep("]) } else { Vec::new() }
+    let is_real = !moves_clock || code.contains("thread::sleep(");
+    if is_test && is_real { found(path, code, &["sleep("]) } else { Vec::new() }
 }
 
 /// Names every word that the file's crate must do without.

@@ -13,8 +13,10 @@ const PASSWORD_BYTES_MAX: u64 = 1024;
 /// Reads a password from the terminal, twice, without showing it.
 pub(super) fn from_terminal() -> anyhow::Result<Zeroizing<String>> {
     let ask = |prompt| {
-        let remedy = "no terminal to ask for the password; use --password-stdin";
-        rpassword::prompt_password(prompt).map(Zeroizing::new).context(remedy)
+        rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| {
+            let remedy = "remedy: give it with --password-stdin";
+            anyhow::anyhow!("no terminal to ask for the password: {error}\n  {remedy}")
+        })
     };
     let password = usable(ask("Password: ")?)?;
     ensure!(*password == *ask("Again: ")?, "the passwords are not the same");
