@@ -181,10 +181,10 @@ impl<N: Network> Session<N> {
             return Err(Refusal::new(Code::BAD_SEQUENCE, "HOST comes before USER."));
         }
         let (known, name) = match parse_host(argument)? {
-            Host::Name(name) => {
-                let is_ours = name.eq_ignore_ascii_case(&self.settings.name);
-                (is_ours || self.security.serves(name), name.to_owned())
+            Host::Name(name) if name.eq_ignore_ascii_case(&self.settings.name) => {
+                (true, self.settings.name.to_string())
             }
+            Host::Name(name) => (self.security.serves(name), name.to_ascii_lowercase()),
             Host::Address(address) => {
                 (address == self.facts.local.ip(), self.settings.name.to_string())
             }
