@@ -167,7 +167,7 @@ pub(crate) struct NewUser {
 
 #[derive(Debug, Args)]
 pub(crate) struct UsersFile {
-    /// The users file, as `file` in [users] names it
+    /// The users file, as the configuration names it
     #[arg(long = "file", value_name = "FILE")]
     pub(crate) path: PathBuf,
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use waft_config::Mistakes;
 
 use crate::output;
+use crate::running::BindError;
 
 /// Something failed at run time.
 const FAILED: u8 = 1;
@@ -18,7 +19,9 @@ pub(crate) enum Failure {
     Usage(String),
     /// The configuration, or what it names, is wrong.
     Configuration(Mistakes),
-    /// Something failed at run time.
+    /// The server cannot listen.
+    Bind(Vec<BindError>),
+    /// Something else failed at run time.
     Runtime(anyhow::Error),
     /// The command has said no in its own way.
     No(Verdict),
@@ -44,6 +47,10 @@ pub(crate) fn exit_code(result: Result<(), Failure>) -> ExitCode {
         Err(Failure::Configuration(mistakes)) => {
             output::tell(&told(&mistakes));
             WRONG.into()
+        }
+        Err(Failure::Bind(errors)) => {
+            errors.iter().for_each(|error| output::tell(&format!("error: {error}")));
+            FAILED.into()
         }
         Err(Failure::Runtime(error)) => {
             output::tell(&format!("error: {error:#}"));

@@ -1,7 +1,7 @@
 //! Puts the parts of waft together: the only crate that sees them all.
 //!
 //! [`run`] is the program: it reads the command line and runs one subcommand. `waft serve` turns a
-//! configuration into the parts of a server ([`assemble`]), binds the listeners and keeps them in
+//! configuration into the parts of a server (`assemble`), binds the listeners and keeps them in
 //! step with the configuration ([`Running`]), and listens to signals and to changed files. `waft
 //! check` goes the same way and stops before the server would accept anybody.
 //!

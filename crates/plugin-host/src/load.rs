@@ -226,6 +226,10 @@ impl Loader {
                     }
                 }
             }
+            // Settings for the directory's file of that name wait for somebody to drop it in.
+            None if gone && is_awaited(candidate) => {
+                Some(slot(candidate, None, None, Some(trouble)))
+            }
             _ => Some(fall_back(candidate, before, trouble, stamp, gathered)),
         }
     }
@@ -240,6 +244,11 @@ impl Loader {
         let file = candidate.file.clone();
         Plugin::start(self.sandbox, artifact, settings, file, generation).await.map(Arc::new)
     }
+}
+
+/// Whether the candidate is a file that somebody may yet drop into the directory.
+fn is_awaited(candidate: &Candidate) -> bool {
+    candidate.settings.path.is_none() && candidate.problem.is_none()
 }
 
 /// Keeps what runs, if anything does, and tells of the trouble if that is news.

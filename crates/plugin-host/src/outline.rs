@@ -123,7 +123,11 @@ impl Outline {
     /// # Errors
     /// `bytes` are no component.
     pub(crate) fn read(bytes: &[u8]) -> Result<Outline, Refusal> {
-        let broken = |error: BinaryReaderError| Refusal::NotWasm(one_line(&error.to_string()));
+        // The first line says what is wrong; what follows it are octets for whoever writes parsers.
+        let broken = |error: BinaryReaderError| {
+            let what = error.message().split(" - ").next().unwrap_or_default();
+            Refusal::NotWasm(format!("{} (at offset {:#x})", one_line(what), error.offset()))
+        };
         let mut outline = Outline::default();
         let mut depth = 0_usize;
         for payload in Parser::new(0).parse_all(bytes) {

@@ -46,7 +46,8 @@ impl Default for HostSettings {
 pub struct PluginSettings {
     /// Its name in logs, in `order` and in its sessions' scratch space.
     pub name: String,
-    /// The component; `None` is `<directory>/<name>.wasm`.
+    /// The component; `None` is `<directory>/<name>.wasm`, which need not be there yet unless the
+    /// plugin is `required`.
     pub path: Option<PathBuf>,
     /// What becomes of a command that the plugin failed on. Replies are always kept as they were.
     pub on_error: OnError,

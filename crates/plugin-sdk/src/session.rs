@@ -55,7 +55,8 @@ impl<'a> Session<'a> {
         ask!(self, host => host.remote_port(), test => test.remote_port)
     }
 
-    /// The address and port that the client connected to.
+    /// The name of the listener that the client connected to; its address and port where it has
+    /// none.
     pub fn listener(self) -> String {
         ask!(self, host => host.listener(), test => test.listener.clone())
     }

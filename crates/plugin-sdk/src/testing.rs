@@ -49,9 +49,9 @@ impl TestSession {
         self
     }
 
-    /// With the client connected to this address and port.
-    pub fn listener(mut self, address: &str) -> Self {
-        address.clone_into(&mut self.listener);
+    /// With the client connected to the listener of this name.
+    pub fn listener(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.listener);
         self
     }
 

@@ -241,6 +241,16 @@ verbs! {
     Xsha512 "XSHA512" Required LoggedIn None     Read   Waits Rewrite Yes "de facto"        "<path>" "Tell a file's SHA-512";
 }
 
+impl Spec {
+    /// The verb with its arguments: `STOR <path>`, `NOOP`.
+    pub fn usage(&self) -> String {
+        match self.syntax {
+            "" => self.name.to_owned(),
+            syntax => format!("{} {syntax}", self.name),
+        }
+    }
+}
+
 impl Verb {
     /// The verb's row of the table.
     #[expect(clippy::indexing_slicing, reason = "the macro makes one row a variant, in order")]

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::{ServerConfig, ServerConnection};
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
 use waft_proto::{Command, Line, LineBuffer, ParseError, Reply};
 
 use crate::net::Stream;
@@ -90,7 +92,18 @@ impl<S: Stream> Control<S> {
         }
     }
 
+    /// Waits for the connection to break, likewise: a client that has ended its half may still be
+    /// reading.
+    pub(crate) async fn broken(&mut self) {
+        if self.hangup().await == End::Closed {
+            std::future::pending().await
+        }
+    }
+
     /// How the client's half ended, if it has by now.
+    ///
+    /// The system is asked, too: whoever comes here may know of something that happened on another
+    /// connection before the reactor has heard of what happened before it on this one.
     pub(crate) async fn has_ended(&mut self) -> Option<End> {
         poll_fn(|cx| {
             while self.end.is_none() && self.lines.pending() < READ_AHEAD_BYTES_MAX {
@@ -98,9 +111,10 @@ impl<S: Stream> Control<S> {
                     break;
                 }
             }
-            Poll::Ready(self.end)
+            Poll::Ready(())
         })
-        .await
+        .await;
+        self.end.or_else(|| self.stream.beneath().is_some_and(has_hung_up).then_some(End::Closed))
     }
 
     /// Writes a reply, in one piece.
@@ -141,7 +155,7 @@ impl<S: Stream> Control<S> {
             return Err(io::ErrorKind::NotConnected.into());
         };
         // How the client ends the control connection matters to nobody.
-        let accepting = tls::accept(io, config, READ_BYTES, CloseNotify::Lenient);
+        let accepting = tls::accept(io, config, READ_BYTES, CloseNotify::Lenient, Arc::default());
         let accepted = within(limit, accepting).await;
         self.stream = accepted.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?;
         Ok(())
@@ -193,11 +207,40 @@ impl<S: Stream> Control<S> {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
         let mut buffer = ReadBuf::uninit(&mut space);
-        match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
+        match ready!(poll_read(&mut self.stream, cx, &mut buffer)) {
             Ok(()) if buffer.filled().is_empty() => self.end = Some(End::Closed),
             Ok(()) => self.lines.extend(buffer.filled()),
             Err(_) => self.end = Some(End::Broken),
         }
         Poll::Ready(())
+    }
+}
+
+/// Whether the client has ended its half, read or not.
+fn has_hung_up(tcp: &TcpStream) -> bool {
+    let mut asked = [PollFd::new(tcp, PollFlags::RDHUP)];
+    // Fails only where the system has no memory left; then the connection's fate shows later.
+    poll(&mut asked, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+}
+
+/// Reads what there is.
+///
+/// A read of a TCP connection ends before urgent data, which ABOR often brings, though there is
+/// more. Tokio takes any read that does not fill its buffer for the last, and would wait for what
+/// is there already: so the system is asked until it says that there is nothing.
+fn poll_read<S: Stream>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let Some(tcp) = stream.tcp() else {
+        return Pin::new(stream).poll_read(cx, buffer);
+    };
+    loop {
+        ready!(tcp.poll_read_ready(cx))?;
+        match tcp.try_read_buf(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return Poll::Ready(read.map(drop)),
+        }
     }
 }

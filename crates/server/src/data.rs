@@ -21,9 +21,9 @@ use crate::net::Network;
 use crate::settings::{Passive, Timeouts};
 
 pub(crate) use active::{ActiveTarget, Refused, active_target};
-pub(crate) use passive::{Announced, ListenError, PassiveListener, Unresolved, announced, listen};
+pub(crate) use passive::{PassiveListener, Unresolved, announced, listen};
 pub(crate) use pump::{Download, Encoding, Progress, PumpError, Upload, receive, send};
-pub(crate) use secure::{DataTls, TlsFailure, close, refuse_hello, secure};
+pub(crate) use secure::{DataTls, TlsFailure, refuse_hello, secure};
 
 /// Where the next transfer's data connection comes from.
 #[derive(Default)]

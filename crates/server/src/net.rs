@@ -14,6 +14,23 @@ use tokio::net::TcpStream;
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
     /// The TCP connection beneath, for transfers without copies and socket options.
     fn tcp(&self) -> Option<&TcpStream>;
+
+    /// The TCP connection itself, where there is nothing else to this stream.
+    ///
+    /// # Errors
+    /// Gives the stream back.
+    fn into_tcp(self) -> Result<TcpStream, Self>
+    where
+        Self: Sized;
+
+    /// What is to be read to its end in the background once our half is ended: closed earlier, the
+    /// connection would be reset, and what the other end has not read yet be lost.
+    fn into_rest(self) -> Option<Box<dyn AsyncRead + Send + Unpin>>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
 /// A listener for one passive data connection.

@@ -148,10 +148,7 @@ impl<N: Network> Session<N> {
             return Err(Refusal::new(Code::NOT_IMPLEMENTED, format!("{verb} is not implemented.")));
         }
         if !command.fits(spec) {
-            return Err(Refusal::new(
-                Code::BAD_PARAMETER,
-                format!("Syntax: {verb} {}", spec.syntax),
-            ));
+            return Err(Refusal::new(Code::BAD_PARAMETER, format!("Syntax: {}", spec.usage())));
         }
         if let Login::In(who) = &self.login
             && !who.account.permissions.permit(spec.access)

@@ -197,6 +197,7 @@ impl<N: Network> Session<N> {
             limit: self.settings.timeouts.tls_handshake,
             resumption: offer.settings.resumption,
             close_notify: offer.settings.close_notify,
+            truncated: Arc::default(),
             certificate: agreed.facts.peer_certificate_sha256.clone(),
         })
     }

@@ -27,7 +27,7 @@ use crate::security::Security;
 use crate::server::Listener;
 use crate::settings::Settings;
 use crate::shared::{Place, Shared, Stage};
-use crate::time::within;
+use crate::time::{milliseconds, within};
 
 /// Where a session comes from.
 #[derive(Clone, Debug)]
@@ -172,7 +172,7 @@ impl<N: Network> Session<N> {
         tracing::info!(
             reason,
             commands = self.commands,
-            elapsed_ms = self.began.elapsed().as_millis(),
+            elapsed_ms = milliseconds(self.began.elapsed()),
             "session closed"
         );
         self.shared.events.emit(Event::SessionClosed { session: self.facts.id, reason });

@@ -6,9 +6,10 @@
 //! waits.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -99,12 +100,10 @@ enum Attended {
     Stopped,
 }
 
-/// What is open while octets move. It belongs to the session and not to the future that moves
-/// them: whoever drops that future can still end the upload in order.
-struct Open<S> {
-    stream: Option<Channel<S>>,
-    writer: Option<Box<dyn Writer>>,
-}
+/// The upload that is open while octets move, if there is one. It belongs to the session and not to
+/// the future that moves them: whoever drops that future can still end the upload in order. The
+/// data connection ends with the future.
+type Open = Option<Box<dyn Writer>>;
 
 /// What becomes of a data connection before octets move over it.
 enum DataProtection {
@@ -145,7 +144,7 @@ impl<N: Network> Session<N> {
 
         let record = Record::new(&transfer.job);
         let progress = Progress::new();
-        let mut open = Open { stream: None, writer: None };
+        let mut open = None;
         let attended = {
             let work = self.work(setup, &account, transfer.job, &mut open, &progress);
             let work = pin!(work);
@@ -161,7 +160,7 @@ impl<N: Network> Session<N> {
         setup: DataSetup<N>,
         account: &Arc<Account>,
         job: Job,
-        open: &'w mut Open<N::Stream>,
+        open: &'w mut Open,
         progress: &'w Progress,
     ) -> impl Future<Output = Result<(), Failure>> + Send + use<'w, N> {
         let shared = Arc::clone(&self.shared);
@@ -174,8 +173,9 @@ impl<N: Network> Session<N> {
             let (passive, timeouts) = (&settings.passive, &settings.timeouts);
             let opening = setup.open(&shared.network, peer, passive, timeouts);
             let io = opening.await.map_err(Failure::Open)?;
+            let truncated = protection.truncated();
             let protected = protection.protect(io, &shared, timeouts.stall).await;
-            let stream = open.stream.insert(protected.map_err(Failure::Tls)?);
+            let stream = protected.map_err(Failure::Tls)?;
             let stall = timeouts.stall;
             match job {
                 Job::Send(source) => {
@@ -186,12 +186,16 @@ impl<N: Network> Session<N> {
                 }
                 Job::Receive(target) => {
                     let writer = begin(&*storage, &target).await.map_err(Failure::Storage)?;
-                    let writer = open.writer.insert(writer);
+                    let writer = open.insert(writer);
                     let inflate = deflate.is_some();
                     let upload = data::Upload { limit: None, encoding, inflate };
-                    data::receive(stream, &mut **writer, upload, progress, stall)
-                        .await
-                        .map_err(Failure::Pump)
+                    let received =
+                        data::receive(stream, &mut **writer, upload, progress, stall).await;
+                    if truncated.load(Ordering::Relaxed) {
+                        shared.counters.close_notify_missing.add_one();
+                        tracing::info!("upload ended without close_notify");
+                    }
+                    received.map_err(Failure::Pump)
                 }
             }
         }
@@ -301,7 +305,7 @@ impl<N: Network> Session<N> {
         hooks: &Arc<dyn Hooks>,
         command: &Command,
         attended: Attended,
-        open: Open<N::Stream>,
+        open: Open,
         record: &Record,
         progress: &Progress,
     ) -> Flow {
@@ -332,34 +336,21 @@ impl<N: Network> Session<N> {
     async fn finish(
         &mut self,
         result: Result<(), Failure>,
-        open: Open<N::Stream>,
+        open: Open,
         record: &Record,
     ) -> Result<Reply, Refusal> {
         if let Err(failure) = result {
-            if open.stream.as_ref().is_some_and(Channel::is_truncated) {
-                self.shared.counters.close_notify_missing.add_one();
-                let refusal = aborted("Upload ended without close_notify: it may be cut off.");
-                return self.cut(open, refusal).await;
-            }
             let refusal = self.explain(failure);
             return self.cut(open, refusal).await;
         }
-        if let Some(stream) = open.stream {
-            if stream.is_truncated() && open.writer.is_some() {
-                self.shared.counters.close_notify_missing.add_one();
-                tracing::info!("upload ended without close_notify");
-            }
-            data::close(stream).await;
-        }
-        let Some(writer) = open.writer else {
+        let Some(writer) = open else {
             return Ok(transfer_complete());
         };
         // INSPECT belongs here: everything has arrived, nothing is visible yet.
         //
         // A client that dies takes both connections with it: the end of data is no end of file.
         if self.control.has_ended().await.is_some() {
-            let open = Open { stream: None, writer: Some(writer) };
-            return self.cut(open, aborted("Control connection lost.")).await;
+            return self.cut(Some(writer), aborted("Control connection lost.")).await;
         }
         let metadata = writer.finish().await?;
         self.shared.counters.uploads_empty.add(u64::from(metadata.size == 0));
@@ -370,9 +361,8 @@ impl<N: Network> Session<N> {
     }
 
     /// Ends a transfer that did not complete.
-    async fn cut(&mut self, open: Open<N::Stream>, refusal: Refusal) -> Result<Reply, Refusal> {
-        drop(open.stream);
-        if let Some(writer) = open.writer {
+    async fn cut(&mut self, open: Open, refusal: Refusal) -> Result<Reply, Refusal> {
+        if let Some(writer) = open {
             let interrupted = self.settings.transfers.interrupted;
             if let Err(error) = writer.abandon(interrupted).await {
                 tracing::warn!(%error, "an interrupted upload could not be put away");
@@ -459,6 +449,14 @@ impl Record {
 }
 
 impl DataProtection {
+    /// Where it is noted that the client ended TLS without close_notify.
+    fn truncated(&self) -> Arc<AtomicBool> {
+        match self {
+            DataProtection::Tls(tls) => Arc::clone(&tls.truncated),
+            _ => Arc::default(),
+        }
+    }
+
     async fn protect<N: Network>(
         self,
         io: N::Stream,
@@ -502,6 +500,10 @@ fn broken(error: &PumpError) -> Refusal {
             Refusal::new(Code::LOCAL_ERROR, "What arrived is no complete zlib stream.")
         }
         PumpError::BeyondRange => Refusal::new(Code::LOCAL_ERROR, "More arrived than announced."),
+        // The word of TLS for it; other connections never end so.
+        PumpError::Network(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            aborted("Upload ended without close_notify: it may be cut off.")
+        }
         PumpError::Network(_) | PumpError::Storage(_) => aborted("Data connection broken."),
     }
 }

@@ -69,13 +69,16 @@ transcripts! {
         control_lost_during_a_download
         control_lost_during_an_upload
         data_connection_never_comes
+        directories
         download
         download_broken
         drain
         epsv_all
+        feat
         feat_of_the_session
         foreign_protocols
         greeting
+        half_closed
         half_closed_in_a_line
         help
         home
@@ -92,6 +95,7 @@ transcripts! {
         limits_sessions
         limits_sessions_of_an_address
         lines
+        lines_telnet
         lines_too_long
         list
         list_hidden
@@ -120,6 +124,7 @@ transcripts! {
         no_data_connection_set_up
         opts
         opts_mode_z_off
+        passive
         passive_address_by_name
         passive_address_by_rule
         passive_address_fixed
@@ -130,6 +135,7 @@ transcripts! {
         pipelined
         quit_during_a_transfer
         range_download
+        rein
         rein_during_a_transfer
         reload
         rename
@@ -138,6 +144,7 @@ transcripts! {
         rest_needs_octets
         resume_upload
         size_and_mdtm
+        small_talk
         space
         stat_during_a_transfer
         stat_idle
@@ -153,6 +160,8 @@ transcripts! {
         unknown_and_missing
         upload
         upload_empty
+        upload_interrupted_delete
+        upload_interrupted_keep
         upload_refused;
     memory_only:
         active_firewall
@@ -162,6 +171,7 @@ transcripts! {
         drain_too_slow
         idle_time_stands_still
         idle_timeout
+        login_delay
         login_timeout_after_rein
         passive_address_elsewhere
         passive_ports_in_range

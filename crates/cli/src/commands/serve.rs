@@ -119,6 +119,7 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Configuration(mistakes) => Self::Configuration(mistakes),
+            StartError::Bind(errors) => Self::Bind(errors),
             error => Self::Runtime(error.into()),
         }
     }

@@ -259,3 +259,62 @@ impl BindError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    fn listener(address: &str) -> Listener {
+        let text = format!("[[listener]]\naddress = \"{address}\"\ntls = \"off\"\n");
+        let (config, _) = waft_config::Config::from_text("waft.toml".as_ref(), &text).unwrap();
+        config.listeners.into_iter().next().unwrap()
+    }
+
+    #[test]
+    fn every_reason_comes_with_its_remedy() {
+        let told = |port: u16, kind: io::ErrorKind| {
+            let listener = listener(&format!("192.0.2.1:{port}"));
+            BindError::of(&listener, kind.into()).to_string()
+        };
+        let start = "waft.toml:1:1: cannot listen on 192.0.2.1:";
+        let low = told(21, io::ErrorKind::PermissionDenied);
+        assert!(low.starts_with(&format!("{start}21: permission denied\n  remedy: ")), "{low}");
+        assert!(low.contains("setcap cap_net_bind_service=+ep /"), "{low}");
+        let high = told(2121, io::ErrorKind::PermissionDenied);
+        assert_eq!(high, format!("{start}2121: permission denied\n  remedy: take another address"));
+        assert!(told(2121, io::ErrorKind::AddrInUse).contains("ss -ltnp sport = :2121"));
+        assert!(told(2121, io::ErrorKind::AddrNotAvailable).contains("0.0.0.0"));
+    }
+
+    #[test]
+    fn what_can_be_bound_is_bound_although_something_else_cannot() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let wanted = [
+            listener("127.0.0.1:0"),
+            listener(&taken.local_addr().unwrap().to_string()),
+            listener("127.0.0.1:0"),
+        ];
+        let (listeners, failed) = Listeners::bind(&wanted);
+        assert_eq!(listeners.addresses().len(), 2);
+        let [failed] = failed.try_into().unwrap();
+        assert_eq!(failed.address, taken.local_addr().unwrap());
+    }
+
+    #[test]
+    fn all_addresses_of_ipv6_are_those_of_ipv4_too_unless_they_have_a_listener_of_their_own() {
+        let wanted = [listener("[::]:0")];
+        let (alone, failed) = Listeners::bind(&wanted);
+        assert!(failed.is_empty(), "{failed:?}");
+        let port = alone.addresses()[0].port();
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+        TcpStream::connect(("::1", port)).unwrap();
+        drop(alone);
+
+        let wanted = [listener(&format!("[::]:{port}")), listener(&format!("0.0.0.0:{port}"))];
+        let (both, failed) = Listeners::bind(&wanted);
+        assert!(failed.is_empty(), "{failed:?}");
+        assert_eq!(both.addresses(), [wanted[0].address, wanted[1].address]);
+    }
+}

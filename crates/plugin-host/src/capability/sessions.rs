@@ -40,7 +40,7 @@ impl HostSession for Guest {
     }
 
     fn listener(&mut self, session: Resource<Session>) -> wasmtime::Result<String> {
-        Ok(self.facts(&session)?.local.to_string())
+        Ok(self.facts(&session)?.listener.to_string())
     }
 
     fn tls(&mut self, session: Resource<Session>) -> wasmtime::Result<Option<TlsInfo>> {

@@ -53,7 +53,7 @@ async fn all_that_is_wrong_is_told_together() {
     directory.put("b.wasm", &wat("(module)"));
     directory.put("good.wasm", &echo());
     let plugins = vec![
-        plugin("c", &[]),
+        PluginSettings { required: true, ..plugin("c", &[]) },
         PluginSettings { path: Some(directory.file("elsewhere.wasm")), ..plugin("good", &[]) },
     ];
     let errors = load_errors(HostSettings { plugins, ..directory.settings() }).await;

@@ -128,6 +128,17 @@ async fn a_file_dropped_in_is_loaded_and_a_removed_one_is_gone() {
 }
 
 #[tokio::test]
+async fn settings_wait_for_the_component_that_is_dropped_in() {
+    let directory = Directory::new();
+    let host = load(answering(&directory, "502 waited")).await;
+    let _watching = host.watch().unwrap();
+    assert_eq!(ask(&host, "PORT 1").await, "pass");
+    directory.put("p.wasm", &echo());
+    assert_eq!(said(&report(&host, 1).await), ["p: Loaded"]);
+    assert_eq!(ask(&host, "PORT 1").await, "p answers: 502 waited");
+}
+
+#[tokio::test]
 async fn a_required_plugin_outlives_its_file() {
     let directory = Directory::new();
     directory.put("p.wasm", &echo());

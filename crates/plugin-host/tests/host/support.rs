@@ -120,7 +120,7 @@ pub(crate) fn session() -> Arc<SessionFacts> {
         id: SessionId(7),
         peer: "192.0.2.5:40001".parse().unwrap(),
         local: "198.51.100.1:21".parse().unwrap(),
-        listener: "0.0.0.0:21".into(),
+        listener: "outside".into(),
         tls: Some(Arc::new(TlsFacts {
             version: "TLSv1.3".to_owned(),
             cipher: "TLS13_AES_128_GCM_SHA256".to_owned(),

@@ -87,7 +87,7 @@ async fn a_guest_sees_the_session_as_it_is() {
     assert_eq!(
         ask(&host, "SITE helpé").await,
         "echo answers: 200-verb SITE\r\n arg helpé\r\n id 7\r\n remote 192.0.2.5 40001\r\n \
-         listener 198.51.100.1:21\r\n tls TLSv1.3\r\n user alice\r\n200 cwd /pub/\\xff"
+         listener outside\r\n tls TLSv1.3\r\n user alice\r\n200 cwd /pub/\\xff"
     );
 }
 

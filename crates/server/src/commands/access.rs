@@ -100,7 +100,7 @@ impl<N: Network> Session<N> {
         let delay = self.shared.guard.note_failure(self.facts.peer.ip(), user);
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
-            _ = self.control.hangup() => {}
+            () = self.control.broken() => {}
         }
         self.login_failed(user, reason)
     }

@@ -80,7 +80,7 @@ impl<N: Network> Session<N> {
         };
         tokio::select! {
             digest = work => Ok(digest?),
-            _ = self.control.hangup() => {
+            () = self.control.broken() => {
                 Err(Refusal::new(Code::LOCAL_ERROR, "Given up: the client is gone."))
             }
         }

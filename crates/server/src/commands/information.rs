@@ -89,8 +89,7 @@ impl<N: Network> Session<N> {
             Some(Verb::Site) => Ok(site_help()),
             Some(verb) if !verb.spec().missing => {
                 let spec = verb.spec();
-                let text =
-                    format!("Syntax: {verb} {} - {} ({})", spec.syntax, spec.help, spec.source);
+                let text = format!("Syntax: {} - {} ({})", spec.usage(), spec.help, spec.source);
                 Ok(Reply::new(Code::HELP, text))
             }
             _ => Err(Refusal::new(Code::NOT_IMPLEMENTED, "No such command here.")),
@@ -161,9 +160,10 @@ pub(super) fn site_help() -> Reply {
 
 fn help_all() -> Reply {
     let names: Vec<&str> = TABLE.iter().filter(|row| !row.missing).map(|row| row.name).collect();
-    let rows = names
-        .chunks(8)
-        .map(|row| Text::from(row.iter().map(|name| format!("{name:<8}")).collect::<String>()));
+    let rows = names.chunks(8).map(|row| {
+        let row: String = row.iter().map(|name| format!("{name:<8}")).collect();
+        Text::from(row.trim_end().to_owned())
+    });
     let first = Text::from("Commands:");
     let last = Text::from("HELP <command> tells more.");
     Reply::lines(Code::HELP, std::iter::once(first).chain(rows).chain([last]))

@@ -45,11 +45,13 @@ impl<N: Network> Session<N> {
         Ok(Reply::new(Code::OKAY, "Structure is file."))
     }
 
-    /// REST: where the next transfer begins. Text has no offsets that both ends agree about.
+    /// REST: where the next transfer begins. Text has no offsets that both ends agree about. In
+    /// MODE Z the offset is that of the file, not of the stream: so count the clients that compress
+    /// wherever a server offers it, which would otherwise begin anew.
     pub(super) fn rest(&mut self, argument: &[u8]) -> Answer {
         let offset = parse_offset(argument)?;
-        if offset > 0 {
-            self.needs_octets("REST")?;
+        if offset > 0 && self.parameters.representation != Representation::Image {
+            return Err(Refusal::new(Code::BAD_VALUE, "REST needs TYPE I."));
         }
         self.pending = Pending::Restart(offset);
         Ok(Reply::new(Code::PENDING, format!("Restarting at {offset}.")))
@@ -60,18 +62,12 @@ impl<N: Network> Session<N> {
         let Some(range) = parse_range(argument)? else {
             return Ok(Reply::new(Code::PENDING, "Range is reset."));
         };
-        self.needs_octets("RANG")?;
+        let image = self.parameters.representation == Representation::Image;
+        if !image || self.parameters.mode != TransferMode::Stream {
+            return Err(Refusal::new(Code::BAD_VALUE, "RANG needs TYPE I and MODE S."));
+        }
         self.pending = Pending::Range(range);
         Ok(Reply::new(Code::PENDING, format!("Range is {} to {}.", range.first, range.last)))
-    }
-
-    /// Refuses what only makes sense where octets are moved as they are.
-    fn needs_octets(&self, verb: &str) -> Result<(), Refusal> {
-        let image = self.parameters.representation == Representation::Image;
-        if image && self.parameters.mode == TransferMode::Stream {
-            return Ok(());
-        }
-        Err(Refusal::new(Code::BAD_VALUE, format!("{verb} needs TYPE I and MODE S.")))
     }
 
     /// OPTS (RFC 2389, 4).

@@ -4,9 +4,9 @@
 //! TYPE A and MODE Z on the way. The direct one is taken where octets go unchanged between a TCP
 //! connection and a local file, and leaves the work to the system.
 //!
-//! Both may be dropped at any moment: stream, reader and writer are only lent, and nothing is
-//! written to the file any more once the future is gone. Nothing is allocated before the
-//! connection is up, and for uploads not before octets arrive.
+//! Both may be dropped at any moment, which closes the connection; nothing is written to the file
+//! any more once the future is gone, and its reader or writer is only lent. Nothing is allocated
+//! before the connection is up.
 
 mod coding;
 #[cfg(target_os = "linux")]
@@ -119,8 +119,8 @@ impl Progress {
     }
 
     /// Counts octets of the file.
-    fn advance(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    fn advance(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.touch();
     }
 
@@ -136,65 +136,83 @@ impl Progress {
     }
 }
 
-/// Sends a file, or the part of it that is asked for, and leaves the stream open.
+/// Sends a file, or the part of it that is asked for, and ends the connection: when this returns,
+/// the client gets all of it and then the end. After an error the connection is just dropped.
 ///
 /// # Errors
 /// A file that became shorter than it was when it was opened is a storage's `Io`: the client must
 /// not take what it got for the whole.
 pub(crate) async fn send<S: Stream>(
-    stream: &mut S,
+    mut stream: S,
     download: Download<'_>,
     progress: &Progress,
     stall: Duration,
 ) -> Result<(), PumpError> {
-    watched(progress, stall, async {
-        #[cfg(target_os = "linux")]
-        if download.is_plain()
-            && let (Some(tcp), Some(file)) = (stream.tcp(), download.reader.local_file())
-        {
-            let left = Left::new(download.reader.size(), download.limit);
-            match direct::send(tcp, file, left, progress).await? {
-                direct::Sent::All => return Ok(()),
-                direct::Sent::Unsuitable => {}
-            }
-        }
-        portable::send(stream, download, progress).await
+    watched(progress, stall, async move {
+        send_all(&mut stream, download, progress).await?;
+        close(stream).await;
+        Ok(())
     })
     .await
 }
 
-/// Receives until the client ends the stream, and writes to a file that is neither finished nor
-/// abandoned here.
-pub(crate) async fn receive<S: Stream>(
+async fn send_all<S: Stream>(
     stream: &mut S,
+    download: Download<'_>,
+    progress: &Progress,
+) -> Result<(), PumpError> {
+    #[cfg(target_os = "linux")]
+    if download.is_plain()
+        && let (Some(tcp), Some(file)) = (stream.tcp(), download.reader.local_file())
+    {
+        let left = Left::new(download.reader.size(), download.limit);
+        match direct::send(tcp, file, left, progress).await? {
+            direct::Sent::All => return Ok(()),
+            direct::Sent::Unsuitable => {}
+        }
+    }
+    portable::send(stream, download, progress).await
+}
+
+/// Receives until the client ends the stream, writes to a file that is neither finished nor
+/// abandoned here, and ends the connection.
+pub(crate) async fn receive<S: Stream>(
+    stream: S,
     writer: &mut dyn Writer,
     upload: Upload,
     progress: &Progress,
     stall: Duration,
 ) -> Result<(), PumpError> {
-    watched(progress, stall, async {
-        #[cfg(target_os = "linux")]
-        if upload.is_plain()
-            && let (Some(tcp), Some(file)) = (stream.tcp(), writer.local_file())
-        {
-            return direct::receive(tcp, file, progress).await;
-        }
-        portable::receive(stream, writer, upload, progress).await
-    })
-    .await
+    watched(progress, stall, receive_all(stream, writer, upload, progress)).await
 }
 
-/// Ends the data connection of a transfer that is complete: the client gets all that was sent,
-/// and then the end. The connection of one that failed is just dropped.
+async fn receive_all<S: Stream>(
+    mut stream: S,
+    writer: &mut dyn Writer,
+    upload: Upload,
+    progress: &Progress,
+) -> Result<(), PumpError> {
+    #[cfg(target_os = "linux")]
+    if upload.is_plain()
+        && let Some(file) = writer.local_file()
+    {
+        stream = match stream.into_tcp() {
+            Ok(tcp) => return direct::receive(tcp, file, progress).await,
+            Err(stream) => stream,
+        };
+    }
+    portable::receive(&mut stream, writer, upload, progress).await?;
+    close(stream).await;
+    Ok(())
+}
+
+/// Ends the connection of a transfer that is complete.
 ///
-/// Dropping sends the end, too, but where something arrived that nobody has read, the system makes
-/// a reset of it, which destroys what the client has not read yet.
-pub(crate) async fn close<S: Stream>(mut stream: S) {
-    let has_unread = match stream.tcp() {
-        Some(tcp) => rustix::io::ioctl_fionread(tcp).is_ok_and(|unread| unread > 0),
-        None => true,
-    };
-    if !has_unread {
+/// Dropping it would do, but where something arrived that nobody has read, the system makes a
+/// reset of it, which destroys what the client has not read yet.
+pub(super) async fn close<S: Stream>(mut stream: S) {
+    let has_read_all = |tcp| rustix::io::ioctl_fionread(tcp).is_ok_and(|unread| unread == 0);
+    if stream.tcp().is_some_and(has_read_all) {
         return;
     }
     let end = async {
@@ -205,6 +223,21 @@ pub(crate) async fn close<S: Stream>(mut stream: S) {
         Ok::<(), io::Error>(())
     };
     let _ = within(CLOSE_LIMIT, end).await;
+    if let Some(mut rest) = stream.into_rest() {
+        tokio::spawn(async move {
+            let mut nowhere = tokio::io::sink();
+            let reading = tokio::io::copy(&mut rest, &mut nowhere);
+            within(CLOSE_LIMIT, reading).await;
+        });
+    }
+}
+
+/// Does work that takes long where no connection waits for it.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StorageError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| StorageError::new(ErrorKind::Io, error))
 }
 
 /// Runs a transfer until it ends or nothing has moved for `stall`; zero is no limit.

@@ -1,12 +1,13 @@
-//! TLS on data connections: the handshake, what is demanded of it, and the end.
+//! TLS on data connections: the handshake, and what is demanded of it.
 
 use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rustls::{HandshakeKind, ServerConfig, ServerConnection};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use waft_proto::{Code, Reply};
 
 use super::{pump, sentence};
@@ -17,11 +18,6 @@ use crate::tls::{self, Channel, CloseNotify, Resumption};
 
 /// Octets read from a data connection at a time, at most.
 const READ_BYTES_MAX: usize = 256 * 1024;
-
-/// How long a connection that we ended is kept for the client to end it as well. Closing it
-/// earlier, with the client's close_notify unread, resets it, and what the client has not read
-/// yet may be lost.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// The first octets of a TLS connection: a handshake record with a ClientHello in it.
 const HELLO_BYTES: usize = 6;
@@ -36,6 +32,8 @@ pub(crate) struct DataTls {
     pub(crate) resumption: Resumption,
     /// How an upload has to end.
     pub(crate) close_notify: CloseNotify,
+    /// Set when it has not ended so.
+    pub(crate) truncated: Arc<AtomicBool>,
     /// The client's certificate on the control connection, by its digest: without resumption the
     /// data connection has to show the same.
     pub(crate) certificate: Option<String>,
@@ -74,7 +72,7 @@ pub(crate) async fn secure<S: Stream>(
     tls: DataTls,
     counters: &Counters,
 ) -> Result<Channel<S>, TlsFailure> {
-    let accepting = tls::accept(io, tls.config, READ_BYTES_MAX, tls.close_notify);
+    let accepting = tls::accept(io, tls.config, READ_BYTES_MAX, tls.close_notify, tls.truncated);
     let channel = match within(tls.limit, accepting).await {
         Some(accepted) => accepted.map_err(TlsFailure::Handshake)?,
         None => return Err(TlsFailure::TimedOut(tls.limit)),
@@ -84,7 +82,7 @@ pub(crate) async fn secure<S: Stream>(
     match judged {
         Ok(()) => Ok(channel),
         Err(failure) => {
-            close(channel).await;
+            pump::close(channel).await;
             Err(failure)
         }
     }
@@ -146,24 +144,6 @@ fn may_be_hello(first: &[u8]) -> bool {
         (5, octet) => *octet == 1,
         _ => true,
     })
-}
-
-/// Ends a data connection whose transfer is complete: close_notify, then the end of our half. What
-/// the client still sends is read, in the background, lest the system answers it with a reset.
-pub(crate) async fn close<S: Stream>(mut channel: Channel<S>) {
-    if channel.tls().is_none() {
-        return pump::close(channel).await;
-    }
-    let _ = within(LINGER, channel.shutdown()).await;
-    if let Some(mut io) = channel.into_io() {
-        tokio::spawn(async move {
-            let reading = async {
-                let mut octets = [0; 1024];
-                while matches!(io.read(&mut octets).await, Ok(1..)) {}
-            };
-            within(LINGER, reading).await;
-        });
-    }
 }
 
 /// What went wrong, in a few words for the client.

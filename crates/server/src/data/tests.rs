@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+use super::passive::{Announced, ListenError};
 use super::*;
 use crate::net::DataListener;
 use crate::net::memory::{MemoryListener, MemoryNetwork, MemoryStream};

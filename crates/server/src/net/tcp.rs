@@ -30,6 +30,10 @@ impl Stream for TcpStream {
     fn tcp(&self) -> Option<&TcpStream> {
         Some(self)
     }
+
+    fn into_tcp(self) -> Result<TcpStream, TcpStream> {
+        Ok(self)
+    }
 }
 
 impl DataListener for TcpDataListener {

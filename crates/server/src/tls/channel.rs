@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use rustls::{ServerConfig, ServerConnection};
@@ -37,10 +38,12 @@ pub(crate) struct Peeked<S> {
 pub(crate) struct Secured<S> {
     stream: TlsStream<Records<S>>,
     close_notify: CloseNotify,
-    is_truncated: bool,
+    /// Set when the peer ended it without close_notify: what it sent may have been cut off.
+    truncated: Arc<AtomicBool>,
 }
 
-/// Shakes hands, reading at most `read_bytes_max` octets at a time then and later.
+/// Shakes hands, reading at most `read_bytes_max` octets at a time then and later. `truncated` is
+/// set if the peer ends the connection without close_notify.
 ///
 /// # Errors
 /// The handshake failed; the client has been told why, as far as TLS lets it know.
@@ -49,12 +52,11 @@ pub(crate) async fn accept<S: Stream>(
     config: Arc<ServerConfig>,
     read_bytes_max: usize,
     close_notify: CloseNotify,
+    truncated: Arc<AtomicBool>,
 ) -> io::Result<Channel<S>> {
     let records = Records::new(io, read_bytes_max);
     match TlsAcceptor::from(config).accept(records).into_fallible().await {
-        Ok(stream) => {
-            Ok(Channel::Tls(Box::new(Secured { stream, close_notify, is_truncated: false })))
-        }
+        Ok(stream) => Ok(Channel::Tls(Box::new(Secured { stream, close_notify, truncated }))),
         Err((error, mut records)) => {
             // Behind the alert, so that it is not lost; whether that works changes nothing.
             let _ = records.shutdown().await;
@@ -72,17 +74,22 @@ impl<S: Stream> Channel<S> {
         }
     }
 
+    /// The TCP connection beneath, with or without TLS.
+    pub(crate) fn beneath(&self) -> Option<&TcpStream> {
+        match self {
+            Channel::Clear(io) => io.tcp(),
+            Channel::Peeked(peeked) => peeked.io.tcp(),
+            Channel::Tls(secured) => secured.stream.get_ref().0.io().tcp(),
+            Channel::Gone => None,
+        }
+    }
+
     /// The TLS of the connection.
     pub(crate) fn tls(&self) -> Option<&ServerConnection> {
         match self {
             Channel::Tls(secured) => Some(secured.stream.get_ref().1),
             _ => None,
         }
-    }
-
-    /// Whether the peer ended it without close_notify: what it sent may have been cut off.
-    pub(crate) fn is_truncated(&self) -> bool {
-        matches!(self, Channel::Tls(secured) if secured.is_truncated)
     }
 
     /// The connection beneath. Octets that were read ahead are lost.
@@ -122,6 +129,21 @@ impl<S: Stream> Stream for Channel<S> {
             _ => None,
         }
     }
+
+    fn into_tcp(self) -> Result<TcpStream, Channel<S>> {
+        match self {
+            Channel::Clear(io) => io.into_tcp().map_err(Channel::Clear),
+            channel => Err(channel),
+        }
+    }
+
+    /// The client's close_notify may still be under way.
+    fn into_rest(self) -> Option<Box<dyn AsyncRead + Send + Unpin>> {
+        match self {
+            Channel::Tls(_) => Some(Box::new(self.into_io()?)),
+            _ => None,
+        }
+    }
 }
 
 impl<S: Stream> AsyncRead for Channel<S> {
@@ -150,7 +172,7 @@ impl<S: Stream> Secured<S> {
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
             // rustls' word for an end of the connection before an end of TLS.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                self.is_truncated = true;
+                self.truncated.store(true, Ordering::Relaxed);
                 match self.close_notify {
                     CloseNotify::Lenient => Poll::Ready(Ok(())),
                     CloseNotify::Strict => Poll::Ready(Err(error)),

@@ -46,6 +46,11 @@ impl<S: AsyncRead + Unpin> Records<S> {
         }
     }
 
+    /// The connection.
+    pub(super) fn io(&self) -> &S {
+        &self.io
+    }
+
     /// The connection, and what was read from it and not handed out.
     pub(super) fn into_parts(self) -> (S, Vec<u8>) {
         let Records { io, mut buffer, taken, .. } = self;

@@ -62,6 +62,9 @@ enum Data<W: World> {
     Open(Connection<StreamOf<W>>),
 }
 
+/// How often a client asks before it gives up: some seconds over TCP.
+const STATUSES_MAX: usize = 50_000;
+
 /// A server that takes nothing for so long, while the clock jumps, will take nothing more.
 const STUCK: Duration = Duration::from_secs(1);
 
@@ -199,6 +202,7 @@ impl<W: World> Runner<W> {
                 while timeout(STUCK, control.send(&line)).await.is_ok() {}
                 Ok(())
             }
+            Step::Transferred(octets) => self.wait_for_progress(*octets).await,
             Step::Raw(octets) => {
                 self.note("raw", octets);
                 self.control()?.send(octets).await
@@ -250,6 +254,30 @@ impl<W: World> Runner<W> {
     async fn exchange(&mut self, line: &str, reply: &str) -> Result<(), String> {
         self.send_line(line.as_bytes()).await?;
         self.expect_reply(&Pattern::parse(reply)).await
+    }
+
+    /// Asks for the status of a transfer until it has moved so many octets.
+    async fn wait_for_progress(&mut self, octets: u64) -> Result<(), String> {
+        let wanted = format!(" Transfer in progress: {octets} bytes so far").into_bytes();
+        let mut found = false;
+        let mut last = Vec::new();
+        for _ in 0..STATUSES_MAX {
+            if found {
+                self.conversation.push(format!("(STAT, until {octets} octets are transferred)"));
+                return Ok(());
+            }
+            let control = self.control()?;
+            control.send(b"STAT\r\n").await?;
+            let mut line = control.line().await?;
+            if !line.starts_with(b"211-") {
+                return Err(mismatch("the status", &escape(&line)));
+            }
+            while !line.starts_with(b"211 ") {
+                last = std::mem::replace(&mut line, control.line().await?);
+                found |= line == wanted;
+            }
+        }
+        Err(mismatch(&escape(&wanted), &escape(&last)))
     }
 
     async fn send_line(&mut self, line: &[u8]) -> Result<(), String> {

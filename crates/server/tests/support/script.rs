@@ -46,6 +46,8 @@ pub enum Step {
     Send(Vec<u8>),
     /// `flood: LINE`: again and again, until the server takes no more
     Flood(Vec<u8>),
+    /// `transferred: NUMBER`: STAT, until it tells so many octets
+    Transferred(u64),
     /// `raw: "OCTETS"`
     Raw(Vec<u8>),
     /// `urgent: "OCTETS"`: the last one as TCP's urgent data
@@ -217,6 +219,7 @@ fn step(line: &str, listed: Vec<Pattern>) -> Option<Step> {
         "login" => Step::Login(rest.to_owned()),
         "passive" => Step::Passive(rest.to_owned()),
         "flood" => Step::Flood(unescape(rest)),
+        "transferred" => Step::Transferred(rest.parse().ok()?),
         "raw" => Step::Raw(unescape(super::text::quoted(rest)?)),
         "urgent" => Step::Urgent(unescape(super::text::quoted(rest)?)),
         "session" => match rest.strip_suffix(" from stranger") {

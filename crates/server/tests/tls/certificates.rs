@@ -3,8 +3,8 @@
 use rustls::version;
 use waft_server::tls::{ClientCertificates, Mode};
 
-use crate::client::{Client, config};
-use crate::world::{Pair, World, clients};
+use super::client::{Client, config};
+use super::world::{Pair, World, clients};
 
 async fn shaken(world: &World, pair: Option<Pair>) -> Client {
     let config = config(world, &[&version::TLS13], pair);

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::world::{Pair, World};
+use super::world::{Pair, World};
 
 pub type Tls = TlsStream<TcpStream>;
 

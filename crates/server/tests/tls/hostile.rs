@@ -7,8 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use waft_core::storage::Interrupted;
 use waft_server::tls::{CloseNotify, Mode};
 
-use crate::client::{Client, Wire};
-use crate::world::World;
+use super::client::{Client, Wire};
+use super::world::World;
 
 #[tokio::test]
 async fn commands_behind_auth_are_never_executed() {

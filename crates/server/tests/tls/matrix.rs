@@ -4,8 +4,8 @@ use rustls::{HandshakeKind, SupportedProtocolVersion, version};
 use sha2::{Digest, Sha256};
 use waft_server::tls::Mode;
 
-use crate::client::{Client, config};
-use crate::world::World;
+use super::client::{Client, config};
+use super::world::World;
 
 static VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS13];
 

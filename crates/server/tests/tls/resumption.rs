@@ -7,8 +7,8 @@ use rustls::{HandshakeKind, version};
 use tokio::io::AsyncReadExt;
 use waft_server::tls::{Mode, Resumption};
 
-use crate::client::{Client, Keeping, config};
-use crate::world::World;
+use super::client::{Client, Keeping, config};
+use super::world::World;
 
 const FULL: HandshakeKind = HandshakeKind::Full;
 const RESUMED: HandshakeKind = HandshakeKind::Resumed;

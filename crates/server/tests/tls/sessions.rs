@@ -2,8 +2,8 @@
 
 use waft_server::tls::{DataProtection, Identity, Mode, TlsSettings};
 
-use crate::client::{Client, Wire};
-use crate::world::{World, self_signed};
+use super::client::{Client, Wire};
+use super::world::{World, self_signed};
 
 #[tokio::test]
 async fn levels_are_agreed_upon_in_order_and_only_under_tls() {

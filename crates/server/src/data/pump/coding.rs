@@ -7,10 +7,9 @@
 //! thread and back: at level 6, 128 KiB are some milliseconds.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
-use waft_core::storage::{ErrorKind, StorageError};
 use waft_proto::ascii;
 
-use super::{Encoding, PumpError};
+use super::{Encoding, PumpError, aside};
 
 /// Octets that an inflated piece has at most, however small it was on the network.
 const PIECE_BYTES: usize = 128 * 1024;
@@ -211,6 +210,5 @@ async fn run<C: Send + 'static, T: Send + 'static>(
     if !is_slow {
         return Ok((step(&mut coder)?, coder));
     }
-    let task = tokio::task::spawn_blocking(move || step(&mut coder).map(|done| (done, coder)));
-    Ok(task.await.map_err(|error| StorageError::new(ErrorKind::Io, error))??)
+    Ok(aside(move || step(&mut coder).map(|done| (done, coder))).await??)
 }

@@ -39,7 +39,7 @@ pub(super) async fn send<S: Stream>(
                 write(stream, &encoder.insert(used.0).output, progress).await?;
             }
         }
-        progress.advance(length);
+        progress.advance(length as u64);
     }
     left.check_end()?;
     if let Some(encoder) = &mut encoder {
@@ -129,7 +129,7 @@ impl Destination<'_> {
         data.truncate(fits);
         if fits > 0 {
             data = self.writer.write(data).await?;
-            self.progress.advance(fits);
+            self.progress.advance(fits as u64);
         }
         if is_too_much { Err(PumpError::BeyondRange) } else { Ok(data) }
     }

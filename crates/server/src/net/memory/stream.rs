@@ -85,6 +85,10 @@ impl Stream for MemoryStream {
     fn tcp(&self) -> Option<&TcpStream> {
         None
     }
+
+    fn into_tcp(self) -> Result<TcpStream, MemoryStream> {
+        Err(self)
+    }
 }
 
 impl AsyncRead for MemoryStream {

@@ -17,7 +17,7 @@ async fn upload(way: Way, sent: &[u8], options: Upload) -> (Result<(), PumpError
 }
 
 async fn transfer<S: Stream>(
-    (mut server, mut client): (S, S),
+    (server, mut client): (S, S),
     sent: &[u8],
     mut writer: TestWriter,
     options: Upload,
@@ -30,11 +30,7 @@ async fn transfer<S: Stream>(
             let _ = client.read(&mut [0]).await;
         }
     };
-    let receiving = async {
-        let result = receive(&mut server, &mut writer, options, &progress, STALL).await;
-        close(server).await;
-        result
-    };
+    let receiving = receive(server, &mut writer, options, &progress, STALL);
     let (result, ()) = tokio::join!(receiving, sending);
     let bytes = progress.bytes.load(Ordering::Relaxed);
     if writer.is_local {
@@ -58,13 +54,13 @@ async fn files_of_every_size_arrive_unchanged_over_every_way() {
 
 #[tokio::test]
 async fn the_direct_way_is_taken_and_begins_at_the_offset() {
-    let (mut server, mut client) = tcp_pair().await;
+    let (server, mut client) = tcp_pair().await;
     let mut writer = TestWriter::new(Way::Direct);
     writer.file.write_all_at(b"0123456789", 0).unwrap();
     writer.offset = 7;
     client.write_all(b"abcdef").await.unwrap();
     drop(client);
-    receive(&mut server, &mut writer, IMAGE, &Progress::new(), STALL).await.unwrap();
+    receive(server, &mut writer, IMAGE, &Progress::new(), STALL).await.unwrap();
     assert_eq!(contents(&writer.file), b"0123456abcdef");
     assert_eq!(*writer.largest.lock().unwrap(), 0, "the direct way was not taken");
 }
@@ -143,14 +139,13 @@ async fn a_full_disk_is_told() {
             let mut writer = TestWriter::new(way);
             let full = File::options().write(true).open("/dev/full").unwrap();
             writer.file = Arc::new(full);
-            let (mut server, mut client) = tcp_pair().await;
+            let (server, mut client) = tcp_pair().await;
             let sending = tokio::spawn(async move { client.write_all(&octets(length)).await });
             let progress = Progress::new();
-            let result = receive(&mut server, &mut writer, IMAGE, &progress, STALL).await;
+            let result = receive(server, &mut writer, IMAGE, &progress, STALL).await;
             let Err(PumpError::Storage(error)) = result else { panic!("{result:?}") };
             assert_eq!(error.kind(), ErrorKind::NoSpace);
             assert_eq!(progress.bytes.load(Ordering::Relaxed), 0);
-            drop(server);
             let _ = sending.await.unwrap();
         }
     }
@@ -160,22 +155,22 @@ async fn a_full_disk_is_told() {
 async fn a_client_that_vanishes_is_a_broken_connection() {
     for way in [Way::Direct, Way::TcpAndStorage] {
         for length in [0, 100, 3 * 1024 * 1024] {
-            let (mut server, mut client) = tcp_pair().await;
+            let (server, mut client) = tcp_pair().await;
             let mut writer = TestWriter::new(way);
             let vanish = async move {
                 client.write_all(&octets(length)).await.unwrap();
                 client.set_zero_linger().unwrap();
             };
             let progress = Progress::new();
-            let receiving = receive(&mut server, &mut writer, IMAGE, &progress, STALL);
+            let receiving = receive(server, &mut writer, IMAGE, &progress, STALL);
             let (result, ()) = tokio::join!(receiving, vanish);
             assert!(matches!(result, Err(PumpError::Network(_))), "{way:?} {length} {result:?}");
         }
     }
-    let (mut server, client) = MemoryStream::pair();
+    let (server, client) = MemoryStream::pair();
     client.reset();
     let mut writer = TestWriter::new(Way::MemoryAndFile);
-    let result = receive(&mut server, &mut writer, IMAGE, &Progress::new(), STALL).await;
+    let result = receive(server, &mut writer, IMAGE, &Progress::new(), STALL).await;
     assert!(matches!(result, Err(PumpError::Network(_))), "{result:?}");
 }
 
@@ -185,13 +180,13 @@ async fn a_client_that_sends_no_more_stalls_the_upload() {
         for length in [0, 100, 60_000] {
             let mut writer = TestWriter::new(way);
             let result = if way == Way::MemoryAndFile {
-                let (mut server, mut client) = MemoryStream::pair();
+                let (server, mut client) = MemoryStream::pair();
                 client.write_all(&octets(length)).await.unwrap();
-                receive(&mut server, &mut writer, IMAGE, &Progress::new(), STALL).await
+                receive(server, &mut writer, IMAGE, &Progress::new(), STALL).await
             } else {
-                let (mut server, mut client) = tcp_pair().await;
+                let (server, mut client) = tcp_pair().await;
                 client.write_all(&octets(length)).await.unwrap();
-                receive(&mut server, &mut writer, IMAGE, &Progress::new(), STALL).await
+                receive(server, &mut writer, IMAGE, &Progress::new(), STALL).await
             };
             assert!(matches!(result, Err(PumpError::Stalled(STALL))), "{way:?} {result:?}");
         }
@@ -201,7 +196,7 @@ async fn a_client_that_sends_no_more_stalls_the_upload() {
 #[tokio::test]
 async fn a_dropped_upload_writes_no_more() {
     for way in [Way::Direct, Way::TcpAndStorage] {
-        let (mut server, mut client) = tcp_pair().await;
+        let (server, mut client) = tcp_pair().await;
         let mut writer = TestWriter::new(way);
         let file = Arc::clone(&writer.file);
         let (first, last) = (octets(1024 * 1024), octets(8 * 1024 * 1024));
@@ -219,13 +214,12 @@ async fn a_dropped_upload_writes_no_more() {
         tokio::select! {
             biased;
             () = some_arrived => {}
-            result = receive(&mut server, &mut writer, IMAGE, &progress, STALL) => {
+            result = receive(server, &mut writer, IMAGE, &progress, STALL) => {
                 panic!("{result:?}")
             }
             () = sending => panic!("everything was sent"),
         }
         let length = file.metadata().unwrap().len();
-        drop(server);
         let mut end = Vec::new();
         let _ = client.read_to_end(&mut end).await;
         assert!(end.is_empty());

@@ -1,0 +1,140 @@
+//! The high gear of uploads: `splice(2)` through a pipe, which saves one of two copies.
+//!
+//! Measured over loopback on four cores, 1 GiB into a tmpfs, against a blocking loop of `read` and
+//! `write` with 256 KiB buffers (1.00): one client 1.3 in throughput and 0.7 in CPU time, eight
+//! clients 1.2 and 0.8. Where packets are not merged (MTU 1500, no offloads) it is as fast as the
+//! loop. While a thread splices, the connection is not registered with the runtime: otherwise every
+//! packet would wake a worker, too, which costs more than the copy.
+
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{PollFlags, Timespec};
+use rustix::io::{Errno, read};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use waft_core::storage::{ErrorKind, StorageError};
+
+use super::receive::Sink;
+use super::{BURST_BYTES, is_ready, storage_error};
+use crate::data::pump::{Progress, PumpError, aside};
+
+/// Octets of the pipe, where its pages are full. A user may have 128 of them by default
+/// (`/proc/sys/fs/pipe-user-pages-soft`); further uploads stay in the low gear.
+const PIPE_BYTES: usize = 512 * 1024;
+/// How long a thread waits for a client that pauses: longer than a busy one does, shorter than
+/// anybody would miss the thread.
+const LINGER: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+
+/// The pipe of an upload.
+pub(super) enum Pipe {
+    /// Not needed yet.
+    Untried,
+    Open {
+        reader: OwnedFd,
+        writer: OwnedFd,
+    },
+    /// The system has none for us, or the file takes none.
+    Unusable,
+}
+
+impl Pipe {
+    /// Opens the pipe if it was not tried before; tells whether it can be used.
+    pub(super) fn open(&mut self) -> bool {
+        if matches!(self, Pipe::Untried) {
+            *self = pipe_with(PipeFlags::CLOEXEC).map_or(Pipe::Unusable, |(reader, writer)| {
+                // A small pipe is slower than no pipe.
+                match fcntl_setpipe_size(&writer, PIPE_BYTES) {
+                    Ok(_) => Pipe::Open { reader, writer },
+                    Err(_) => Pipe::Unusable,
+                }
+            });
+        }
+        matches!(self, Pipe::Open { .. })
+    }
+}
+
+/// A connection that is spliced into a file.
+pub(super) struct Splice {
+    pub(super) socket: TcpStream,
+    pub(super) pipe: Pipe,
+    pub(super) sink: Sink,
+}
+
+/// Where splicing stopped.
+enum End {
+    OfStream,
+    OfBurst,
+    /// The client pauses, or the rest has to go another way.
+    OfUse,
+}
+
+/// Receives until the client pauses, and gives everything back; nothing if the stream has ended.
+pub(super) async fn receive(
+    mut spliced: Splice,
+    progress: &Progress,
+) -> Result<Option<Splice>, PumpError> {
+    loop {
+        let before = spliced.sink.offset;
+        let burst = aside(move || {
+            let end = spliced.burst();
+            (spliced, end)
+        });
+        let end;
+        (spliced, end) = burst.await?;
+        progress.advance(spliced.sink.offset - before);
+        match end? {
+            End::OfStream => return Ok(None),
+            End::OfBurst => {}
+            End::OfUse => return Ok(Some(spliced)),
+        }
+    }
+}
+
+impl Splice {
+    fn burst(&mut self) -> Result<End, PumpError> {
+        let end = self.sink.offset.saturating_add(BURST_BYTES);
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        while self.sink.offset < end && self.sink.collar.is_wanted() {
+            let Pipe::Open { writer, .. } = &self.pipe else { return Ok(End::OfUse) };
+            match splice(&self.socket, None, writer, None, PIPE_BYTES, flags) {
+                Ok(0) => return Ok(End::OfStream),
+                Ok(length) => self.empty_pipe(length)?,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if is_ready(&self.socket, PollFlags::IN, LINGER) => {}
+                Err(Errno::AGAIN) => return Ok(End::OfUse),
+                Err(errno) => return Err(PumpError::Network(errno.into())),
+            }
+        }
+        Ok(End::OfBurst)
+    }
+
+    /// Moves what is in the pipe to the file.
+    fn empty_pipe(&mut self, mut length: usize) -> Result<(), StorageError> {
+        let Pipe::Open { reader, .. } = &self.pipe else { return Ok(()) };
+        while length > 0 {
+            let Sink { file, offset, collar } = &mut self.sink;
+            let moved = collar
+                .step(|| splice(reader, None, &*file, Some(offset), length, SpliceFlags::MOVE));
+            match moved {
+                // The upload was dropped, and the pipe will be.
+                None => return Ok(()),
+                Some(Ok(0)) => return Err(ErrorKind::Io.into()),
+                Some(Ok(moved)) => length -= moved,
+                Some(Err(Errno::INTR)) => {}
+                // Not with this kind of file. What is in the pipe already takes the long way.
+                Some(Err(Errno::INVAL)) => {
+                    let mut buffer = Vec::with_capacity(length);
+                    while length > 0 {
+                        length -=
+                            read(reader, spare_capacity(&mut buffer)).map_err(storage_error)?;
+                    }
+                    self.pipe = Pipe::Unusable;
+                    return self.sink.write(&mut buffer);
+                }
+                Some(Err(errno)) => return Err(storage_error(errno)),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,22 @@
+//! Drives the real program from outside: its process, its files, its log, its sockets, and the
+//! clients that people use. Nothing of the server's own code is called here.
+//!
+//! Nothing waits for a while and hopes: whoever waits, waits for a line of the log, for octets on a
+//! socket or for the end of a process, and gives up with everything that was seen after
+//! [`PATIENCE`].
+#![allow(dead_code, reason = "each test program uses another part of this")]
+
+pub(crate) mod client;
+pub(crate) mod content;
+pub(crate) mod ftp;
+pub(crate) mod log;
+pub(crate) mod plugin;
+pub(crate) mod process;
+pub(crate) mod site;
+pub(crate) mod waft;
+
+use std::time::Duration;
+
+/// How long anything may take before a test gives up. Nothing takes a hundredth of it, but the
+/// machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

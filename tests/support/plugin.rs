@@ -1,0 +1,31 @@
+//! Components as `cargo xtask plugins` builds them.
+
+use std::path::{Path, PathBuf};
+
+/// A bundled plugin, or a guest of these tests (`tests/NAME`).
+pub(crate) fn component(name: &str) -> Vec<u8> {
+    let file = directory().join(name).with_extension("wasm");
+    std::fs::read(&file).unwrap_or_else(|error| {
+        panic!("{}: {error}; run: cargo xtask plugins", file.display());
+    })
+}
+
+fn directory() -> PathBuf {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/plugins");
+    std::env::var_os("WAFT_PLUGINS").map_or(built, PathBuf::from)
+}
+
+/// The same component with another text of the same length in it.
+pub(crate) fn with_text(mut component: Vec<u8>, old: &str, new: &str) -> Vec<u8> {
+    assert_eq!(old.len(), new.len());
+    let mut places: Vec<_> = component
+        .windows(old.len())
+        .enumerate()
+        .filter_map(|(at, octets)| (octets == old.as_bytes()).then_some(at))
+        .collect();
+    assert!(!places.is_empty(), "the component does not hold: {old}");
+    for at in places.drain(..) {
+        component[at..at + new.len()].copy_from_slice(new.as_bytes());
+    }
+    component
+}

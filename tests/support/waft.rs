@@ -1,0 +1,138 @@
+//! The server as a process.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use super::PATIENCE;
+use super::ftp::Ftp;
+use super::log::{Line, Log, Mark};
+use super::process::signal;
+use super::site::{PASSWORD, Site, USER, program};
+
+/// A server that runs until this is dropped.
+pub(crate) struct Waft {
+    pub(crate) site: Site,
+    pub(crate) log: Log,
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Waft {
+    /// Starts `waft serve` in the site's directory, and waits until it listens.
+    pub(crate) fn start(site: Site) -> Waft {
+        Waft::start_as(site, &["--config", "waft.toml"])
+    }
+
+    /// Starts `waft serve` with these arguments, which must make it log in JSON.
+    pub(crate) fn start_as(site: Site, arguments: &[&str]) -> Waft {
+        let mut process = program()
+            .arg("serve")
+            .args(arguments)
+            .current_dir(site.path(""))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Log::collect(process.stderr.take().unwrap());
+        let listening = log.wait("listening", is_listening);
+        let address = listening.field("address").parse().unwrap();
+        Waft { site, log, process, address }
+    }
+
+    /// Where its first listener listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its port, for clients that want it apart.
+    pub(crate) fn port(&self) -> String {
+        self.address.port().to_string()
+    }
+
+    /// An address such as `ftp://alice:…@127.0.0.1:40123/path`.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("ftp://{USER}:{PASSWORD}@{}/{path}", self.address)
+    }
+
+    /// A control connection, greeted.
+    pub(crate) fn connect(&self) -> Ftp {
+        Ftp::connect(self.address)
+    }
+
+    /// A session of [`USER`], in TYPE I.
+    pub(crate) fn log_in(&self) -> Ftp {
+        let mut ftp = self.connect();
+        ftp.log_in(USER, PASSWORD);
+        ftp
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, which: Signal) {
+        signal(&self.process, which);
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+        self.log.wait_for_end();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // Its stderr is closed: it is as good as gone.
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the server does not end");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Does something and waits for a line that the log did not have before.
+    pub(crate) fn and_wait(
+        &self,
+        act: impl FnOnce(&Site),
+        what: &str,
+        is: impl Fn(&Line) -> bool,
+    ) -> Line {
+        let mark = self.log.mark();
+        act(&self.site);
+        self.log.wait_since(mark, what, is)
+    }
+
+    /// Waits for the end of an upload or a download.
+    pub(crate) fn wait_for_transfer(&self, mark: Mark, what: &str, path: &str) -> Line {
+        self.log.wait_since(mark, &format!("{what} of {path}"), |line| {
+            line.message() == what && line.field("path") == path
+        })
+    }
+}
+
+/// Whether a line tells where a listener listens.
+pub(crate) fn is_listening(line: &Line) -> bool {
+    line.message() == "listening"
+}
+
+impl Deref for Waft {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
+    }
+}
+
+impl Drop for Waft {
+    fn drop(&mut self) {
+        // It has ended already where the test was about that.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            #[expect(clippy::print_stderr, reason = "shown with the test that failed")]
+            {
+                eprintln!("--- log of the server\n{}", self.log.text());
+            }
+        }
+    }
+}
