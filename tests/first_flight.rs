@@ -251,3 +251,28 @@ fn a_component_that_is_garbage_at_the_start_keeps_the_server_from_starting() {
     assert!(ended.stderr().contains("not a WebAssembly component"), "{}", ended.story());
     assert!(ended.stderr().contains("command-policy.wasm"), "{}", ended.story());
 }
+
+#[test]
+fn a_component_that_breaks_costs_a_reply_and_not_the_session() {
+    let hostile = |on_error: &str| {
+        configuration(&format!(
+            "[[plugin]]\nname = \"hostile\"\npath = \"components/hostile.wasm\"\n\
+             on_error = \"{on_error}\"\n\
+             [plugin.config]\ncommand = \"trap\"\nverbs = [\"NOOP\"]\n"
+        ))
+    };
+    let site = Site::new("");
+    site.write("waft.toml", hostile("deny"));
+    site.write("components/hostile.wasm", component("tests/hostile"));
+    let waft = site.serve();
+    let mut client = waft.log_in();
+    client.expect("NOOP", 451);
+    let told = waft.log.wait("the failure", |line| line.message() == "plugin failed");
+    assert!(told.field("reason").starts_with("trap"), "{}", told.text);
+    passive_transfers_go_on(&mut client, &waft);
+    client.expect("NOOP", 451);
+
+    let allow = |site: &Site| site.write("waft.toml", hostile("allow"));
+    waft.and_wait(allow, "plugin replaced", |line| line.message() == "plugin replaced");
+    client.expect("NOOP", 200);
+}

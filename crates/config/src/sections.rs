@@ -244,11 +244,14 @@ section! {
 section! {
     /// How logging in is guarded, beside `login_attempts` in `[limits]`.
     pub struct Login {
-        /// How long the answer to a failed login takes.
-        failure_delay: Duration as Time = Duration::from_secs(1),
+        /// How long the answer to a failed login is held back at most. It is not after the first
+        /// failure, and longer after each further one.
+        failure_delay: Duration as Time = Duration::from_secs(10),
         /// Failed logins from one address before it is locked out; 0 means never.
         attempts_per_address: Option<u32> as Limit<Count> = Some(20),
-        /// Failed logins to one account before it is locked out; 0 means never.
+        /// Failed logins to one account from one address before it is locked out there; 0 means
+        /// never. From other addresses it is only answered more slowly, so that nobody can lock
+        /// others out.
         attempts_per_account: Option<u32> as Limit<Count> = Some(10),
         /// How long a failed login counts.
         attempts_window: Duration as Deadline = Duration::from_secs(600),

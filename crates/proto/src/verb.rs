@@ -167,7 +167,7 @@ const NAME_BYTES_MAX: usize = 8;
 #[rustfmt::skip]
 verbs! {
     // variant name   argument phase    data     access during plugin  here  source  syntax  help
-    Abor "ABOR"       Ignored  Any      None     Free   Acts  Observe Yes "RFC 959, 4.1.3"  "" "Abort the transfer in progress";
+    Abor "ABOR"       Ignored  LoggedIn None     Free   Acts  Observe Yes "RFC 959, 4.1.3"  "" "Abort the transfer in progress";
     Acct "ACCT"       Required Any      None     Free   Waits Deny    Yes "RFC 959, 4.1.1"  "<account>" "Name an account (superfluous)";
     Adat "ADAT"       Optional Any      None     Free   Waits Deny    No  "RFC 2228, 3"     "<data>" "Authentication data";
     Allo "ALLO"       Required LoggedIn None     Write  Waits Rewrite Yes "RFC 959, 4.1.3"  "<bytes> [R <record>]" "Ask whether there is space for a file";

@@ -2,7 +2,7 @@
 //!
 //! The hook points stand here, in this order, and no other code of the server calls a plugin:
 //!
-//! - FILTER, `command-filter`: [`Session::run_command`], behind the login gate, so that nobody
+//! - FILTER, `command-filter`: [`Session::filtered`], behind the login gate, so that nobody
 //!   makes plugins work without having logged in, but for the few verbs that login itself needs.
 //! - AUTHENTICATE: PASS, in [`commands::access`](crate::commands).
 //! - STORAGE: the account's storage, wherever a command touches files.
@@ -17,11 +17,12 @@ use std::sync::Arc;
 
 use waft_core::hooks::{CommandVerdict, Hooks};
 use waft_proto::command::Name;
-use waft_proto::verb::{Data, Phase};
+use waft_proto::verb::{Data, Phase, PluginReach};
 use waft_proto::{Code, Command, ParseError, Reply, Verb};
 
-use crate::commands::{Action, Refusal};
+use crate::commands::{Action, Activity, Refusal};
 use crate::control::Input;
+use crate::data::Progress;
 use crate::net::Network;
 use crate::session::{Flow, Login, Pending, Session};
 
@@ -62,33 +63,68 @@ impl<N: Network> Session<N> {
         if let Some(reply) = self.gate(&command) {
             return self.reply(hooks, Some(&command), reply).await;
         }
-        if !hooks.command_interest().contains(command.verb()) {
-            return self.execute(hooks, &command).await;
+        match self.filtered(hooks, command).await {
+            Ok(command) => self.execute(hooks, &command).await,
+            Err(flow) => flow,
         }
-        match hooks.on_command(&self.facts, &command).await {
-            CommandVerdict::Pass => self.execute(hooks, &command).await,
+    }
+
+    /// Runs STAT while a transfer runs.
+    pub(crate) async fn run_status(
+        &mut self,
+        hooks: &Arc<dyn Hooks>,
+        command: Command,
+        progress: &Progress,
+    ) -> Flow {
+        match self.filtered(hooks, command).await {
+            Ok(command) => {
+                let status = self.status(Activity::Transfer(progress));
+                self.reply(hooks, Some(&command), status).await
+            }
+            Err(flow) => flow,
+        }
+    }
+
+    /// Asks the plugins about a command; tells which one to execute, unless it was answered.
+    async fn filtered(
+        &mut self,
+        hooks: &Arc<dyn Hooks>,
+        command: Command,
+    ) -> Result<Command, Flow> {
+        if !hooks.command_interest().contains(command.verb()) {
+            return Ok(command);
+        }
+        let verdict = hooks.on_command(&self.facts, &command).await;
+        // Nobody takes from a client the way out (QUIT) and the brake (ABOR).
+        let is_observed_only =
+            command.verb().is_some_and(|verb| verb.spec().plugin == PluginReach::Observe);
+        if is_observed_only {
+            return Ok(command);
+        }
+        match verdict {
+            CommandVerdict::Pass => Ok(command),
             CommandVerdict::Rewrite { command: new, plugin } => {
                 self.shared.counters.plugin_rewrites.add_one();
                 tracing::info!(%plugin, original = %command, command = %new, "command rewritten");
                 match self.gate(&new) {
-                    Some(reply) => self.reply(hooks, Some(&new), reply).await,
-                    None => self.execute(hooks, &new).await,
+                    Some(reply) => Err(self.reply(hooks, Some(&new), reply).await),
+                    None => Ok(new),
                 }
             }
             CommandVerdict::Answer { reply, plugin } => {
                 self.answered(&plugin, &command, &reply);
-                self.reply(hooks, Some(&command), reply).await
+                Err(self.reply(hooks, Some(&command), reply).await)
             }
             CommandVerdict::Close { reply, plugin } => {
                 self.answered(&plugin, &command, &reply);
-                self.reply(hooks, Some(&command), reply).await?;
-                ControlFlow::Break("ended by a plugin")
+                let told = self.reply(hooks, Some(&command), reply).await;
+                Err(if told.is_break() { told } else { Flow::Break("ended by a plugin") })
             }
         }
     }
 
     fn answered(&mut self, plugin: &str, command: &Command, reply: &Reply) {
-        self.pending = Pending::Nothing;
+        self.take_pending(command);
         self.shared.counters.plugin_answers.add_one();
         tracing::info!(%plugin, %command, code = reply.code().number(), "command answered by plugin");
     }
@@ -131,19 +167,14 @@ impl<N: Network> Session<N> {
 
     async fn action(&mut self, command: &Command) -> Result<Action, Refusal> {
         let Some(verb) = command.verb() else {
-            self.pending = Pending::Nothing;
+            self.take_pending(command);
             return Err(Refusal::new(
                 Code::UNRECOGNISED,
                 format!("{} not recognised.", command.name().as_str()),
             ));
         };
         let spec = verb.spec();
-        // REST and RANG hold until a transfer, across what sets up its data connection; RNFR holds
-        // for RNTO alone (RFC 3659, 5.3; RFC 959, 4.1.3).
-        let pending = match (spec.data, &self.pending) {
-            (Data::Setup, Pending::Restart(_) | Pending::Range(..)) => Pending::Nothing,
-            _ => std::mem::replace(&mut self.pending, Pending::Nothing),
-        };
+        let pending = self.take_pending(command);
         if spec.missing {
             return Err(Refusal::new(Code::NOT_IMPLEMENTED, format!("{verb} is not implemented.")));
         }
@@ -156,6 +187,18 @@ impl<N: Network> Session<N> {
             return Err(Refusal::denied());
         }
         self.dispatch(verb, command.argument_or_empty(), pending).await
+    }
+
+    /// What earlier commands left for this one.
+    ///
+    /// REST and RANG hold until a transfer, across what sets up its data connection; RNFR holds for
+    /// RNTO alone (RFC 3659, 5.3; RFC 959, 4.1.3).
+    fn take_pending(&mut self, command: &Command) -> Pending {
+        let data = command.verb().map_or(Data::None, |verb| verb.spec().data);
+        match (data, &self.pending) {
+            (Data::Setup, Pending::Restart(_) | Pending::Range(..)) => Pending::Nothing,
+            _ => std::mem::replace(&mut self.pending, Pending::Nothing),
+        }
     }
 
     /// The reply as plugins reworded it, if they did.

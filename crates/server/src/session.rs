@@ -57,6 +57,8 @@ pub(crate) struct Session<N: Network> {
     pub(crate) waiting: VecDeque<Input>,
     pub(crate) stage: watch::Receiver<Stage>,
     began: Instant,
+    /// Since when somebody should log in.
+    awaited_since: Instant,
     commands: u64,
 }
 
@@ -143,6 +145,7 @@ impl<N: Network> Session<N> {
             waiting: VecDeque::new(),
             stage: shared.stage.subscribe(),
             began: Instant::now(),
+            awaited_since: Instant::now(),
             commands: 0,
             shared,
         }
@@ -216,7 +219,9 @@ impl<N: Network> Session<N> {
         {
             return Ok(input);
         }
-        let limit = self.time_to_next_command();
+        let Some(limit) = self.time_to_next_command() else {
+            return Err(timed_out(&self.login));
+        };
         tokio::select! {
             biased;
             _ = self.stage.wait_for(|stage| *stage >= Stage::Draining) => {
@@ -229,15 +234,17 @@ impl<N: Network> Session<N> {
         }
     }
 
-    fn time_to_next_command(&self) -> Duration {
+    /// How long to wait; none if it has been too long already. Who keeps the server busy must log in
+    /// in time like everybody else.
+    fn time_to_next_command(&self) -> Option<Duration> {
         let timeouts = &self.settings.timeouts;
         match self.login {
-            Login::In(_) => timeouts.idle,
-            _ if timeouts.login.is_zero() => timeouts.idle,
+            Login::In(_) => Some(timeouts.idle),
+            _ if timeouts.login.is_zero() => Some(timeouts.idle),
             _ => {
-                let left = timeouts.login.saturating_sub(self.began.elapsed());
+                let left = timeouts.login.saturating_sub(self.awaited_since.elapsed());
                 let idle = if timeouts.idle.is_zero() { FOREVER } else { timeouts.idle };
-                left.min(idle).max(Duration::from_millis(1))
+                Some(left.min(idle)).filter(|left| !left.is_zero())
             }
         }
     }
@@ -280,12 +287,15 @@ impl<N: Network> Session<N> {
 
     /// Forgets who is logged in and everything agreed upon (RFC 959, REIN).
     pub(crate) fn reset(&mut self) {
+        // Time to log in is given to those who were; all others had theirs.
+        if let Login::In(_) = self.login {
+            self.awaited_since = Instant::now();
+        }
         self.login = Login::Nobody;
         self.data = DataSetup::None;
         self.parameters = Parameters::default();
         self.pending = Pending::Nothing;
         self.security.reset();
-        self.began = Instant::now();
         let facts = self.facts_mut();
         facts.user = None;
         facts.cwd = VirtualPath::root();

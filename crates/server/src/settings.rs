@@ -176,6 +176,17 @@ pub enum Active {
     On,
 }
 
+impl Active {
+    /// Whether that client may.
+    pub fn allows(&self, client: IpAddr) -> bool {
+        match self {
+            Active::Off => false,
+            Active::Lan(networks) => networks.iter().any(|network| network.contains(&client)),
+            Active::On => true,
+        }
+    }
+}
+
 /// Transfers and listings.
 #[derive(Clone, Debug)]
 pub struct Transfers {

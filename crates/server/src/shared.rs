@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
-use waft_core::SessionId;
 use waft_core::auth::{Authenticator, LoginGuard};
 use waft_core::event::EventSink;
 use waft_core::hooks::HookSource;
+use waft_core::{SessionId, VirtualPath};
 
 use crate::counters::Counters;
 use crate::settings::Settings;
@@ -35,6 +35,8 @@ pub(crate) struct Shared<N> {
     pub(crate) addresses: Census<IpAddr>,
     /// Sessions by account.
     pub(crate) accounts: Census<Arc<str>>,
+    /// Names that STOU has told and that are not there yet.
+    pub(crate) unique_names: Census<VirtualPath>,
     pub(crate) stage: watch::Sender<Stage>,
     sessions_begun: AtomicU64,
 }
@@ -68,6 +70,7 @@ impl<N> Shared<N> {
             counters: Counters::default(),
             addresses: Census::default(),
             accounts: Census::default(),
+            unique_names: Census::default(),
             stage: watch::Sender::new(Stage::Serving),
             sessions_begun: AtomicU64::new(0),
         }

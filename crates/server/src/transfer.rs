@@ -21,20 +21,32 @@ use waft_core::{Account, VirtualPath};
 use waft_proto::arguments::{Representation, TransferMode};
 use waft_proto::{Code, Command, Reply, Text, Verb};
 
-use crate::commands::{Activity, Refusal};
+use crate::commands::Refusal;
 use crate::control::{End, Input};
 use crate::data::{self, DataSetup, DataTls, Encoding, OpenError, Progress, PumpError, TlsFailure};
 use crate::net::Network;
 use crate::security::Protection;
 use crate::session::{Flow, Session};
 use crate::settings::Ascii;
-use crate::shared::{Shared, Stage};
+use crate::shared::{Place, Shared, Stage};
+use crate::time::{milliseconds, within};
 use crate::tls::Channel;
+
+/// The part of an upload's time for which its client's death is awaited once its data have ended.
+const LAST_MOMENT_PART: u32 = 32;
+
+/// The longest such wait.
+const LAST_MOMENT_MAX: Duration = Duration::from_millis(50);
+
+/// The shortest: timers are no finer.
+const LAST_MOMENT_MIN: Duration = Duration::from_millis(1);
 
 /// A transfer that may begin.
 pub(crate) struct Transfer {
     opening: Opening,
     job: Job,
+    /// The name that nobody else is given until the transfer is over.
+    reserved: Option<Place<VirtualPath>>,
 }
 
 /// The preliminary reply.
@@ -67,12 +79,19 @@ pub(crate) struct Target {
 impl Transfer {
     /// Sends `what` to the client.
     pub(crate) fn send(what: impl Into<String>, source: Source) -> Transfer {
-        Transfer { opening: Opening::Words(what.into()), job: Job::Send(source) }
+        let opening = Opening::Words(what.into());
+        Transfer { opening, job: Job::Send(source), reserved: None }
     }
 
     /// Takes an upload from the client.
     pub(crate) fn receive(opening: Reply, target: Target) -> Transfer {
-        Transfer { opening: Opening::Reply(opening), job: Job::Receive(target) }
+        let opening = Opening::Reply(opening);
+        Transfer { opening, job: Job::Receive(target), reserved: None }
+    }
+
+    /// The same, for a name that was chosen because it is free.
+    pub(crate) fn reserving(self, name: Place<VirtualPath>) -> Transfer {
+        Transfer { reserved: Some(name), ..self }
     }
 }
 
@@ -96,6 +115,8 @@ enum Attended {
     Aborted(Command),
     /// With the control connection.
     Abandoned,
+    /// With the session, for that reason.
+    Ended(&'static str),
     /// With the server.
     Stopped,
 }
@@ -139,6 +160,7 @@ impl<N: Network> Session<N> {
             return self.reply(hooks, Some(command), reply).await;
         }
         let Ok(account) = self.account() else { return Flow::Break("not logged in") };
+        let _reserved = transfer.reserved;
         let opening = self.opening(transfer.opening);
         self.reply(hooks, Some(command), opening).await?;
 
@@ -278,14 +300,13 @@ impl<N: Network> Session<N> {
                 Input::Command(command)
                     if command.verb() == Some(Verb::Stat) && command.argument().is_none() =>
                 {
-                    let status = self.status(Activity::Transfer(progress));
-                    let reply = self.reply(hooks, Some(&command), status);
-                    let (flow, finished) = alongside(reply, work.as_mut()).await;
+                    let status = self.run_status(hooks, command, progress);
+                    let (flow, finished) = alongside(status, work.as_mut()).await;
+                    if let Flow::Break(reason) = flow {
+                        return Attended::Ended(reason);
+                    }
                     if let Some(result) = finished {
                         return Attended::Finished(result);
-                    }
-                    if flow.is_break() {
-                        return Attended::Abandoned;
                     }
                 }
                 // A client that will say no more may still read what it asked for. An upload whose
@@ -316,6 +337,11 @@ impl<N: Network> Session<N> {
             }
             Attended::Abandoned => {
                 (self.cut(open, aborted("Control connection lost.")).await, None)
+            }
+            Attended::Ended(reason) => {
+                let _ = self.cut(open, aborted("The session has ended.")).await;
+                self.record(record, progress, false);
+                return Flow::Break(reason);
             }
             Attended::Stopped => (self.cut(open, aborted("Server is shutting down.")).await, None),
         };
@@ -349,7 +375,7 @@ impl<N: Network> Session<N> {
         // INSPECT belongs here: everything has arrived, nothing is visible yet.
         //
         // A client that dies takes both connections with it: the end of data is no end of file.
-        if self.control.has_ended().await.is_some() {
+        if self.client_is_gone(record.began.elapsed()).await {
             return self.cut(Some(writer), aborted("Control connection lost.")).await;
         }
         let metadata = writer.finish().await?;
@@ -358,6 +384,19 @@ impl<N: Network> Session<N> {
             tracing::debug!(%path, size = metadata.size, "upload published");
         }
         Ok(transfer_complete())
+    }
+
+    /// Whether the client is gone, and not only done with an upload that took so long.
+    ///
+    /// The system ends the connections of a process that dies one after the other, the data
+    /// connection first, and the network may do so, too. So there is a moment's wait, which is
+    /// short beside the upload; where it would be none for a clock, there is none.
+    async fn client_is_gone(&mut self, took: Duration) -> bool {
+        if self.control.has_ended().await.is_some() {
+            return true;
+        }
+        let moment = (took / LAST_MOMENT_PART).min(LAST_MOMENT_MAX);
+        moment >= LAST_MOMENT_MIN && within(moment, self.control.hangup()).await.is_some()
     }
 
     /// Ends a transfer that did not complete.
@@ -404,7 +443,7 @@ impl<N: Network> Session<N> {
         let counters = &self.shared.counters;
         let bytes = progress.bytes.load(Ordering::Relaxed);
         let elapsed = record.began.elapsed();
-        let elapsed_ms = elapsed.as_millis();
+        let elapsed_ms = milliseconds(elapsed);
         if !complete {
             counters.transfers_aborted.add_one();
         }

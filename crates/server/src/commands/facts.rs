@@ -4,8 +4,8 @@ use waft_core::account::{Permission, Permissions};
 use waft_core::storage::{ChangeFacts, ErrorKind, FileKind, Metadata, StorageError};
 use waft_core::{Account, VirtualPath};
 use waft_proto::arguments::{
-    Representation, parse_allo, parse_chmod, parse_mff, parse_time_and_path, parse_utime,
-    split_word,
+    FactChanges, Representation, parse_allo, parse_chmod, parse_mff, parse_time_and_path,
+    parse_utime, split_word,
 };
 use waft_proto::ascii::Encoder;
 use waft_proto::facts::mlst_reply;
@@ -81,7 +81,7 @@ impl<N: Network> Session<N> {
         let path = self.path(name)?;
         changes(account)?.set_modified(&path, time).await?;
         tracing::info!(%path, "modification time set");
-        Ok(changed(&[(b"Modify", time_val(time))], name))
+        Ok(FactChanges { modified: Some(time), created: None, mode: None, path: name }.reply())
     }
 
     /// MFCT (draft-somers-ftp-mfxx-04, 4).
@@ -90,7 +90,7 @@ impl<N: Network> Session<N> {
         let path = self.path(name)?;
         account.storage.stat(&path).await?;
         changes(account)?.set_created(&path, time).await?;
-        Ok(changed(&[(b"Create", time_val(time))], name))
+        Ok(FactChanges { modified: None, created: Some(time), mode: None, path: name }.reply())
     }
 
     /// MFF (draft-somers-ftp-mfxx-04, 5).
@@ -99,21 +99,17 @@ impl<N: Network> Session<N> {
         let path = self.path(wanted.path)?;
         account.storage.stat(&path).await?;
         let storage = changes(account)?;
-        let mut done: Vec<(&[u8], Vec<u8>)> = Vec::new();
         if let Some(time) = wanted.created {
             storage.set_created(&path, time).await?;
-            done.push((b"Create", time_val(time)));
         }
         if let Some(mode) = wanted.mode {
             storage.set_mode(&path, mode).await?;
-            done.push((b"UNIX.mode", format!("{mode:04o}").into_bytes()));
         }
         if let Some(time) = wanted.modified {
             storage.set_modified(&path, time).await?;
-            done.push((b"Modify", time_val(time)));
         }
         tracing::info!(%path, "facts changed");
-        Ok(changed(&done, wanted.path))
+        Ok(wanted.reply())
     }
 
     /// SITE: CHMOD, UTIME, HELP.
@@ -176,20 +172,6 @@ fn changes(account: &Account) -> Result<&dyn ChangeFacts, Refusal> {
     }
     let unsupported = || Refusal::from(StorageError::from(ErrorKind::Unsupported));
     account.storage.facts().ok_or_else(unsupported)
-}
-
-/// `213 Modify=20260101000000; path`
-fn changed(facts: &[(&[u8], Vec<u8>)], path: &[u8]) -> Reply {
-    let mut text = Vec::new();
-    for (name, value) in facts {
-        text.extend_from_slice(name);
-        text.push(b'=');
-        text.extend_from_slice(value);
-        text.push(b';');
-    }
-    text.push(b' ');
-    text.extend_from_slice(path);
-    Reply::data(Code::FILE_STATUS, text)
 }
 
 fn time_val(time: Timestamp) -> Vec<u8> {

@@ -11,7 +11,6 @@ use super::{Answer, Refusal};
 use crate::data::{DataSetup, Progress};
 use crate::net::Network;
 use crate::session::{Login, Session};
-use crate::settings::Active;
 
 /// Commands of SITE, with what HELP says of them.
 pub(super) const SITE_COMMANDS: &[(&str, &str)] = &[
@@ -43,7 +42,7 @@ impl<N: Network> Session<N> {
             features.push("CCC".into());
         }
         features.extend(["CLNT", "CSID"].map(Text::from));
-        if settings.active != Active::Off {
+        if settings.active.allows(self.facts.peer.ip()) {
             features.push("EPRT".into());
         }
         features.push("EPSV".into());

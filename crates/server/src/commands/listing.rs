@@ -1,6 +1,6 @@
 //! Listings: LIST, NLST, MLSD on a data connection, STAT on the control connection.
 
-use waft_core::account::Permissions;
+use waft_core::account::{Permission, Permissions};
 use waft_core::storage::{
     Batch, Directory, ErrorKind, FileKind, LocalFile, Metadata, Reader, StorageError,
 };
@@ -87,8 +87,12 @@ impl<N: Network> Session<N> {
         Ok(Transfer::send("the directory listing", Source::Listing(Box::new(listing))))
     }
 
-    /// STAT with a path: a listing on the control connection, of a bounded size.
+    /// STAT with a path: a listing on the control connection, of a bounded size. Unlike STAT without
+    /// one, it is for those who may list.
     pub(super) async fn stat_path(&mut self, account: &Account, argument: &[u8]) -> Answer {
+        if !account.permissions.allow(Permission::List) {
+            return Err(Refusal::denied());
+        }
         let now = Timestamp::from(std::time::SystemTime::now());
         let mut listing = self.shell_listing(account, argument, Format::List { now }).await?;
         let code = match listing.subject {

@@ -11,7 +11,6 @@ use super::{Answer, Refusal};
 use crate::data::{self, DataSetup};
 use crate::net::Network;
 use crate::session::Session;
-use crate::settings::Active;
 
 impl<N: Network> Session<N> {
     /// PASV: listens, and tells an IPv4 address and a port.
@@ -101,9 +100,9 @@ impl<N: Network> Session<N> {
         self.connect_to(target)
     }
 
-    /// Notes where to connect to; the connection itself waits for the transfer command.
+    /// Notes where to connect to, in place of whatever was set up before; the connection itself waits
+    /// for the transfer command.
     fn connect_to(&mut self, target: SocketAddr) -> Answer {
-        self.data = DataSetup::None;
         let (peer, local) = (self.facts.peer.ip(), self.facts.local.ip());
         let target = data::active_target(target, peer, local, &self.settings.active)
             .map_err(|error| Refusal(error.reply()))?;
@@ -113,7 +112,7 @@ impl<N: Network> Session<N> {
 
     /// Where active mode is off, what the argument looks like does not matter.
     fn refuse_active(&self) -> Result<(), Refusal> {
-        if self.settings.active == Active::Off {
+        if !self.settings.active.allows(self.facts.peer.ip()) {
             return Err(Refusal(data::Refused::Disabled.reply()));
         }
         self.refuse_after_epsv_all()

@@ -1,9 +1,11 @@
 //! What the transfer commands mean: RETR, STOR, APPE, STOU. Nothing is changed here; the
 //! [transfer](crate::transfer) itself runs only once the client has been told 150.
 
+use std::cmp::Ordering;
+
 use waft_core::Account;
 use waft_core::account::Permission;
-use waft_core::storage::{ErrorKind, WriteMode};
+use waft_core::storage::{ErrorKind, StorageError, WriteMode};
 use waft_proto::command::printable;
 use waft_proto::{Code, Reply};
 
@@ -53,7 +55,9 @@ impl<N: Network> Session<N> {
     ) -> Result<Transfer, Refusal> {
         let mode = match pending {
             Pending::Range(_) => return Err(range_of_upload()),
-            Pending::Restart(offset) if offset > 0 => WriteMode::At(offset),
+            Pending::Restart(offset) if offset > 0 => {
+                self.restart(account, argument, offset).await?
+            }
             // Replacing a file takes what was there: an account that may not delete may not.
             _ if account.permissions.allow(Permission::Delete) => WriteMode::Replace,
             _ => WriteMode::CreateNew,
@@ -70,10 +74,39 @@ impl<N: Network> Session<N> {
     ) -> Result<Transfer, Refusal> {
         let mode = match pending {
             Pending::Range(_) => return Err(range_of_upload()),
-            Pending::Restart(offset) if offset > 0 => WriteMode::At(offset),
+            Pending::Restart(offset) if offset > 0 => {
+                self.restart(account, argument, offset).await?
+            }
             _ => WriteMode::Append,
         };
         self.upload(account, argument, mode).await
+    }
+
+    /// What an upload that begins at an offset means.
+    ///
+    /// Before the end it takes away what was there: an account that may not delete may only go on at
+    /// the end, wherever that is by then.
+    async fn restart(
+        &self,
+        account: &Account,
+        argument: &[u8],
+        offset: u64,
+    ) -> Result<WriteMode, Refusal> {
+        if !account.permissions.allow(Permission::Append) {
+            return Err(Refusal::denied());
+        }
+        if account.permissions.allow(Permission::Delete) {
+            return Ok(WriteMode::At(offset));
+        }
+        let end = match account.storage.resume_offset(&self.path(argument)?).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => 0,
+            end => end?,
+        };
+        match offset.cmp(&end) {
+            Ordering::Less => Err(Refusal::denied()),
+            Ordering::Equal => Ok(WriteMode::Append),
+            Ordering::Greater => Err(StorageError::from(ErrorKind::BadOffset).into()),
+        }
     }
 
     /// STOU: the reply tells the name, which RFC 1123 (4.1.2.9) wants as `150 FILE: name`.
@@ -83,7 +116,7 @@ impl<N: Network> Session<N> {
         argument: &[u8],
         pending: Pending,
     ) -> Result<Transfer, Refusal> {
-        if !matches!(pending, Pending::Nothing) {
+        if matches!(pending, Pending::Restart(_) | Pending::Range(_)) {
             return Err(Refusal::new(Code::BAD_SEQUENCE, "STOU begins at the beginning."));
         }
         let wanted: &[u8] = if argument.is_empty() { b"upload" } else { argument };
@@ -93,12 +126,14 @@ impl<N: Network> Session<N> {
                 name.extend_from_slice(format!(".{:03}", number + 1).as_bytes());
             }
             let path = self.path(&name)?;
+            // Other sessions are told other names, also before this one's file is there.
+            let Ok(reserved) = self.shared.unique_names.enter(path.clone(), 0, 1) else { continue };
             match account.storage.check_write(&path, WriteMode::CreateNew).await {
                 Ok(()) => {
                     let target = Target { path, mode: WriteMode::CreateNew };
                     let opening = [b"FILE: ", &*name].concat();
                     let opening = Reply::data(Code::OPENING, opening);
-                    return Ok(Transfer::receive(opening, target));
+                    return Ok(Transfer::receive(opening, target).reserving(reserved));
                 }
                 Err(error) if error.kind() == ErrorKind::Exists => {}
                 Err(error) => return Err(error.into()),
@@ -117,7 +152,8 @@ impl<N: Network> Session<N> {
         let permissions = account.permissions;
         let allowed = match mode {
             WriteMode::CreateNew | WriteMode::Replace => permissions.allow(Permission::Write),
-            WriteMode::At(_) => permissions.allow(Permission::Append),
+            // What `restart` has allowed.
+            WriteMode::At(_) => true,
             WriteMode::Append if permissions.allow(Permission::Write) => true,
             // Adding to a file is not creating one.
             WriteMode::Append => account.storage.stat(&path).await.is_ok(),

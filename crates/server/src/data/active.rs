@@ -59,12 +59,7 @@ pub(crate) fn active_target(
     active: &Active,
 ) -> Result<ActiveTarget, Refused> {
     let peer = control_peer.to_canonical();
-    let allowed = match active {
-        Active::Off => false,
-        Active::Lan(networks) => networks.iter().any(|network| network.contains(&peer)),
-        Active::On => true,
-    };
-    if !allowed {
+    if !active.allows(peer) {
         return Err(Refused::Disabled);
     }
     if argument.ip().to_canonical() != peer {
