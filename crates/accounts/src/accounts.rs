@@ -200,6 +200,7 @@ impl Authenticator for LocalAccounts {
     ) -> BoxFuture<'a, Result<Verdict, AuthenticatorError>> {
         match credentials {
             Credentials::Password { user, password } => Box::pin(self.decide(user, password)),
+            Credentials::Certificate { .. } => Box::pin(async { Ok(Verdict::Abstain) }),
         }
     }
 }

@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// Look at plugins
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Make certificates for TLS
+    #[command(subcommand)]
+    Cert(Cert),
     /// Tell about the configuration
     #[command(subcommand)]
     Config(Config),
@@ -192,6 +195,29 @@ pub(crate) struct Component {
     /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cert {
+    /// Make a certificate for a first try, which clients have to be told to trust
+    SelfSigned(SelfSigned),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SelfSigned {
+    /// A name or an address of the server; can be given more than once
+    #[arg(long = "name", value_name = "HOST", default_value = "localhost")]
+    pub(crate) names: Vec<String>,
+    /// For how many days it is valid
+    #[arg(long, value_name = "NUMBER", default_value_t = 365,
+          value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub(crate) days: u32,
+    /// Where the certificate goes
+    #[arg(long, value_name = "FILE", default_value = "cert.pem")]
+    pub(crate) certificate: PathBuf,
+    /// Where the private key goes
+    #[arg(long, value_name = "FILE", default_value = "key.pem")]
+    pub(crate) key: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 //! words of the crate that acts on it. Nothing is decided here.
 
 mod plugins;
+mod tls;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -22,6 +23,7 @@ use waft_storage_fs::{LocalStorage, Options};
 use crate::findings::mistake;
 
 pub(crate) use plugins::{SECRETS, host_settings, plugin_mistakes};
+pub(crate) use tls::{Tls, certificate_warnings, tls};
 
 /// Translates what sessions go by.
 pub(crate) fn server_settings(config: &Config) -> settings::Settings {
@@ -59,6 +61,7 @@ fn timeouts(config: &Config) -> settings::Timeouts {
         idle: time(timeouts.idle),
         data_accept: timeouts.data_accept,
         data_connect: timeouts.data_connect,
+        tls_handshake: timeouts.tls_handshake,
         stall: time(timeouts.stall),
         drain: timeouts.drain,
         reply: time(timeouts.reply),

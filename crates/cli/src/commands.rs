@@ -1,5 +1,6 @@
 //! The subcommands, each of which is one function.
 
+mod cert;
 mod check;
 mod plugin;
 mod serve;
@@ -7,7 +8,7 @@ mod user;
 
 use clap::CommandFactory;
 
-use crate::args::{Arguments, Command, Config};
+use crate::args::{Arguments, Cert, Command, Config};
 use crate::failure::Failure;
 use crate::output;
 
@@ -22,6 +23,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Check(arguments) => check::run(&arguments),
         Command::User(command) => user::run(command),
         Command::Plugin(command) => plugin::run(&command),
+        Command::Cert(Cert::SelfSigned(arguments)) => cert::self_signed(&arguments),
         Command::Config(Config::Reference) => {
             Ok(output::print(&waft_config::reference_markdown())?)
         }

@@ -16,7 +16,7 @@ use waft_server::{Parts, Server};
 pub use listeners::BindError;
 
 use crate::findings::{both, unless};
-use crate::{assemble, process, unavailable};
+use crate::{assemble, process};
 use listeners::Listeners;
 
 /// A server that accepts clients until it is shut down. Dropped, it stops accepting and leaves
@@ -85,7 +85,7 @@ impl Running {
                 .map_err(|source| StartError::RunAs { user: user.clone(), source })?;
         }
         let keeper = Keeper::new(config)?;
-        let (accounts, host) = parts(config, &keeper.verifier).await?;
+        let Loaded { accounts, host, tls } = parts(config, &keeper.verifier).await?;
         let server = Arc::new(Server::new(
             TcpNetwork,
             Parts {
@@ -97,7 +97,7 @@ impl Running {
             },
         ));
         let _watching = watch(&host);
-        listeners.accept(&server)?;
+        listeners.accept(&config.listeners, tls.as_ref(), &server)?;
         Ok(Self { server, host, keeper, listeners, config: config.clone(), _watching })
     }
 
@@ -132,13 +132,14 @@ impl Running {
         unless((), refusals(config))?;
         let verifier = self.keeper.verifier_for(config);
         let accounts = assemble::accounts(config, Arc::clone(&verifier));
-        let (accounts, plugins) = both(accounts, assemble::host_settings(config))?;
+        let accounts = both(accounts, assemble::tls(config)).map_err(|wrong| wrong.mistakes);
+        let ((accounts, tls), plugins) = both(accounts, assemble::host_settings(config))?;
         if let Err(errors) = self.host.reconfigure(plugins).await {
             unless((), assemble::plugin_mistakes(config, &errors))?;
         }
         self.keeper.go_by(config, verifier);
         self.server.reload(assemble::server_settings(config), Arc::new(accounts));
-        for error in self.listeners.go_by(&config.listeners, &self.server) {
+        for error in self.listeners.go_by(&config.listeners, tls.as_ref(), &self.server) {
             tracing::error!("{error}");
         }
         for key in needing_restart(&self.config, config) {
@@ -198,21 +199,23 @@ pub(crate) async fn rehearse(config: &Config) -> Result<Host, StartError> {
     let keeper = Keeper::new(config)?;
     let refused = unless((), refusals(config)).map_err(|wrong| wrong.mistakes);
     let parts = parts(config, &keeper.verifier).await.map_err(|wrong| wrong.mistakes);
-    let ((), (_, host)) = both(refused, parts)?;
+    let ((), Loaded { host, .. }) = both(refused, parts)?;
     Ok(host)
 }
 
 /// What can be told before anything is opened.
 fn refusals(config: &Config) -> Vec<Mistake> {
-    let mut mistakes = unavailable::tls(config);
-    mistakes.extend(process::check_user(config));
-    mistakes
+    process::check_user(config).into_iter().collect()
 }
 
-async fn parts(
-    config: &Config,
-    verifier: &Arc<Verifier>,
-) -> Result<(LocalAccounts, Host), Mistakes> {
+/// What a configuration names, loaded.
+struct Loaded {
+    accounts: LocalAccounts,
+    host: Host,
+    tls: Option<assemble::Tls>,
+}
+
+async fn parts(config: &Config, verifier: &Arc<Verifier>) -> Result<Loaded, Mistakes> {
     let accounts = assemble::accounts(config, Arc::clone(verifier));
     let host = match assemble::host_settings(config) {
         Ok(settings) => {
@@ -220,7 +223,10 @@ async fn parts(
         }
         Err(mistakes) => Err(mistakes),
     };
-    both(accounts, host)
+    let tls = assemble::tls(config);
+    let accounts = both(accounts, tls).map_err(|wrong| wrong.mistakes);
+    let ((accounts, tls), host) = both(accounts, host)?;
+    Ok(Loaded { accounts, host, tls })
 }
 
 /// Watches the files of plugins. A server whose files cannot be watched is still a server.

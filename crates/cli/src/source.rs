@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use waft_config::{Config, Mistakes, QuickStart, Warnings};
 
-use crate::unavailable;
+use crate::{assemble, unavailable};
 
 /// Where the configuration comes from.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ impl Source {
             Self::Quick(start) => Config::quick(start)?,
         };
         warnings.0.append(&mut unavailable::grants(&config));
+        warnings.0.append(&mut assemble::certificate_warnings(&config));
         Ok((config, warnings))
     }
 

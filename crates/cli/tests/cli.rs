@@ -302,24 +302,6 @@ fn a_configuration_that_is_not_there_is_told_with_code_2() {
 }
 
 #[test]
-fn tls_is_refused_by_check_and_serve_as_long_as_there_is_none() {
-    let site = Site::new(
-        "[[listener]]\naddress = \"127.0.0.1:0\"\ntls = \"explicit\"\n\
-         [tls]\ncertificate = \"cert.pem\"\nprivate_key = \"key.pem\"\n",
-    );
-    site.write("cert.pem", "");
-    site.write("key.pem", "");
-    let config = site.path("waft.toml");
-    for command in ["check", "serve"] {
-        let run = run(&[command, "--config", &config]);
-        assert_eq!(run.code, Some(2), "{}", run.stderr);
-        let listener = format!("error: {config}:3:7: listener.0.tls: this version of waft has no");
-        assert!(run.stderr.contains(&listener), "{}", run.stderr);
-        assert!(run.stderr.contains(&format!("error: {config}:4:")), "{}", run.stderr);
-    }
-}
-
-#[test]
 fn a_plugin_that_would_be_refused_is_a_mistake_with_its_place() {
     let site =
         Site::new(&format!("{LISTENER}[[plugin]]\nname = \"broken\"\npath = \"p/x.wasm\"\n"));

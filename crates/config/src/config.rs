@@ -65,14 +65,20 @@ impl Config {
     }
 
     /// Returns the files and directories whose change asks for reading the configuration again:
-    /// every file it was read from, the directory of drop-ins (which may not exist yet), the
-    /// certificate and its key.
+    /// every file it was read from, the directory of drop-ins (which may not exist yet),
+    /// certificates and their keys.
     ///
     /// Components are not among them: they are watched by who runs them, and a changed component
     /// does not change the configuration.
     #[must_use]
     pub fn watched_paths(&self) -> Vec<PathBuf> {
-        let tls = self.tls.iter().flat_map(|tls| [&tls.certificate, &tls.private_key]);
+        let tls = self.tls.iter().flat_map(|tls| {
+            let hosts = tls.host.iter().flat_map(|host| [&host.certificate, &host.private_key]);
+            [&tls.certificate, &tls.private_key]
+                .into_iter()
+                .chain(hosts)
+                .chain(&tls.client_authorities)
+        });
         self.files.iter().chain(&self.drop_ins).chain(tls).cloned().collect()
     }
 }

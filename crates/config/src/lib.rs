@@ -40,11 +40,12 @@ pub use quick::QuickStart;
 pub use reference::reference_markdown;
 pub use sections::{
     Active, Anonymous, Limits, Listener, Log, Login, Passive, PassiveRule, Plugin, PluginLimits,
-    Plugins, Server, Timeouts, Tls, Transfers, User, Users,
+    Plugins, Server, Timeouts, Tls, TlsHost, Transfers, User, Users,
 };
 pub use types::{
-    ActiveMode, Ascii, HiddenFiles, Interrupted, LogFormat, LogLevel, NotAnAddress, OnError,
-    OnLoadError, PassiveAddress, PortRange, Settings, TlsMode,
+    ActiveMode, Ascii, ClientCertificates, CloseNotify, DataProtection, HiddenFiles, Interrupted,
+    LogFormat, LogLevel, NotAnAddress, OnError, OnLoadError, PassiveAddress, PortRange, Settings,
+    TlsMode, TlsResumption, TlsVersion,
 };
 pub use users_file::{NewUser, UsersFile, UsersFileError};
 pub use value::{Node, Table, Value};

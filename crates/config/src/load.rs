@@ -100,6 +100,9 @@ fn fill(config: &mut Config) {
         if certificate && !written(&listener.key, "tls") {
             listener.tls = TlsMode::Require;
         }
+        if let (Some(tls), false) = (&config.tls, written(&listener.key, "tls_resumption")) {
+            listener.tls_resumption = tls.resumption;
+        }
     }
     for user in &mut config.users {
         if !written(&user.key, "sessions") {

@@ -22,8 +22,9 @@ use crate::password::PasswordHash;
 use crate::permissions::Permissions;
 use crate::schema::{entry, section};
 use crate::types::{
-    ActiveMode, Ascii, HiddenFiles, Interrupted, LogFormat, LogLevel, OnError, OnLoadError,
-    PassiveAddress, PortRange, Settings, TlsMode,
+    ActiveMode, Ascii, ClientCertificates, CloseNotify, DataProtection, HiddenFiles, Interrupted,
+    LogFormat, LogLevel, OnError, OnLoadError, PassiveAddress, PortRange, Settings, TlsMode,
+    TlsResumption, TlsVersion,
 };
 use crate::value::Node;
 
@@ -158,12 +159,45 @@ entry! {
         /// The address that clients of this listener are told to connect to for data.
         passive_address: Option<PassiveAddress> as Maybe<Advertised> = None;
             "what `[passive]` says",
+        /// What becomes of data connections that do not resume the control connection's TLS
+        /// session.
+        tls_resumption: TlsResumption as Word<TlsResumption> = TlsResumption::Report;
+            "`resumption` in `[tls]`",
     }
 }
 
 entry! {
-    /// The certificate. Both files are read again when they change.
+    /// TLS on the listeners that have it. The files are read again when they change.
     pub struct Tls by [] {
+        /// The certificate and the chain that leads to it, in PEM.
+        certificate: PathBuf as FileName,
+        /// Its private key, in PEM.
+        private_key: PathBuf as FileName,
+        /// Certificates for other names of the server.
+        host: Vec<TlsHost> as Many<TlsHost> = Vec::new(),
+        /// The oldest version that is spoken.
+        minimum_version: TlsVersion as Word<TlsVersion> = TlsVersion::Tls12,
+        /// What becomes of data connections that do not resume the control connection's session.
+        /// Who does proves to be the same client; nothing of another session is ever resumed.
+        resumption: TlsResumption as Word<TlsResumption> = TlsResumption::Report,
+        /// What an upload that ends without close_notify is taken for: it may be cut off, but few
+        /// clients end connections in order.
+        close_notify: CloseNotify as Word<CloseNotify> = CloseNotify::Lenient,
+        /// Which data connections are accepted: with `"private"`, clients have to use PROT P.
+        data_connections: DataProtection as Word<DataProtection> = DataProtection::Any,
+        /// Whether clients show certificates.
+        client_certificates: ClientCertificates as Word<ClientCertificates> =
+            ClientCertificates::None,
+        /// The certificates of those who issue the clients' ones, in PEM.
+        client_authorities: Option<PathBuf> as Maybe<FileName> = None,
+        /// Whether CCC may end TLS on the control connection, so that firewalls can read along.
+        ccc: bool as Flag = false,
+    }
+}
+
+entry! {
+    /// A certificate for clients that ask for a host (SNI) that it names.
+    pub struct TlsHost by ["certificate"] {
         /// The certificate and the chain that leads to it, in PEM.
         certificate: PathBuf as FileName,
         /// Its private key, in PEM.

@@ -74,6 +74,60 @@ words! {
 }
 
 words! {
+    /// The oldest version of TLS that is spoken.
+    pub enum TlsVersion {
+        /// TLS 1.2.
+        Tls12 = "1.2",
+        /// TLS 1.3.
+        Tls13 = "1.3",
+    }
+}
+
+words! {
+    /// What becomes of data connections that do not resume the control connection's TLS session.
+    pub enum TlsResumption {
+        /// They serve like all others.
+        Off = "off",
+        /// They serve, are counted and logged.
+        Report = "report",
+        /// They are refused.
+        Require = "require",
+    }
+}
+
+words! {
+    /// What an upload that ends without a TLS close_notify is taken for.
+    pub enum CloseNotify {
+        /// Complete; it is counted and logged.
+        Lenient = "lenient",
+        /// Cut off.
+        Strict = "strict",
+    }
+}
+
+words! {
+    /// Which data connections are accepted of clients that could use TLS.
+    pub enum DataProtection {
+        /// What the client chooses.
+        Any = "any",
+        /// Only those under TLS.
+        Private = "private",
+    }
+}
+
+words! {
+    /// Whether clients show certificates.
+    pub enum ClientCertificates {
+        /// They are not asked.
+        None = "none",
+        /// Those that have one do.
+        Optional = "optional",
+        /// All have to.
+        Required = "required",
+    }
+}
+
+words! {
     /// Who may use active mode.
     pub enum ActiveMode {
         /// Nobody.

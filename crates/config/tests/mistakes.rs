@@ -185,7 +185,8 @@ fn unknown_keys_are_refused_and_the_likely_one_named() {
     check(
         "[tls]\ncertificate = \"cert.pem\"\nprivate_key = \"key.pem\"\nciphers = 1",
         &["waft.toml:4:1: tls.ciphers: unknown key -> remove it; the keys here are certificate, \
-           private_key"],
+           private_key, host, minimum_version, resumption, close_notify, data_connections, \
+           client_certificates, client_authorities, ccc"],
     );
     check(
         &user("quota = 1"),

@@ -42,13 +42,24 @@ pub enum Credentials {
         /// The argument of PASS.
         password: Secret,
     },
+    /// A name, and a certificate that TLS has verified. Asked at USER, before any password: who
+    /// abstains leaves the decision to the password, who denies refuses the name.
+    Certificate {
+        /// The name from USER.
+        user: String,
+        /// SHA-256 of the certificate, in hexadecimal.
+        sha256: String,
+        /// Names of the certificate's subject: DNS names, mail addresses and URIs of
+        /// subjectAltName, then common names.
+        names: Vec<String>,
+    },
 }
 
 impl Credentials {
     /// The name that the client gave.
     pub fn user(&self) -> &str {
         match self {
-            Credentials::Password { user, .. } => user,
+            Credentials::Password { user, .. } | Credentials::Certificate { user, .. } => user,
         }
     }
 }

@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(scratch.get("a", "k"), Some(vec![1]));
         assert_eq!(scratch.set("a", "k", Some(vec![0; SCRATCH_BYTES_MAX])), Err(ScratchFull));
         assert_eq!(scratch.get("a", "k"), Some(vec![1]));
-        scratch.set("a", "k", Some(vec![0; SCRATCH_BYTES_MAX - 4])).unwrap();
+        scratch.set("a", "k", Some(vec![0; SCRATCH_BYTES_MAX - 5])).unwrap();
         scratch.set("a", "k", None).unwrap();
         assert_eq!(scratch.get("a", "k"), None);
     }

@@ -8,6 +8,7 @@ mod information;
 mod listing;
 mod navigate;
 mod parameters;
+mod security;
 mod setup;
 mod transfers;
 
@@ -30,6 +31,11 @@ pub(crate) enum Action {
     Reply(Reply),
     /// This reply, and the session ends, for that reason.
     Close(Reply, &'static str),
+    /// This reply, and behind it TLS begins on the control connection.
+    BeginTls(Reply),
+    /// This reply, and behind it TLS ends on the control connection, and with it what was agreed
+    /// upon for data connections, or not.
+    EndTls { reply: Reply, and_forget: bool },
     /// A transfer, which has replies of its own.
     Transfer(Box<Transfer>),
 }
@@ -130,8 +136,8 @@ impl<N: Network> Session<N> {
         let answer = match verb {
             Verb::Abor => Ok(self.abor()),
             Verb::Acct => self.acct(),
-            Verb::Auth => self.auth(argument),
-            Verb::Ccc => Err(Refusal::new(Code::NOT_PROTECTED, "The connection is not protected.")),
+            Verb::Auth => return Some(self.auth(argument)),
+            Verb::Ccc => return Some(self.ccc()),
             Verb::Clnt => Ok(self.clnt(argument)),
             Verb::Csid => Ok(self.csid(argument)),
             Verb::Eprt => self.eprt(argument),
@@ -142,19 +148,18 @@ impl<N: Network> Session<N> {
             Verb::Mode => self.mode(argument),
             Verb::Noop => Ok(Reply::new(Code::OKAY, "NOOP okay.")),
             Verb::Opts => self.opts(argument),
-            Verb::Pbsz => Err(Refusal::new(Code::BAD_SEQUENCE, "PBSZ comes after AUTH.")),
+            Verb::Pbsz => self.pbsz(argument),
             Verb::Port => self.port(argument),
-            Verb::Prot => Err(Refusal::new(Code::BAD_SEQUENCE, "PROT comes after PBSZ.")),
+            Verb::Prot => self.prot(argument),
             Verb::Pwd | Verb::Xpwd => Ok(self.pwd()),
             Verb::Quit => return Some(Ok(self.quit())),
             Verb::Rang => self.rang(argument),
-            Verb::Rein => Ok(self.rein()),
+            Verb::Rein => return Some(Ok(self.rein())),
             Verb::Rest => self.rest(argument),
             Verb::Stat if argument.is_empty() => Ok(self.status(Activity::Idle)),
             Verb::Stru => self.stru(argument),
             Verb::Syst => Ok(Reply::data(Code::SYSTEM_TYPE, "UNIX Type: L8")),
             Verb::Type => self.representation(argument),
-            Verb::User => self.user(argument),
             _ => return None,
         };
         Some(answer.map(Action::from))
@@ -167,8 +172,10 @@ impl<N: Network> Session<N> {
         argument: &[u8],
         pending: Pending,
     ) -> Result<Action, Refusal> {
-        if verb == Verb::Pass {
-            return self.pass(argument).await;
+        match verb {
+            Verb::Pass => return self.pass(argument).await,
+            Verb::User => return self.user(argument).await,
+            _ => {}
         }
         let account = self.account()?;
         let answer = match verb {

@@ -4,16 +4,19 @@ use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use waft_proto::{Command, Line, LineBuffer, ParseError, Reply};
 
 use crate::net::Stream;
 use crate::time::within;
+use crate::tls::{self, Channel, CloseNotify};
 
 /// What came over the control connection.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ pub(crate) enum End {
 
 /// One control connection. While nothing moves it holds no buffer.
 pub(crate) struct Control<S> {
-    stream: S,
+    stream: Channel<S>,
     lines: LineBuffer,
     end: Option<End>,
 }
@@ -56,7 +59,11 @@ const LINGER: Duration = Duration::from_secs(1);
 impl<S: Stream> Control<S> {
     /// Takes over a connection with lines of at most `line_bytes_max` octets.
     pub(crate) fn new(stream: S, line_bytes_max: usize) -> Control<S> {
-        Control { stream, lines: LineBuffer::new(line_bytes_max), end: None }
+        Control {
+            stream: Channel::Clear(stream),
+            lines: LineBuffer::new(line_bytes_max),
+            end: None,
+        }
     }
 
     /// Waits for the next line. Safe to drop and call again.
@@ -107,7 +114,7 @@ impl<S: Stream> Control<S> {
             Poll::Ready(())
         })
         .await;
-        self.end.or_else(|| self.stream.tcp().is_some_and(has_hung_up).then_some(End::Closed))
+        self.end.or_else(|| self.stream.beneath().is_some_and(has_hung_up).then_some(End::Closed))
     }
 
     /// Writes a reply, in one piece.
@@ -122,6 +129,52 @@ impl<S: Stream> Control<S> {
             self.stream.flush().await
         };
         within(limit, writing).await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Whether something has arrived that was not handed out.
+    pub(crate) fn has_read_ahead(&self) -> bool {
+        self.lines.pending() > 0
+    }
+
+    /// The TLS of the connection.
+    pub(crate) fn tls(&self) -> Option<&ServerConnection> {
+        self.stream.tls()
+    }
+
+    /// Begins TLS, and forgets whatever was read in clear text.
+    ///
+    /// # Errors
+    /// The handshake failed or took longer than `limit`; the connection is gone.
+    pub(crate) async fn begin_tls(
+        &mut self,
+        config: Arc<ServerConfig>,
+        limit: Duration,
+    ) -> io::Result<()> {
+        self.lines.clear();
+        let Some(io) = std::mem::replace(&mut self.stream, Channel::Gone).into_io() else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        // How the client ends the control connection matters to nobody.
+        let accepting = tls::accept(io, config, READ_BYTES, CloseNotify::Lenient, Arc::default());
+        let accepted = within(limit, accepting).await;
+        self.stream = accepted.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?;
+        Ok(())
+    }
+
+    /// Ends TLS and goes on in clear text.
+    ///
+    /// # Errors
+    /// The client did not end it as well, within `limit`; the connection is gone.
+    pub(crate) async fn end_tls(&mut self, limit: Duration) -> io::Result<()> {
+        let stream = std::mem::replace(&mut self.stream, Channel::Gone);
+        if self.has_read_ahead() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let ended = within(limit, stream.end_tls()).await;
+        let (stream, ahead) = ended.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?;
+        self.lines.extend(&ahead);
+        self.stream = stream;
+        Ok(())
     }
 
     /// Closes the connection so that the last reply arrives: what the client still sends is read,

@@ -41,6 +41,18 @@ counters! {
     sessions_refused,
     /// Connections dropped because their first bytes were another protocol's.
     foreign_protocols,
+    /// TLS handshakes of control connections.
+    tls_handshakes,
+    /// Failed ones.
+    tls_handshakes_failed,
+    /// TLS handshakes of data connections that resumed the control connection's session.
+    data_tls_resumed,
+    /// Those that did not.
+    data_tls_not_resumed,
+    /// Data connections whose TLS failed.
+    data_tls_failed,
+    /// Uploads whose client ended the connection without close_notify.
+    close_notify_missing,
     /// Logins.
     logins,
     /// Failed logins.

@@ -9,6 +9,7 @@
 mod active;
 mod passive;
 pub(crate) mod pump;
+mod secure;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +23,7 @@ use crate::settings::{Passive, Timeouts};
 pub(crate) use active::{ActiveTarget, Refused, active_target};
 pub(crate) use passive::{PassiveListener, Unresolved, announced, listen};
 pub(crate) use pump::{Download, Encoding, Progress, PumpError, Upload, receive, send};
+pub(crate) use secure::{DataTls, TlsFailure, refuse_hello, secure};
 
 /// Where the next transfer's data connection comes from.
 #[derive(Default)]

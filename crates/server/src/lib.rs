@@ -13,12 +13,14 @@ mod data;
 mod glob;
 pub mod net;
 mod pipeline;
+mod security;
 mod server;
 mod session;
 pub mod settings;
 mod shared;
 mod time;
+pub mod tls;
 mod transfer;
 
 pub use counters::Counts;
-pub use server::{Listening, Parts, Refused, Server};
+pub use server::{Listener, Listening, Parts, Refused, Server};

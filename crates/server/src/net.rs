@@ -22,6 +22,15 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
     fn into_tcp(self) -> Result<TcpStream, Self>
     where
         Self: Sized;
+
+    /// What is to be read to its end in the background once our half is ended: closed earlier, the
+    /// connection would be reset, and what the other end has not read yet be lost.
+    fn into_rest(self) -> Option<Box<dyn AsyncRead + Send + Unpin>>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
 /// A listener for one passive data connection.

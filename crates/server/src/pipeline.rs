@@ -150,6 +150,14 @@ impl<N: Network> Session<N> {
                 self.reply(hooks, Some(command), reply).await?;
                 ControlFlow::Break(reason)
             }
+            Action::BeginTls(reply) => {
+                self.reply(hooks, Some(command), reply).await?;
+                Box::pin(self.begin_tls()).await
+            }
+            Action::EndTls { reply, and_forget } => {
+                self.reply(hooks, Some(command), reply).await?;
+                Box::pin(self.end_tls(and_forget)).await
+            }
             Action::Transfer(transfer) => {
                 // Boxed, so that a session without a transfer does not hold the space for one.
                 Box::pin(self.transfer(hooks, command, *transfer)).await

@@ -22,6 +22,7 @@ use crate::session::{Origin, Session};
 use crate::settings::Settings;
 use crate::shared::{Current, Full, Shared, Stage};
 use crate::time::within;
+use crate::tls::Tls;
 
 /// The parts that a server is put together from.
 pub struct Parts {
@@ -43,6 +44,27 @@ pub struct Server<N: Network> {
     /// Every session holds a clone: when all are gone, the receiver knows.
     alive: Mutex<Option<mpsc::Sender<()>>>,
     gone: tokio::sync::Mutex<mpsc::Receiver<()>>,
+}
+
+/// What the sessions of a listener have in common.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Its name, for logs and plugins.
+    pub name: Arc<str>,
+    /// Its TLS; `None` is clear text only.
+    pub tls: Option<Arc<Tls>>,
+}
+
+impl From<Arc<str>> for Listener {
+    fn from(name: Arc<str>) -> Listener {
+        Listener { name, tls: None }
+    }
+}
+
+impl From<&str> for Listener {
+    fn from(name: &str) -> Listener {
+        Arc::<str>::from(name).into()
+    }
 }
 
 /// A listener that accepts sessions until it is dropped.
@@ -109,7 +131,7 @@ impl<N: Network> Server<N> {
         stream: N::Stream,
         peer: SocketAddr,
         local: SocketAddr,
-        listener: Arc<str>,
+        listener: impl Into<Listener>,
     ) -> Result<(), Refused<N::Stream>> {
         let limits = &self.shared.current.load().settings.limits;
         let (peer, local) = (canonical(peer), canonical(local));
@@ -133,7 +155,7 @@ impl<N: Network> Server<N> {
         let Some(alive) = alive else {
             return Err(Refused { stream, reason: "421 Server is shutting down.\r\n" });
         };
-        let origin = Origin { peer, local, listener };
+        let origin = Origin { peer, local, listener: listener.into() };
         let session = Session::new(Arc::clone(&self.shared), stream, origin);
         let span = session.span();
         let task = async move {
@@ -179,19 +201,21 @@ impl Server<TcpNetwork> {
     pub fn listen(
         self: &Arc<Self>,
         listener: TcpListener,
-        name: Arc<str>,
+        settings: impl Into<Listener>,
     ) -> io::Result<Listening> {
+        let settings = settings.into();
         let address = listener.local_addr()?;
         let server = Arc::clone(self);
-        tracing::info!(%address, listener = %name, "listening");
-        let task = tokio::spawn(async move { server.accept(listener, name).await }).abort_handle();
+        tracing::info!(%address, listener = %settings.name, "listening");
+        let accepting = async move { server.accept(listener, settings).await };
+        let task = tokio::spawn(accepting).abort_handle();
         Ok(Listening { address, task })
     }
 
-    async fn accept(&self, listener: TcpListener, name: Arc<str>) {
+    async fn accept(&self, listener: TcpListener, settings: Listener) {
         loop {
             match listener.accept().await {
-                Ok((stream, peer)) => self.welcome(stream, peer, &name),
+                Ok((stream, peer)) => self.welcome(stream, peer, &settings),
                 Err(error) if is_peers_fault(&error) => {}
                 Err(error) => {
                     tracing::error!(%error, "cannot accept connections");
@@ -201,12 +225,12 @@ impl Server<TcpNetwork> {
         }
     }
 
-    fn welcome(&self, stream: TcpStream, peer: SocketAddr, name: &Arc<str>) {
+    fn welcome(&self, stream: TcpStream, peer: SocketAddr, listener: &Listener) {
         let Ok(local) = stream.local_addr() else { return };
         if let Err(error) = prepare(&stream) {
             tracing::debug!(%error, "socket options not set");
         }
-        if let Err(refused) = self.serve(stream, peer, local, Arc::clone(name)) {
+        if let Err(refused) = self.serve(stream, peer, local, listener.clone()) {
             // One attempt that does not wait: whoever floods us gets no more.
             let _ = refused.stream.try_write(refused.reason.as_bytes());
         }

@@ -23,6 +23,8 @@ use waft_proto::{Code, FactSet, HashAlgorithm, Reply};
 use crate::control::{Control, End, Input};
 use crate::data::DataSetup;
 use crate::net::Network;
+use crate::security::Security;
+use crate::server::Listener;
 use crate::settings::Settings;
 use crate::shared::{Place, Shared, Stage};
 use crate::time::{milliseconds, within};
@@ -34,8 +36,8 @@ pub(crate) struct Origin {
     pub(crate) peer: SocketAddr,
     /// The server's end.
     pub(crate) local: SocketAddr,
-    /// The listener's name.
-    pub(crate) listener: Arc<str>,
+    /// The listener.
+    pub(crate) listener: Listener,
 }
 
 /// One control session.
@@ -47,6 +49,7 @@ pub(crate) struct Session<N: Network> {
     pub(crate) facts: Arc<SessionFacts>,
     pub(crate) login: Login,
     pub(crate) login_failures: u32,
+    pub(crate) security: Security,
     pub(crate) data: DataSetup<N>,
     pub(crate) parameters: Parameters,
     pub(crate) pending: Pending,
@@ -121,7 +124,7 @@ impl<N: Network> Session<N> {
             id: shared.next_session(),
             peer: origin.peer,
             local: origin.local,
-            listener: origin.listener,
+            listener: origin.listener.name,
             tls: None,
             user: None,
             cwd: VirtualPath::root(),
@@ -135,6 +138,7 @@ impl<N: Network> Session<N> {
             facts: Arc::new(facts),
             login: Login::Nobody,
             login_failures: 0,
+            security: Security::new(origin.listener.tls),
             data: DataSetup::None,
             parameters: Parameters::default(),
             pending: Pending::Nothing,
@@ -181,6 +185,11 @@ impl<N: Network> Session<N> {
 
     /// Greets, and runs commands until somebody ends the session; tells why it ended.
     async fn converse(&mut self) -> &'static str {
+        if self.security.is_implicit()
+            && let ControlFlow::Break(reason) = self.begin_tls().await
+        {
+            return reason;
+        }
         let hooks = self.shared.hooks.current();
         if let ControlFlow::Break(reason) = self.reply(&hooks, None, self.greeting()).await {
             return reason;
@@ -288,6 +297,7 @@ impl<N: Network> Session<N> {
         self.data = DataSetup::None;
         self.parameters = Parameters::default();
         self.pending = Pending::Nothing;
+        self.security.reset();
         let facts = self.facts_mut();
         facts.user = None;
         facts.cwd = VirtualPath::root();

@@ -105,6 +105,8 @@ pub struct Timeouts {
     pub data_accept: Duration,
     /// Connecting to an active client.
     pub data_connect: Duration,
+    /// A TLS handshake, on either connection.
+    pub tls_handshake: Duration,
     /// A transfer that moves no octet.
     pub stall: Duration,
     /// Transfers after the server was told to stop.
@@ -120,6 +122,7 @@ impl Default for Timeouts {
             idle: Duration::from_secs(600),
             data_accept: Duration::from_secs(20),
             data_connect: Duration::from_secs(10),
+            tls_handshake: Duration::from_secs(20),
             stall: Duration::from_secs(120),
             drain: Duration::from_secs(30),
             reply: Duration::from_secs(60),

@@ -6,9 +6,10 @@
 //! waits.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -22,12 +23,14 @@ use waft_proto::{Code, Command, Reply, Text, Verb};
 
 use crate::commands::Refusal;
 use crate::control::{End, Input};
-use crate::data::{self, DataSetup, Encoding, OpenError, Progress, PumpError};
+use crate::data::{self, DataSetup, DataTls, Encoding, OpenError, Progress, PumpError, TlsFailure};
 use crate::net::Network;
+use crate::security::Protection;
 use crate::session::{Flow, Session};
 use crate::settings::Ascii;
-use crate::shared::{Place, Stage};
+use crate::shared::{Place, Shared, Stage};
 use crate::time::{milliseconds, within};
+use crate::tls::Channel;
 
 /// The part of an upload's time for which its client's death is awaited once its data have ended.
 const LAST_MOMENT_PART: u32 = 32;
@@ -96,6 +99,8 @@ impl Transfer {
 enum Failure {
     /// The data connection was not opened.
     Open(OpenError),
+    /// It was not protected as it has to be.
+    Tls(TlsFailure),
     /// Octets did not move.
     Pump(PumpError),
     /// The storage said no.
@@ -121,6 +126,16 @@ enum Attended {
 /// data connection ends with the future.
 type Open = Option<Box<dyn Writer>>;
 
+/// What becomes of a data connection before octets move over it.
+enum DataProtection {
+    /// Nothing.
+    None,
+    /// It has to be clear text indeed.
+    NoHello,
+    /// TLS begins.
+    Tls(DataTls),
+}
+
 /// What the log says of a transfer.
 struct Record {
     what: &'static str,
@@ -136,6 +151,9 @@ impl<N: Network> Session<N> {
         command: &Command,
         transfer: Transfer,
     ) -> Flow {
+        if let Some(reply) = self.protection_needed() {
+            return self.reply(hooks, Some(command), reply).await;
+        }
         let setup = self.data.take();
         if matches!(setup, DataSetup::None) {
             let reply = OpenError::NotSetUp.reply();
@@ -172,11 +190,15 @@ impl<N: Network> Session<N> {
         let storage = Arc::clone(&account.storage);
         let facts = Arc::clone(&self.facts);
         let (encoding, deflate) = self.coding(&job);
+        let protection = self.data_protection(&job);
         async move {
             let passive = settings.passive_of(&facts.listener);
             let timeouts = &settings.timeouts;
             let opening = setup.open(&shared.network, facts.peer.ip(), passive, timeouts);
-            let stream = opening.await.map_err(Failure::Open)?;
+            let io = opening.await.map_err(Failure::Open)?;
+            let truncated = protection.truncated();
+            let protected = protection.protect(io, &shared, timeouts.stall).await;
+            let stream = protected.map_err(Failure::Tls)?;
             let stall = timeouts.stall;
             match job {
                 Job::Send(source) => {
@@ -190,11 +212,37 @@ impl<N: Network> Session<N> {
                     let writer = open.insert(writer);
                     let inflate = deflate.is_some();
                     let upload = data::Upload { limit: None, encoding, inflate };
-                    data::receive(stream, &mut **writer, upload, progress, stall)
-                        .await
-                        .map_err(Failure::Pump)
+                    let received =
+                        data::receive(stream, &mut **writer, upload, progress, stall).await;
+                    if truncated.load(Ordering::Relaxed) {
+                        shared.counters.close_notify_missing.add_one();
+                        tracing::info!("upload ended without close_notify");
+                    }
+                    received.map_err(Failure::Pump)
                 }
             }
+        }
+    }
+
+    /// A refusal for transfers whose data connection would be protected too little (RFC 4217,
+    /// 10.2).
+    fn protection_needed(&self) -> Option<Reply> {
+        let security = &self.security;
+        let is_enough = !security.is_data_protection_required()
+            || security.protection == Protection::Private && security.is_agreed();
+        (!is_enough).then(|| {
+            Reply::new(Code::PROTECTION_NEEDED, "Data connections must be protected: use PROT P.")
+        })
+    }
+
+    fn data_protection(&self, job: &Job) -> DataProtection {
+        match self.data_tls(matches!(job, Job::Send(_))) {
+            Some(tls) => DataProtection::Tls(tls),
+            // Only clients that speak TLS can mistake what was agreed upon.
+            None if self.security.is_agreed() && matches!(job, Job::Receive(_)) => {
+                DataProtection::NoHello
+            }
+            None => DataProtection::None,
         }
     }
 
@@ -371,6 +419,11 @@ impl<N: Network> Session<N> {
                 tracing::warn!(%error, "data connection not opened");
                 Refusal(error.reply())
             }
+            Failure::Tls(error) => {
+                counters.data_tls_failed.add_one();
+                tracing::warn!(%error, "data connection not protected");
+                Refusal(error.reply())
+            }
             Failure::Storage(error) | Failure::Pump(PumpError::Storage(error)) => {
                 match error.kind() {
                     ErrorKind::Exists => Refusal::new(Code::BAD_NAME, "File exists."),
@@ -435,6 +488,29 @@ impl Record {
     }
 }
 
+impl DataProtection {
+    /// Where it is noted that the client ended TLS without close_notify.
+    fn truncated(&self) -> Arc<AtomicBool> {
+        match self {
+            DataProtection::Tls(tls) => Arc::clone(&tls.truncated),
+            _ => Arc::default(),
+        }
+    }
+
+    async fn protect<N: Network>(
+        self,
+        io: N::Stream,
+        shared: &Shared<N>,
+        stall: Duration,
+    ) -> Result<Channel<N::Stream>, TlsFailure> {
+        match self {
+            DataProtection::None => Ok(Channel::Clear(io)),
+            DataProtection::NoHello => data::refuse_hello(io, stall).await,
+            DataProtection::Tls(tls) => data::secure(io, tls, &shared.counters).await,
+        }
+    }
+}
+
 impl Source {
     fn into_reader(self) -> (Box<dyn Reader>, Option<u64>) {
         match self {
@@ -464,6 +540,10 @@ fn broken(error: &PumpError) -> Refusal {
             Refusal::new(Code::LOCAL_ERROR, "What arrived is no complete zlib stream.")
         }
         PumpError::BeyondRange => Refusal::new(Code::LOCAL_ERROR, "More arrived than announced."),
+        // The word of TLS for it; other connections never end so.
+        PumpError::Network(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            aborted("Upload ended without close_notify: it may be cut off.")
+        }
         PumpError::Network(_) | PumpError::Storage(_) => aborted("Data connection broken."),
     }
 }

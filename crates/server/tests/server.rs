@@ -12,4 +12,5 @@
 
 mod robustness;
 mod support;
+mod tls;
 mod transcripts;

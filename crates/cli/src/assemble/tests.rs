@@ -27,6 +27,7 @@ login = "1s"
 idle = "2s"
 data_accept = "3s"
 data_connect = "4s"
+tls_handshake = "11s"
 stall = "5s"
 reply = "6s"
 drain = "7s"
@@ -95,7 +96,7 @@ fn every_key_reaches_the_server() {
     assert_eq!((timeouts.login, timeouts.idle), (seconds(1), seconds(2)));
     assert_eq!((timeouts.data_accept, timeouts.data_connect), (seconds(3), seconds(4)));
     assert_eq!((timeouts.stall, timeouts.reply), (seconds(5), seconds(6)));
-    assert_eq!(timeouts.drain, seconds(7));
+    assert_eq!((timeouts.drain, timeouts.tls_handshake), (seconds(7), seconds(11)));
     let passive = settings.passive;
     assert_eq!(passive.ports, 50_000..=50_009);
     assert_eq!(passive.address, settings::Advertised::Name("ftp.example.org".into()));

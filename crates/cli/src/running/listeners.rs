@@ -7,7 +7,10 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use waft_config::{Listener, Origin};
 use waft_server::net::tcp::TcpNetwork;
+use waft_server::tls::Tls;
 use waft_server::{Listening, Server};
+
+use crate::assemble;
 
 /// Connections that may wait to be accepted: all devices of a site reconnect at once after an
 /// outage. The system cuts it to `net.core.somaxconn`.
@@ -39,6 +42,7 @@ struct Open {
     socket: TcpListener,
     address: SocketAddr,
     listening: Option<Listening>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// Whose connections a listener takes.
@@ -78,13 +82,19 @@ impl Listeners {
         (Self { open }, failed)
     }
 
-    /// Accepts sessions on all of them.
+    /// Accepts sessions on all of them: `wanted` is what they were bound for.
     ///
     /// # Errors
     ///
     /// The system refuses to hand a socket over.
-    pub(super) fn accept(&mut self, server: &Arc<Server<TcpNetwork>>) -> io::Result<()> {
-        self.open.iter_mut().try_for_each(|listener| listener.accept(server))
+    pub(super) fn accept(
+        &mut self,
+        wanted: &[Listener],
+        tls: Option<&assemble::Tls>,
+        server: &Arc<Server<TcpNetwork>>,
+    ) -> io::Result<()> {
+        let mut both = self.open.iter_mut().zip(wanted);
+        both.try_for_each(|(open, listener)| open.accept(listener, tls, server))
     }
 
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
@@ -96,6 +106,7 @@ impl Listeners {
     pub(super) fn go_by(
         &mut self,
         wanted: &[Listener],
+        tls: Option<&assemble::Tls>,
         server: &Arc<Server<TcpNetwork>>,
     ) -> Vec<BindError> {
         let mut before: Vec<Open> = std::mem::take(&mut self.open);
@@ -114,10 +125,10 @@ impl Listeners {
         let mut failed = Vec::new();
         for (listener, kept) in wanted.iter().zip(&mut kept) {
             let open = match kept.take() {
-                Some(open) if *open.name == *listener.name => Ok(open),
-                Some(open) => open.renamed(listener, server),
+                Some(open) if open.goes_by(listener, tls) => Ok(open),
+                Some(open) => open.changed(listener, tls, server),
                 None => Open::bind(listener, Families::of(listener, wanted))
-                    .and_then(|open| open.accepting(listener, server)),
+                    .and_then(|open| open.accepting(listener, tls, server)),
             };
             match open {
                 Ok(open) => self.open.push(open),
@@ -134,32 +145,56 @@ impl Open {
             socket(listener.address, families).map_err(|source| BindError::of(listener, source))?;
         let address = socket.local_addr().map_err(|source| BindError::of(listener, source))?;
         let name = Arc::from(listener.name.as_str());
-        Ok(Self { wanted: listener.address, families, name, socket, address, listening: None })
+        let wanted = listener.address;
+        Ok(Self { wanted, families, name, socket, address, listening: None, tls: None })
     }
 
-    fn accept(&mut self, server: &Arc<Server<TcpNetwork>>) -> io::Result<()> {
+    fn accept(
+        &mut self,
+        listener: &Listener,
+        tls: Option<&assemble::Tls>,
+        server: &Arc<Server<TcpNetwork>>,
+    ) -> io::Result<()> {
         let socket = tokio::net::TcpListener::from_std(self.socket.try_clone()?)?;
-        self.listening = Some(server.listen(socket, Arc::clone(&self.name))?);
+        let settings = tls.and_then(|tls| tls.settings(listener));
+        let tls = settings.map(Tls::new).transpose().map_err(io::Error::other)?;
+        self.tls = tls.map(Arc::new);
+        let (name, tls) = (Arc::clone(&self.name), self.tls.clone());
+        self.listening = Some(server.listen(socket, waft_server::Listener { name, tls })?);
         Ok(())
+    }
+
+    /// Whether it can go on as it is, with other certificates at most, which it then has.
+    fn goes_by(&self, listener: &Listener, tls: Option<&assemble::Tls>) -> bool {
+        let settings = tls.and_then(|tls| tls.settings(listener));
+        *self.name == *listener.name
+            && match (&self.tls, settings) {
+                (None, None) => true,
+                (Some(tls), Some(settings)) => tls.exchange(settings).is_ok(),
+                _ => false,
+            }
     }
 
     fn accepting(
         mut self,
         listener: &Listener,
+        tls: Option<&assemble::Tls>,
         server: &Arc<Server<TcpNetwork>>,
     ) -> Result<Self, BindError> {
-        self.accept(server).map_err(|source| BindError::of(listener, source))?;
+        self.accept(listener, tls, server).map_err(|source| BindError::of(listener, source))?;
         Ok(self)
     }
 
-    /// Goes on under another name, on the same socket: no client is turned away meanwhile.
-    fn renamed(
+    /// Goes on under another name, or with TLS or without, on the same socket: no client is turned
+    /// away meanwhile.
+    fn changed(
         mut self,
         listener: &Listener,
+        tls: Option<&assemble::Tls>,
         server: &Arc<Server<TcpNetwork>>,
     ) -> Result<Self, BindError> {
         self.name = Arc::from(listener.name.as_str());
-        self.accepting(listener, server)
+        self.accepting(listener, tls, server)
     }
 }
 

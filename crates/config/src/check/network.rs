@@ -3,7 +3,7 @@
 use super::{At, Findings, duplicates, everyone, file};
 use crate::config::Config;
 use crate::system::System;
-use crate::types::{ActiveMode, TlsMode};
+use crate::types::{ActiveMode, ClientCertificates, TlsMode};
 
 pub(super) fn listeners(config: &Config, findings: &mut Findings) {
     if config.listeners.is_empty() && !config.origins.contains_key("listener") {
@@ -41,15 +41,32 @@ pub(super) fn listeners(config: &Config, findings: &mut Findings) {
 
 pub(super) fn certificate(config: &Config, findings: &mut Findings) {
     let Some(tls) = &config.tls else { return };
+    let hosts = tls.host.iter().map(|h| (&h.certificate, &h.private_key, &h.key, &h.origin));
+    let own = (&tls.certificate, &tls.private_key, &tls.key, &tls.origin);
+    for (certificate, key, entry, origin) in std::iter::once(own).chain(hosts) {
+        let at = |key| At::of(config, entry, key, origin);
+        file(certificate, at("certificate"), PEM, findings);
+        if file(key, at("private_key"), PEM, findings) && everyone(key) & 0o006 != 0 {
+            let key = key.display();
+            let message = format!("everyone on this machine can read or change it: {key}");
+            findings.warn(at("private_key"), message, format!("chmod 600 {key}"));
+        }
+    }
     let at = |key| At::of(config, &tls.key, key, &tls.origin);
-    let remedy = "name a PEM file that the server can read";
-    file(&tls.certificate, at("certificate"), remedy, findings);
-    let key = &tls.private_key;
-    if file(key, at("private_key"), remedy, findings) && everyone(key) & 0o006 != 0 {
-        let message = format!("everyone on this machine can read or change it: {}", key.display());
-        findings.warn(at("private_key"), message, format!("chmod 600 {}", key.display()));
+    match &tls.client_authorities {
+        Some(authorities) => {
+            file(authorities, at("client_authorities"), PEM, findings);
+        }
+        None if tls.client_certificates != ClientCertificates::None => {
+            let word = tls.client_certificates.word();
+            let message = format!("nobody to verify client certificates, which are {word:?}");
+            findings.mistake(at("client_certificates"), message, "add client_authorities");
+        }
+        None => {}
     }
 }
+
+const PEM: &str = "name a PEM file that the server can read";
 
 pub(super) fn passive(config: &Config, system: &System, findings: &mut Findings) {
     let passive = &config.passive;

@@ -1,9 +1,9 @@
-//! Who is at the other end: USER, PASS, ACCT, REIN, QUIT, HOST, AUTH.
+//! Who is at the other end: USER, PASS, ACCT, REIN, QUIT, HOST.
 
 use std::sync::Arc;
 
 use waft_core::Account;
-use waft_core::auth::{Credentials, Secret, Verdict};
+use waft_core::auth::{AuthenticatorError, Credentials, Secret, Verdict};
 use waft_core::event::Event;
 use waft_proto::arguments::{Host, parse_host};
 use waft_proto::{Code, Reply};
@@ -18,15 +18,54 @@ const LOGIN_INCORRECT: &str = "Login incorrect.";
 
 impl<N: Network> Session<N> {
     /// USER: 331 for everybody, known or not.
-    pub(super) fn user(&mut self, argument: &[u8]) -> Answer {
+    ///
+    /// Where TLS is required, it is required here already, so that nobody sends a password in
+    /// clear text.
+    pub(super) async fn user(&mut self, argument: &[u8]) -> Result<Action, Refusal> {
+        if self.security.is_required() && self.control.tls().is_none() {
+            return Err(Refusal::new(
+                Code::NOT_LOGGED_IN,
+                "Logins need TLS here: use AUTH TLS first (explicit FTP over TLS).",
+            ));
+        }
         if let Login::In(_) = self.login {
             return Err(Refusal::new(Code::NOT_LOGGED_IN, "Already logged in; REIN starts over."));
         }
         let Ok(user) = std::str::from_utf8(argument) else {
             return Err(Refusal::new(Code::BAD_PARAMETER, "User names are UTF-8."));
         };
-        self.login = Login::Named { user: user.to_owned() };
-        Ok(Reply::new(Code::NEED_PASSWORD, "Password, please."))
+        let user = user.to_owned();
+        if let Some((sha256, names)) = self.security.certificate() {
+            let (sha256, names) = (sha256.to_owned(), names.to_vec());
+            let credentials = Credentials::Certificate { user: user.clone(), sha256, names };
+            if let Some(action) = self.log_in_by_certificate(&credentials).await? {
+                return Ok(action);
+            }
+        }
+        self.login = Login::Named { user };
+        Ok(Reply::new(Code::NEED_PASSWORD, "Password, please.").into())
+    }
+
+    /// USER of a client with a certificate (RFC 4217, 15.1.2): it may be all that is needed.
+    async fn log_in_by_certificate(
+        &mut self,
+        credentials: &Credentials,
+    ) -> Result<Option<Action>, Refusal> {
+        let user = credentials.user();
+        self.login = Login::Nobody;
+        if self.shared.guard.is_locked_out(self.facts.peer.ip(), Some(user)) {
+            return Ok(Some(self.login_failed(user, "locked out")));
+        }
+        match self.authenticator.authenticate(&self.facts, credentials).await {
+            Ok(Verdict::Abstain) => Ok(None),
+            Ok(Verdict::Accept(account)) => {
+                let text = format!("User {user} logged in by certificate.");
+                self.log_in(user, account)?;
+                Ok(Some(Reply::new(Code::CERTIFICATE_ACCEPTED, text).into()))
+            }
+            Ok(Verdict::Deny { reason }) => Ok(Some(self.refuse_login(credentials, reason).await)),
+            Err(error) => Err(undecided(&error)),
+        }
     }
 
     /// PASS: the authenticator decides.
@@ -50,17 +89,20 @@ impl<N: Network> Session<N> {
             Ok(Verdict::Accept(account)) => return self.log_in(user, account),
             Ok(Verdict::Deny { reason }) => reason,
             Ok(Verdict::Abstain) => "unknown user",
-            Err(error) => {
-                tracing::error!(%error, "login could not be decided");
-                return Err(Refusal::new(Code::LOCAL_ERROR, "Login is not possible now."));
-            }
+            Err(error) => return Err(undecided(&error)),
         };
-        let delay = self.shared.guard.note_failure(address, user);
+        Ok(self.refuse_login(&credentials, reason).await)
+    }
+
+    /// Refuses a login, as late as the guard wants it.
+    async fn refuse_login(&mut self, credentials: &Credentials, reason: &'static str) -> Action {
+        let user = credentials.user();
+        let delay = self.shared.guard.note_failure(self.facts.peer.ip(), user);
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             () = self.control.broken() => {}
         }
-        Ok(self.login_failed(user, reason))
+        self.login_failed(user, reason)
     }
 
     fn login_failed(&mut self, user: &str, reason: &'static str) -> Action {
@@ -114,10 +156,18 @@ impl<N: Network> Session<N> {
         }
     }
 
-    /// REIN: as if the client had just connected (RFC 959, 4.1.1).
-    pub(super) fn rein(&mut self) -> Reply {
+    /// REIN: as if the client had just connected (RFC 959, 4.1.1; RFC 4217, 13): TLS that AUTH
+    /// began ends behind the reply.
+    pub(super) fn rein(&mut self) -> Action {
         self.reset();
-        Reply::new(Code::READY, "Ready for a new user.")
+        let reply = Reply::new(Code::READY, "Ready for a new user.");
+        match self.control.tls().is_some() && !self.security.is_implicit() {
+            true => Action::EndTls { reply, and_forget: true },
+            false => {
+                self.security.forget_ccc(self.control.tls().is_some());
+                reply.into()
+            }
+        }
     }
 
     /// QUIT.
@@ -130,24 +180,27 @@ impl<N: Network> Session<N> {
         if !matches!(self.login, Login::Nobody) {
             return Err(Refusal::new(Code::BAD_SEQUENCE, "HOST comes before USER."));
         }
-        let known = match parse_host(argument)? {
-            Host::Name(name) => name.eq_ignore_ascii_case(&self.settings.name),
-            Host::Address(address) => address == self.facts.local.ip(),
+        let (known, name) = match parse_host(argument)? {
+            Host::Name(name) if name.eq_ignore_ascii_case(&self.settings.name) => {
+                (true, self.settings.name.to_string())
+            }
+            Host::Name(name) => (self.security.serves(name), name.to_ascii_lowercase()),
+            Host::Address(address) => {
+                (address == self.facts.local.ip(), self.settings.name.to_string())
+            }
         };
         if !known {
             return Err(Refusal::new(Code::BAD_VALUE, "No such host here."));
         }
-        Ok(Reply::new(Code::READY, format!("{} it is.", self.settings.name)))
-    }
-
-    /// AUTH: this listener is without TLS.
-    pub(super) fn auth(&mut self, argument: &[u8]) -> Answer {
-        let mechanism = argument.to_ascii_uppercase();
-        match &*mechanism {
-            b"TLS" | b"TLS-C" | b"SSL" | b"TLS-P" => {
-                Err(Refusal::new(Code::NOT_IMPLEMENTED, "TLS is not available on this port."))
-            }
-            _ => Err(Refusal::new(Code::BAD_VALUE, "Unknown security mechanism.")),
+        // The certificate that the client was shown is that other host's (RFC 7151, 3.2.2).
+        if self.security.server_name().is_some_and(|agreed| !agreed.eq_ignore_ascii_case(&name)) {
+            return Err(Refusal::new(Code::BAD_VALUE, "TLS began for another host."));
         }
+        Ok(Reply::new(Code::READY, format!("{name} it is.")))
     }
+}
+
+fn undecided(error: &AuthenticatorError) -> Refusal {
+    tracing::error!(%error, "login could not be decided");
+    Refusal::new(Code::LOCAL_ERROR, "Login is not possible now.")
 }

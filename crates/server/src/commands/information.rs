@@ -31,7 +31,17 @@ impl<N: Network> Session<N> {
     /// FEAT: what is really enabled for this session (RFC 2389, 3).
     pub(super) fn feat(&self) -> Reply {
         let settings = &self.settings;
-        let mut features: Vec<Text> = ["AVBL", "CLNT", "CSID"].map(Text::from).into();
+        let mut features: Vec<Text> = Vec::with_capacity(32);
+        let offer = self.security.offer();
+        let is_protected = self.control.tls().is_some();
+        if offer.is_some() && !is_protected && !self.security.is_agreed() {
+            features.push("AUTH TLS".into());
+        }
+        features.push("AVBL".into());
+        if is_protected && offer.is_some_and(|offer| offer.settings.ccc) {
+            features.push("CCC".into());
+        }
+        features.extend(["CLNT", "CSID"].map(Text::from));
         if settings.active.allows(self.facts.peer.ip()) {
             features.push("EPRT".into());
         }
@@ -43,9 +53,12 @@ impl<N: Network> Session<N> {
         if settings.transfers.deflate.is_some() {
             features.push("MODE Z".into());
         }
+        features.push("PASV".into());
+        if offer.is_some() && (is_protected || !self.security.is_agreed()) {
+            features.extend(["PBSZ", "PROT"].map(Text::from));
+        }
         features.extend(
             [
-                "PASV",
                 "RANG STREAM",
                 "REST STREAM",
                 "SITE CHMOD;HELP;UTIME",

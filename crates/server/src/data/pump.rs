@@ -212,7 +212,7 @@ async fn receive_all<S: Stream>(
 ///
 /// Dropping it would do, but where something arrived that nobody has read, the system makes a
 /// reset of it, which destroys what the client has not read yet.
-async fn close<S: Stream>(mut stream: S) {
+pub(super) async fn close<S: Stream>(mut stream: S) {
     let has_read_all = |tcp| rustix::io::ioctl_fionread(tcp).is_ok_and(|unread| unread == 0);
     if stream.tcp().is_some_and(has_read_all) {
         return;
@@ -225,6 +225,13 @@ async fn close<S: Stream>(mut stream: S) {
         Ok::<(), io::Error>(())
     };
     let _ = within(CLOSE_LIMIT, end).await;
+    if let Some(mut rest) = stream.into_rest() {
+        tokio::spawn(async move {
+            let mut nowhere = tokio::io::sink();
+            let reading = tokio::io::copy(&mut rest, &mut nowhere);
+            within(CLOSE_LIMIT, reading).await;
+        });
+    }
 }
 
 /// Does work that takes long where no connection waits for it.

@@ -128,7 +128,7 @@ impl World for Memory {
         let (ours, theirs) = MemoryStream::pair();
         let (peer, local) = (self.seen(from), self.seen(self.addresses.server));
         let (peer, local) = (SocketAddr::new(peer, CLIENT_PORT), SocketAddr::new(local, 21));
-        if let Err(mut refused) = self.server.serve(theirs, peer, local, LISTENER.into()) {
+        if let Err(mut refused) = self.server.serve(theirs, peer, local, LISTENER) {
             refused.stream.write_all(refused.reason.as_bytes()).await.unwrap();
         }
         ours
@@ -232,7 +232,7 @@ impl World for Tcp {
         let at = if addresses.mapped { Ipv6Addr::UNSPECIFIED.into() } else { addresses.server };
         let listener = TcpListener::bind((at, 0)).await.unwrap();
         let server = Arc::new(Server::new(TcpNetwork, parts));
-        let listening = server.listen(listener, LISTENER.into()).unwrap();
+        let listening = server.listen(listener, LISTENER).unwrap();
         Tcp { server, listening, addresses }
     }
 

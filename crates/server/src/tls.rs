@@ -1,0 +1,185 @@
+//! TLS of listeners: what the operator decides, made ready for handshakes, and exchangeable.
+//!
+//! A [`Tls`] belongs to one listener. What it was made of can be exchanged at any time: handshakes
+//! to come use the new certificates and rules, sessions keep what they shook hands with. Tickets
+//! are bound to control sessions (`binding`); a control connection reads whole records (`records`)
+//! so that TLS can end and clear text go on, and both kinds of stream are one type (`channel`).
+//!
+//! What is *not* here: files, and when they change; who answers AUTH, PBSZ and PROT.
+
+mod binding;
+mod channel;
+mod identity;
+mod peer;
+mod records;
+mod resolver;
+mod snapshot;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::pki_types::CertificateDer;
+
+pub use identity::{Concern, Identity, IdentityError, certificates_from_pem};
+
+pub(crate) use binding::Binding;
+pub(crate) use channel::{Channel, accept};
+pub(crate) use peer::{certificate, certificate_names, digest, facts};
+pub(crate) use snapshot::Snapshot;
+
+/// What TLS means on a listener that offers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// AUTH starts it; logins in clear text work as well.
+    Explicit,
+    /// AUTH starts it; USER in clear text is refused.
+    Require,
+    /// The connection begins with the handshake.
+    Implicit,
+}
+
+/// The oldest protocol version that is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MinimumVersion {
+    /// TLS 1.2.
+    Tls12,
+    /// TLS 1.3.
+    Tls13,
+}
+
+/// What becomes of data connections that do not resume the control connection's TLS session.
+///
+/// Whoever resumes it proves to be the client of the control connection. Nothing of another
+/// session is ever resumed, whatever is chosen here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resumption {
+    /// They serve like all others.
+    Off,
+    /// They serve, are counted and logged.
+    Report,
+    /// They are refused with 522.
+    Require,
+}
+
+/// What a missing close_notify at the end of an upload means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseNotify {
+    /// The end of the file; it is counted and logged.
+    Lenient,
+    /// A broken transfer: 426.
+    Strict,
+}
+
+/// Which data connections are accepted under TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataProtection {
+    /// Those that the client chooses with PROT.
+    Any,
+    /// Only protected ones: PROT C is refused with 534, transfers without PROT P with 521.
+    Private,
+}
+
+/// A certificate.
+pub type Certificate = CertificateDer<'static>;
+
+/// Certificates of clients, with the authorities that issue them.
+#[derive(Clone, Debug, Default)]
+pub enum ClientCertificates {
+    /// None are asked for.
+    #[default]
+    None,
+    /// Those that clients have are verified.
+    Optional(Vec<Certificate>),
+    /// Without one there is no handshake.
+    Required(Vec<Certificate>),
+}
+
+/// TLS of one listener.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    /// How it begins.
+    pub mode: Mode,
+    /// Certificates with their keys; the first serves clients that name no host or an unknown one.
+    pub identities: Vec<Identity>,
+    /// The oldest version.
+    pub minimum_version: MinimumVersion,
+    /// What is demanded of data connections.
+    pub resumption: Resumption,
+    /// How uploads have to end.
+    pub close_notify: CloseNotify,
+    /// Whether data connections must be protected.
+    pub data_protection: DataProtection,
+    /// Certificates of clients.
+    pub client_certificates: ClientCertificates,
+    /// Whether CCC may end TLS on the control connection.
+    pub ccc: bool,
+    /// TLS 1.3 tickets that a control connection gets. Clients that use a ticket once need one
+    /// for each transfer; most keep no more than this default.
+    pub tickets: usize,
+    /// TLS 1.3 tickets that a data connection for a download gets, in place of the one that it
+    /// spent. Uploads never get any: their clients do not read, and closing unread octets resets
+    /// the connection.
+    pub download_tickets: usize,
+}
+
+impl TlsSettings {
+    /// The settings as they are where the operator says no more than that.
+    pub fn new(mode: Mode, identity: Identity) -> TlsSettings {
+        TlsSettings {
+            mode,
+            identities: vec![identity],
+            minimum_version: MinimumVersion::Tls12,
+            resumption: Resumption::Report,
+            close_notify: CloseNotify::Lenient,
+            data_protection: DataProtection::Any,
+            client_certificates: ClientCertificates::None,
+            ccc: false,
+            tickets: 8,
+            download_tickets: 0,
+        }
+    }
+}
+
+/// TLS cannot work that way.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// No certificate.
+    #[error("no certificate")]
+    NoIdentity,
+    /// No authority for the certificates of clients.
+    #[error("no usable authority for client certificates: {0}")]
+    Authorities(String),
+    /// The cryptography refuses.
+    #[error("cannot set up TLS: {0}")]
+    Setup(#[from] rustls::Error),
+}
+
+/// TLS of a listener, exchangeable while it is in use.
+#[derive(Debug)]
+pub struct Tls {
+    snapshot: ArcSwap<Snapshot>,
+}
+
+impl Tls {
+    /// Makes it ready for handshakes.
+    ///
+    /// # Errors
+    /// There is no certificate, or nobody to verify those of clients.
+    pub fn new(settings: TlsSettings) -> Result<Tls, TlsError> {
+        Ok(Tls { snapshot: ArcSwap::from_pointee(Snapshot::new(settings)?) })
+    }
+
+    /// Exchanges everything, for handshakes to come.
+    ///
+    /// # Errors
+    /// As [`Tls::new`]; what was in use stays in use.
+    pub fn exchange(&self, settings: TlsSettings) -> Result<(), TlsError> {
+        self.snapshot.store(Arc::new(Snapshot::new(settings)?));
+        Ok(())
+    }
+
+    /// What handshakes use now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+}

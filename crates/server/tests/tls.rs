@@ -1,0 +1,9 @@
+//! FTP over TLS, with a rustls client over TCP: what works, and what hostile peers get.
+
+mod certificates;
+mod client;
+mod hostile;
+mod matrix;
+mod resumption;
+mod sessions;
+mod world;

@@ -1,0 +1,87 @@
+//! Everything that should work, in all its combinations.
+
+use rustls::{HandshakeKind, SupportedProtocolVersion, version};
+use sha2::{Digest, Sha256};
+use waft_server::tls::Mode;
+
+use super::client::{Client, config};
+use super::world::World;
+
+static VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS13];
+
+async fn logged_in(
+    world: &World,
+    mode: Mode,
+    version: &'static SupportedProtocolVersion,
+) -> Client {
+    let config = config(world, &[version], None);
+    let mut client = Client::connect_with(world, config).await;
+    if mode == Mode::Implicit {
+        client.handshake().await;
+        assert!(client.reply().await.starts_with("220 "));
+    } else {
+        assert!(client.reply().await.starts_with("220 "));
+        client.auth().await;
+    }
+    client.login().await;
+    assert_eq!(client.tls().protocol_version(), Some(version.version));
+    client
+}
+
+#[tokio::test]
+async fn uploads_downloads_and_listings_work_in_every_mode_version_and_protection() {
+    let content: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
+    for mode in [Mode::Explicit, Mode::Require, Mode::Implicit] {
+        for version in VERSIONS {
+            let world = World::new(mode).await;
+            let mut client = logged_in(&world, mode, version).await;
+            client.prot("P").await;
+            client.store("STOR p.bin", &content).await;
+            assert_eq!(world.file("p.bin").as_ref(), Some(&content));
+            assert_eq!(client.fetch("RETR p.bin").await.0, content);
+            let (listing, kind) = client.fetch("NLST").await;
+            assert_eq!(listing, b"p.bin\r\n");
+            assert_eq!(kind, HandshakeKind::Resumed);
+            client.store("STOR empty", b"").await;
+            assert_eq!(client.fetch("RETR empty").await.0, b"");
+
+            client.prot("C").await;
+            client.store_clear("STOR c.bin", &content).await;
+            assert_eq!(client.fetch_clear("RETR c.bin").await, content);
+            assert_eq!(client.fetch_clear("NLST").await, b"c.bin\r\nempty\r\np.bin\r\n");
+            client.expect("QUIT", "221 ").await;
+            assert_eq!(client.line().await, None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_large_file_arrives_as_it_was_in_both_directions() {
+    let world = World::new(Mode::Require).await;
+    let content: Vec<u8> =
+        (0..16_u32 << 20).flat_map(|n| n.wrapping_mul(0x9e37_79b1).to_le_bytes()).collect();
+    assert_eq!(content.len(), 64 << 20);
+    let digest = Sha256::digest(&content);
+    for version in VERSIONS {
+        let mut client = logged_in(&world, Mode::Require, version).await;
+        client.prot("P").await;
+        client.store("STOR big", &content).await;
+        assert_eq!(Sha256::digest(world.file("big").unwrap()), digest);
+        assert_eq!(Sha256::digest(client.fetch("RETR big").await.0), digest);
+    }
+}
+
+#[tokio::test]
+async fn translation_and_compression_work_under_tls() {
+    let world = World::new(Mode::Explicit).await;
+    let mut client = Client::private(&world).await;
+    client.expect("TYPE A", "200 ").await;
+    client.store("STOR text", b"one\r\ntwo\r\n").await;
+    assert_eq!(world.file("text").as_deref(), Some(&b"one\ntwo\n"[..]));
+    assert_eq!(client.fetch("RETR text").await.0, b"one\r\ntwo\r\n");
+    client.expect("TYPE I", "200 ").await;
+    client.expect("MODE Z", "200 ").await;
+    let (packed, _) = client.fetch("RETR text").await;
+    client.store("STOR copy", &packed).await;
+    assert_eq!(world.file("copy").as_deref(), Some(&b"one\ntwo\n"[..]));
+}
