@@ -86,7 +86,7 @@ impl From<ArgumentError> for Refusal {
     }
 }
 
-/// The one map from what goes wrong in a storage to what the client is told (PROTOCOL C-11).
+/// The one map from what goes wrong in a storage to what the client is told (docs/protocol.md, C-11).
 impl From<StorageError> for Refusal {
     fn from(error: StorageError) -> Refusal {
         let (code, text) = match error.kind() {

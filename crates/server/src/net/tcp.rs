@@ -13,7 +13,7 @@ use super::{DataListener, Network, Stream};
 
 /// Connections that may wait to be accepted at a passive port: the client's, and strangers that
 /// would otherwise keep it out.
-const BACKLOG: u32 = 16;
+const BACKLOG: u32 = 128;
 
 /// TCP, by the system's sockets. Needs a tokio runtime with IO.
 #[derive(Clone, Copy, Debug, Default)]
