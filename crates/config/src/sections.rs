@@ -365,10 +365,10 @@ section! {
     pub struct PluginLimits {
         /// Memory of one instance.
         memory: u64 as Amount = 64 << 20,
-        /// Time of the processor for one call.
-        cpu: Duration as Deadline = Duration::from_millis(200),
-        /// Time for one call, waiting included.
-        wall: Duration as Deadline = Duration::from_secs(2),
+        /// Time of the processor for one call, of whatever hook.
+        cpu: Option<Duration> as Maybe<Deadline> = None; "what the hook needs",
+        /// Time for one call, waiting included, of whatever hook.
+        wall: Option<Duration> as Maybe<Deadline> = None; "what the hook needs",
         /// Instances at the same time; further calls wait.
         instances: u32 as Number<1, 10_000> = 8,
         /// Lines that it may write to the log in a second.

@@ -12,6 +12,7 @@ use waft_core::hooks::{CommandVerdict, Hooks, ReplyVerdict};
 use waft_core::{BoxFuture, SessionFacts};
 use waft_proto::{Command, Reply, VerbSet};
 
+use crate::hook::Hook;
 use crate::hooks::command::{self, Verdict};
 use crate::hooks::reply;
 use crate::interest::Verbs;
@@ -33,9 +34,9 @@ impl Generation {
         let all = |wanted: &mut dyn Iterator<Item = &Verbs>| {
             wanted.fold(VerbSet::EMPTY, |all, verbs| all.union(verbs.set()))
         };
-        let filters = plugins.iter().filter(|plugin| plugin.artifact.filters_commands());
+        let filters = plugins.iter().filter(|plugin| plugin.artifact.has(Hook::CommandFilter));
         let command_interest = all(&mut filters.map(|plugin| &plugin.interest.commands));
-        let filters = plugins.iter().filter(|plugin| plugin.artifact.filters_replies());
+        let filters = plugins.iter().filter(|plugin| plugin.artifact.has(Hook::ReplyFilter));
         let reply_interest = all(&mut filters.map(|plugin| &plugin.interest.replies));
         Generation { number, plugins, command_interest, reply_interest }
     }

@@ -26,6 +26,7 @@ mod engine;
 mod errors;
 mod files;
 mod guest;
+mod hook;
 mod hooks;
 mod host;
 mod inspect;

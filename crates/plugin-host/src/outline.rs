@@ -10,6 +10,7 @@ use wasmtime::wasmparser::{
 };
 
 use crate::errors::{Refusal, one_line};
+use crate::hook::{Hook, TABLE};
 use crate::inspect::Producer;
 
 /// The version of `waft:plugin` that this host serves; guests of any `0.1.x` run.
@@ -17,38 +18,6 @@ pub(crate) const WIT_VERSION: &str = "0.1.0";
 
 /// The package of waft's interfaces.
 const PACKAGE: &str = "waft:plugin";
-
-/// A hook interface that a plugin may export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hook {
-    Lifecycle,
-    CommandFilter,
-    ReplyFilter,
-}
-
-/// Whether this version has something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Here {
-    /// It does.
-    Served(Hook),
-    /// A later one will.
-    Later,
-}
-
-/// Every hook interface of the package.
-const HOOKS: &[(&str, Here)] = &[
-    ("lifecycle", Here::Served(Hook::Lifecycle)),
-    ("connection-filter", Here::Later),
-    ("command-filter", Here::Served(Hook::CommandFilter)),
-    ("reply-filter", Here::Served(Hook::ReplyFilter)),
-    ("authenticator", Here::Later),
-    ("file-filter", Here::Later),
-    ("content-filter", Here::Later),
-    ("storage", Here::Later),
-    ("event-sink", Here::Later),
-    ("site-command", Here::Later),
-    ("timer", Here::Later),
-];
 
 /// The interfaces of the package that guests may import; none needs a grant.
 const CAPABILITIES: &[&str] = &["types", "sessions", "log", "config", "clock"];
@@ -82,14 +51,13 @@ impl Interface {
         self.name.as_deref()
     }
 
-    fn hook(&self) -> Option<Here> {
-        let name = self.ours()?;
-        HOOKS.iter().find(|(known, _)| *known == name).map(|(_, here)| *here)
+    fn hook(&self) -> Option<Hook> {
+        Hook::from_name(self.ours()?)
     }
 
     /// Whether this host calls it.
     pub(crate) fn is_served_hook(&self) -> bool {
-        self.has_right_version() && matches!(self.hook(), Some(Here::Served(_)))
+        self.has_right_version() && self.hook().is_some_and(|hook| hook.row().served)
     }
 
     /// Whether this host has it for guests.
@@ -191,16 +159,15 @@ impl Outline {
 
     /// Whether it exports that hook.
     pub(crate) fn exports_hook(&self, hook: Hook) -> bool {
-        self.exports.iter().any(|export| export.hook() == Some(Here::Served(hook)))
+        self.exports.iter().any(|export| export.hook() == Some(hook))
     }
 
     /// The hooks that it exports and this host calls.
     pub(crate) fn served_hooks(&self) -> Vec<&'static str> {
-        let served = HOOKS.iter().filter(|(_, here)| match here {
-            Here::Served(Hook::Lifecycle) | Here::Later => false,
-            Here::Served(hook) => self.exports_hook(*hook),
-        });
-        served.map(|(name, _)| *name).collect()
+        let served = TABLE
+            .iter()
+            .filter(|row| row.served && row.hook != Hook::Lifecycle && self.exports_hook(row.hook));
+        served.map(|row| row.name).collect()
     }
 
     /// The version of waft's package that it is built for, if it names one.
@@ -220,8 +187,8 @@ impl Outline {
         }
         for export in self.exports.iter().filter(|export| export.ours().is_some()) {
             match export.hook() {
-                Some(Here::Served(_)) => {}
-                Some(Here::Later) => problems.push(Refusal::HookNotServed(export.full.clone())),
+                Some(hook) if hook.row().served => {}
+                Some(_) => problems.push(Refusal::HookNotServed(export.full.clone())),
                 None => problems.push(Refusal::UnknownHook(export.full.clone())),
             }
         }

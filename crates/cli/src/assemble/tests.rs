@@ -200,7 +200,7 @@ fn every_key_reaches_the_plugin_host() {
     assert_eq!((one.required, one.priority), (true, 7));
     let limits = &one.limits;
     assert_eq!((limits.memory, limits.instances_max, limits.log_lines), (1 << 20, 3, 4));
-    assert_eq!((limits.cpu, limits.wall), (Duration::from_millis(1), Duration::from_millis(2)));
+    assert_eq!((limits.cpu, limits.wall), (Some(Duration::from_millis(1)), Some(Duration::from_millis(2))));
     let expected = [("deny.0", "PORT"), ("texts.PORT", "no")];
     assert_eq!(one.config, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
     assert_eq!(one.grants.secrets, [("pin".to_owned(), Secret::new(*b"1234"))]);
