@@ -4,6 +4,8 @@
 //! server writes to a client. A hook that nobody wants for a verb costs one bit test
 //! ([`Hooks::command_interest`], [`Hooks::reply_interest`]).
 
+mod site;
+
 use std::sync::Arc;
 
 use waft_proto::command::Name;
@@ -13,6 +15,8 @@ use waft_proto::{Code, Command, ParseError, Reply, VerbSet};
 
 use crate::BoxFuture;
 use crate::session::SessionFacts;
+
+pub use site::{SiteAnswer, SiteCommand, SiteCommands};
 
 /// What the plugins decided about a command.
 #[derive(Clone, Debug)]
@@ -77,6 +81,11 @@ pub trait Hooks: Send + Sync {
         command: Option<&'a Command>,
         reply: Reply,
     ) -> BoxFuture<'a, ReplyVerdict>;
+
+    /// The commands that plugins bring along, if there are any.
+    fn site(&self) -> Option<&dyn SiteCommands> {
+        None
+    }
 }
 
 /// Where the generation of plugins in force comes from.

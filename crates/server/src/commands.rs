@@ -10,10 +10,12 @@ mod navigate;
 mod parameters;
 mod security;
 mod setup;
+mod site;
 mod transfers;
 
 use std::sync::Arc;
 
+use waft_core::hooks::Hooks;
 use waft_core::path::BadName;
 use waft_core::storage::{ErrorKind, StorageError};
 use waft_core::{Account, VirtualPath};
@@ -24,6 +26,7 @@ use crate::session::{Login, Pending, Session};
 use crate::transfer::Transfer;
 
 pub(crate) use information::Activity;
+pub(crate) use site::find;
 
 /// What a command leads to.
 pub(crate) enum Action {
@@ -120,19 +123,25 @@ impl<N: Network> Session<N> {
     /// Executes a command that has passed every gate.
     pub(crate) async fn dispatch(
         &mut self,
+        hooks: &Arc<dyn Hooks>,
         verb: Verb,
         argument: &[u8],
         pending: Pending,
     ) -> Result<Action, Refusal> {
-        match self.dispatch_at_once(verb, argument) {
+        match self.dispatch_at_once(hooks, verb, argument) {
             Some(action) => action,
             // Boxed, so that an idle session does not hold the space of its largest command.
-            None => Box::pin(self.dispatch_waiting(verb, argument, pending)).await,
+            None => Box::pin(self.dispatch_waiting(hooks, verb, argument, pending)).await,
         }
     }
 
     /// The commands that wait for nothing.
-    fn dispatch_at_once(&mut self, verb: Verb, argument: &[u8]) -> Option<Result<Action, Refusal>> {
+    fn dispatch_at_once(
+        &mut self,
+        hooks: &Arc<dyn Hooks>,
+        verb: Verb,
+        argument: &[u8],
+    ) -> Option<Result<Action, Refusal>> {
         let answer = match verb {
             Verb::Abor => Ok(self.abor()),
             Verb::Acct => self.acct(),
@@ -141,8 +150,8 @@ impl<N: Network> Session<N> {
             Verb::Clnt => Ok(self.clnt(argument)),
             Verb::Csid => Ok(self.csid(argument)),
             Verb::Eprt => self.eprt(argument),
-            Verb::Feat => Ok(self.feat()),
-            Verb::Help => self.help(argument),
+            Verb::Feat => Ok(self.feat(hooks.site())),
+            Verb::Help => self.help(hooks.site(), argument),
             Verb::Host => self.host(argument),
             Verb::Lang => self.lang(argument),
             Verb::Mode => self.mode(argument),
@@ -168,6 +177,7 @@ impl<N: Network> Session<N> {
     /// The commands that wait: for a file system, a name server, a password's hash.
     async fn dispatch_waiting(
         &mut self,
+        hooks: &Arc<dyn Hooks>,
         verb: Verb,
         argument: &[u8],
         pending: Pending,
@@ -201,7 +211,7 @@ impl<N: Network> Session<N> {
             Verb::Rmd | Verb::Xrmd => self.rmd(&account, argument).await,
             Verb::Rnfr => self.rnfr(&account, argument).await,
             Verb::Rnto => self.rnto(&account, argument, pending).await,
-            Verb::Site => self.site(&account, argument).await,
+            Verb::Site => self.site(hooks.site(), &account, argument).await,
             Verb::Size => self.size(&account, argument).await,
             Verb::Stat => self.stat_path(&account, argument).await,
             Verb::Stor => return self.stor(&account, argument, pending).await.map(Action::from),

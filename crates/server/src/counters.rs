@@ -61,6 +61,8 @@ counters! {
     commands,
     /// Replies that a plugin gave in the server's place.
     plugin_answers,
+    /// Commands that a plugin brought along and answered.
+    plugin_commands,
     /// Replies that a plugin reworded.
     plugin_rewordings,
     /// Commands that a plugin rewrote.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use waft_core::auth::Authenticator;
-use waft_core::event::Event;
+use waft_core::event::{Event, Happening};
 use waft_core::hooks::Hooks;
 use waft_core::session::Scratch;
 use waft_core::{Account, SessionFacts, VirtualPath};
@@ -165,9 +165,7 @@ impl<N: Network> Session<N> {
     /// Runs the session to its end.
     pub(crate) async fn run(mut self) {
         self.shared.counters.sessions_opened.add_one();
-        self.shared
-            .events
-            .emit(Event::SessionOpened { session: self.facts.id, peer: self.facts.peer });
+        self.emit(Happening::SessionOpened);
         tracing::debug!("session opened");
         let reason = self.converse().await;
         self.login = Login::Nobody;
@@ -178,7 +176,8 @@ impl<N: Network> Session<N> {
             elapsed_ms = milliseconds(self.began.elapsed()),
             "session closed"
         );
-        self.shared.events.emit(Event::SessionClosed { session: self.facts.id, reason });
+        let (commands, elapsed) = (self.commands, self.began.elapsed());
+        self.emit(Happening::SessionClosed { reason, commands, elapsed });
         self.shared.counters.sessions_closed.add_one();
         self.control.close().await;
     }
@@ -280,6 +279,11 @@ impl<N: Network> Session<N> {
             return Reply::new(Code::READY, format!("{} FTP server ready.", self.settings.name));
         }
         Reply::lines(Code::READY, self.settings.greeting.iter().map(|line| line.clone().into()))
+    }
+
+    /// Tells whoever observes what happened.
+    pub(crate) fn emit(&self, what: Happening) {
+        self.shared.events.emit(Event { session: Arc::clone(&self.facts), what });
     }
 
     /// The facts as a new snapshot may change them.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use waft_core::Account;
 use waft_core::auth::{AuthenticatorError, Credentials, Secret, Verdict};
-use waft_core::event::Event;
+use waft_core::event::Happening;
 use waft_proto::arguments::{Host, parse_host};
 use waft_proto::{Code, Reply};
 
@@ -108,7 +108,7 @@ impl<N: Network> Session<N> {
     fn login_failed(&mut self, user: &str, reason: &'static str) -> Action {
         self.login_failures += 1;
         self.shared.counters.login_failures.add_one();
-        self.shared.events.emit(Event::LoginFailed { session: self.facts.id, reason });
+        self.emit(Happening::LoginFailed { user: user.to_owned(), reason });
         tracing::info!(user, reason, failures = self.login_failures, "login failed");
         let limit = self.settings.limits.login_attempts_max;
         if limit != 0 && self.login_failures >= limit {
@@ -139,7 +139,7 @@ impl<N: Network> Session<N> {
         facts.attributes = Arc::clone(&account.attributes);
         tracing::Span::current().record("user", &*name);
         tracing::info!("logged in");
-        self.shared.events.emit(Event::LoggedIn { session: self.facts.id, user: name });
+        self.emit(Happening::LoggedIn);
         let text = match account.anonymous {
             true => "Anonymous user logged in.".to_owned(),
             false => format!("User {user} logged in."),

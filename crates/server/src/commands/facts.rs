@@ -1,6 +1,7 @@
 //! Facts of files: SIZE, MDTM, MLST, MFMT, MFCT, MFF, AVBL, ALLO, SITE.
 
 use waft_core::account::{Permission, Permissions};
+use waft_core::hooks::SiteCommands;
 use waft_core::storage::{ChangeFacts, ErrorKind, FileKind, Metadata, StorageError};
 use waft_core::{Account, VirtualPath};
 use waft_proto::arguments::{
@@ -12,7 +13,7 @@ use waft_proto::facts::mlst_reply;
 use waft_proto::time::{Precision, write_time_val};
 use waft_proto::{Code, Entry, Kind, Perms, Reply, Timestamp};
 
-use super::information::site_help;
+use super::site::site_help;
 use super::{Answer, Refusal};
 use crate::net::Network;
 use crate::session::Session;
@@ -114,11 +115,16 @@ impl<N: Network> Session<N> {
     }
 
     /// SITE: CHMOD, UTIME, HELP.
-    pub(super) async fn site(&mut self, account: &Account, argument: &[u8]) -> Answer {
+    pub(super) async fn site(
+        &mut self,
+        plugins: Option<&dyn SiteCommands>,
+        account: &Account,
+        argument: &[u8],
+    ) -> Answer {
         let (word, rest) = split_word(argument);
         let rest = rest.unwrap_or_default();
         match &*word.to_ascii_uppercase() {
-            b"HELP" => Ok(site_help()),
+            b"HELP" => Ok(site_help(plugins)),
             b"CHMOD" => self.site_chmod(account, rest).await,
             b"UTIME" => self.site_utime(account, rest).await,
             _ => Err(Refusal::new(Code::UNRECOGNISED, "No such SITE command, see SITE HELP.")),

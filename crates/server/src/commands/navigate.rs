@@ -2,6 +2,7 @@
 
 use waft_core::Account;
 use waft_core::account::Permission;
+use waft_core::event::Happening;
 use waft_core::storage::{ErrorKind, FileKind, Replace, StorageError};
 use waft_proto::reply::pathname_reply;
 use waft_proto::{Code, Reply};
@@ -32,7 +33,9 @@ impl<N: Network> Session<N> {
         let path = self.path(argument)?;
         account.storage.make_directory(&path).await?;
         tracing::info!(%path, "directory made");
-        Ok(pathname_reply(path.as_bytes(), "created."))
+        let reply = pathname_reply(path.as_bytes(), "created.");
+        self.emit(Happening::DirectoryMade { path });
+        Ok(reply)
     }
 
     /// RMD.
@@ -40,6 +43,7 @@ impl<N: Network> Session<N> {
         let path = self.path(argument)?;
         account.storage.remove_directory(&path).await?;
         tracing::info!(%path, "directory removed");
+        self.emit(Happening::DirectoryRemoved { path });
         Ok(Reply::new(Code::FILE_DONE, "Directory removed."))
     }
 
@@ -48,6 +52,7 @@ impl<N: Network> Session<N> {
         let path = self.path(argument)?;
         account.storage.remove_file(&path).await?;
         tracing::info!(%path, "file deleted");
+        self.emit(Happening::FileRemoved { path });
         Ok(Reply::new(Code::FILE_DONE, "File deleted."))
     }
 
@@ -76,6 +81,7 @@ impl<N: Network> Session<N> {
         };
         account.storage.rename(&from, &to, replace).await.map_err(exists_is_bad_name)?;
         tracing::info!(path = %from, %to, "renamed");
+        self.emit(Happening::Renamed { from, to });
         Ok(Reply::new(Code::FILE_DONE, "Renamed."))
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use waft_core::account::{Permission, Permissions};
 use waft_core::auth::{Authenticator, AuthenticatorError, Credentials, LoginGuard, Verdict};
-use waft_core::event::{Direction, Event, EventSink};
+use waft_core::event::{Direction, Event, EventSink, Happening};
 use waft_core::hooks::{CommandVerdict, HookSource, Hooks, ReplyVerdict};
 use waft_core::{Account, BoxFuture, SessionFacts, VirtualPath};
 use waft_proto::{Code, Command, Reply, Verb, VerbSet};
@@ -135,12 +135,19 @@ impl Events {
 
 impl EventSink for Events {
     fn emit(&self, event: Event) {
-        let told = match event {
-            Event::SessionOpened { peer, .. } => format!("session opened {}", peer.ip()),
-            Event::SessionClosed { reason, .. } => format!("session closed: {reason}"),
-            Event::LoggedIn { user, .. } => format!("logged in {user}"),
-            Event::LoginFailed { reason, .. } => format!("login failed: {reason}"),
-            Event::TransferEnded { direction, path, bytes, complete, .. } => {
+        let Event { session, what } = event;
+        let told = match what {
+            Happening::SessionOpened => format!("session opened {}", session.peer.ip()),
+            Happening::SessionClosed { reason, .. } => format!("session closed: {reason}"),
+            Happening::LoggedIn => {
+                format!("logged in {}", session.user.as_deref().unwrap_or_default())
+            }
+            Happening::LoginFailed { reason, .. } => format!("login failed: {reason}"),
+            Happening::FileRemoved { path } => format!("removed {path}"),
+            Happening::Renamed { from, to } => format!("renamed {from} to {to}"),
+            Happening::DirectoryMade { path } => format!("made {path}"),
+            Happening::DirectoryRemoved { path } => format!("removed directory {path}"),
+            Happening::TransferEnded { direction, path, bytes, complete, .. } => {
                 let direction = match direction {
                     Direction::Upload => "upload",
                     Direction::Download => "download",
