@@ -4,6 +4,7 @@
 //! server writes to a client. A hook that nobody wants for a verb costs one bit test
 //! ([`Hooks::command_interest`], [`Hooks::reply_interest`]).
 
+mod content;
 mod site;
 
 use std::sync::Arc;
@@ -16,6 +17,9 @@ use waft_proto::{Code, Command, ParseError, Reply, VerbSet};
 use crate::BoxFuture;
 use crate::session::SessionFacts;
 
+pub use content::{
+    ContentFilters, ContentRefusal, ContentStream, ContentVerdict, Passage, WantedContent,
+};
 pub use site::{SiteAnswer, SiteCommand, SiteCommands};
 
 /// What the plugins decided about a command.
@@ -84,6 +88,11 @@ pub trait Hooks: Send + Sync {
 
     /// The commands that plugins bring along, if there are any.
     fn site(&self) -> Option<&dyn SiteCommands> {
+        None
+    }
+
+    /// The plugins that look at the bytes of transfers, if there are any.
+    fn content(&self) -> Option<&dyn ContentFilters> {
         None
     }
 }

@@ -92,6 +92,9 @@ impl From<ArgumentError> for Refusal {
 /// The one map from what goes wrong in a storage to what the client is told (docs/protocol.md, C-11).
 impl From<StorageError> for Refusal {
     fn from(error: StorageError) -> Refusal {
+        if let Some(reply) = error.reply() {
+            return Refusal(reply.clone());
+        }
         let (code, text) = match error.kind() {
             ErrorKind::NotFound => (Code::UNAVAILABLE, "No such file or directory."),
             ErrorKind::Denied => (Code::UNAVAILABLE, "Permission denied."),
@@ -108,7 +111,10 @@ impl From<StorageError> for Refusal {
             ErrorKind::TooManyEntries => {
                 (Code::LOCAL_ERROR, "Too many entries: the listing was cut off.")
             }
-            ErrorKind::Io => (Code::LOCAL_ERROR, "Local error in processing."),
+            ErrorKind::CrossDevice => {
+                (Code::BAD_NAME, "The new name lies in another storage: copy the file instead.")
+            }
+            ErrorKind::Refused | ErrorKind::Io => (Code::LOCAL_ERROR, "Local error in processing."),
         };
         if error.kind() == ErrorKind::Io {
             tracing::warn!(%error, "storage failed");
