@@ -303,7 +303,7 @@ fn a_quick_start_takes_accounts_and_plugins() {
     assert!(config.anonymous.is_none());
     let alice = &config.users[0];
     assert_eq!((alice.name.as_str(), alice.permissions), ("alice", Permissions::ALL));
-    assert_eq!(alice.password.as_str(), HASH);
+    assert_eq!(alice.password.as_ref().unwrap().as_str(), HASH);
     let plugin = &config.named_plugins[0];
     assert_eq!((plugin.name.as_str(), &plugin.path), ("command-policy", &start.plugins[0]));
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use waft_core::Account;
 use waft_core::auth::{AuthenticatorError, Credentials, Secret, Verdict};
 use waft_core::event::Happening;
+use waft_core::{Account, CertificateName};
 use waft_proto::arguments::{Host, parse_host};
 use waft_proto::{Code, Reply};
 
@@ -35,15 +35,25 @@ impl<N: Network> Session<N> {
             return Err(Refusal::new(Code::BAD_PARAMETER, "User names are UTF-8."));
         };
         let user = user.to_owned();
-        if let Some((sha256, names)) = self.security.certificate() {
-            let (sha256, names) = (sha256.to_owned(), names.to_vec());
-            let credentials = Credentials::Certificate { user: user.clone(), sha256, names };
-            if let Some(action) = self.log_in_by_certificate(&credentials).await? {
-                return Ok(action);
-            }
+        if let Some(credentials) = self.certificate_credentials(&user)
+            && let Some(action) = self.log_in_by_certificate(&credentials).await?
+        {
+            return Ok(action);
         }
         self.login = Login::Named { user };
         Ok(Reply::new(Code::NEED_PASSWORD, "Password, please.").into())
+    }
+
+    /// What a client with a certificate offers with USER. Behind CCC it counts no more: who speaks
+    /// in clear text need not be who showed it.
+    fn certificate_credentials(&self, user: &str) -> Option<Credentials> {
+        let tls = self.facts.tls.as_ref()?;
+        let names = tls.peer_certificate_names.iter().filter_map(CertificateName::plain);
+        Some(Credentials::Certificate {
+            user: user.to_owned(),
+            sha256: tls.peer_certificate_sha256.clone()?,
+            names: names.map(str::to_owned).collect(),
+        })
     }
 
     /// USER of a client with a certificate (RFC 4217, 15.1.2): it may be all that is needed.

@@ -65,6 +65,7 @@ fn account(name: &str, files: &Path) -> Account {
         home: VirtualPath::root(),
         anonymous: false,
         sessions_max: 0,
+        resumption: None,
         attributes: Arc::default(),
     }
 }
