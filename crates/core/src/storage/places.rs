@@ -6,12 +6,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::{Result, Storage};
+use crate::path::VirtualPath;
 
 /// The place of a storage: `local:/srv/ftp/alice`, `plugin:NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StoragePlace {
     /// A local directory, by its absolute path.
     Local(PathBuf),
+    /// A local directory, seen from the one above it that whoever names it is confined to: no
+    /// symbolic link leads out of that. No text names such a place.
+    Beneath(PathBuf, VirtualPath),
     /// The storage that the plugin of that name exports.
     Plugin(String),
 }
@@ -39,6 +43,7 @@ impl fmt::Display for StoragePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoragePlace::Local(path) => write!(f, "local:{}", path.display()),
+            StoragePlace::Beneath(above, path) => write!(f, "local:{}{path}", above.display()),
             StoragePlace::Plugin(name) => write!(f, "plugin:{name}"),
         }
     }
