@@ -154,6 +154,7 @@ impl<N: Network> Session<N> {
         );
         self.security.agreed = Some(Box::new(Agreed { binding, facts: Arc::clone(&facts) }));
         self.facts_mut().tls = Some(facts);
+        self.is_unheard = true;
         ControlFlow::Continue(())
     }
 

@@ -60,6 +60,8 @@ pub(crate) struct Session<N: Network> {
     /// Since when somebody should log in.
     awaited_since: Instant,
     commands: u64,
+    /// Whether nothing was heard yet since the connection, or TLS on it, began.
+    pub(crate) is_unheard: bool,
 }
 
 /// Who is at the other end.
@@ -147,6 +149,7 @@ impl<N: Network> Session<N> {
             began: Instant::now(),
             awaited_since: Instant::now(),
             commands: 0,
+            is_unheard: true,
             shared,
         }
     }
@@ -249,7 +252,7 @@ impl<N: Network> Session<N> {
     }
 
     async fn handle(&mut self, input: Input) -> Flow {
-        let first = self.commands == 1;
+        let first = std::mem::replace(&mut self.is_unheard, false);
         match input {
             Input::End(End::Closed) => ControlFlow::Break("closed by the client"),
             Input::End(End::Broken) => ControlFlow::Break("connection lost"),
@@ -267,7 +270,8 @@ impl<N: Network> Session<N> {
     }
 
     /// Another protocol's first line: nothing is answered, or a browser could be made to send
-    /// commands (cross-protocol attacks).
+    /// commands (cross-protocol attacks). The first line under TLS is one, too: who sits in between
+    /// can say AUTH for a browser that then shakes hands.
     fn foreign_protocol(&self) -> Flow {
         self.shared.counters.foreign_protocols.add_one();
         tracing::warn!("the first bytes are another protocol's: dropped");
