@@ -94,6 +94,9 @@ macro_rules! exports {
 exports! {
     command: command_filter as CommandFilter,
     reply: reply_filter as ReplyFilter,
+    events: event_sink as EventSink,
+    site: site_command as SiteCommand,
+    timer: timer as Timer,
 }
 
 impl Artifact {

@@ -55,9 +55,9 @@ pub(crate) const TABLE: [Row; 11] = [
     row(Hook::FileFilter, "file-filter", false, 200, 2),
     row(Hook::ContentFilter, "content-filter", false, 500, 30),
     row(Hook::Storage, "storage", false, 500, 60),
-    row(Hook::EventSink, "event-sink", false, 1000, 30),
-    row(Hook::SiteCommand, "site-command", false, 200, 5),
-    row(Hook::Timer, "timer", false, 1000, 60),
+    row(Hook::EventSink, "event-sink", true, 1000, 30),
+    row(Hook::SiteCommand, "site-command", true, 200, 5),
+    row(Hook::Timer, "timer", true, 1000, 60),
 ];
 
 impl Hook {

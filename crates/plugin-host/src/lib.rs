@@ -23,6 +23,7 @@ mod cache;
 mod capability;
 mod chain;
 mod engine;
+mod errands;
 mod errors;
 mod files;
 mod guest;
@@ -33,6 +34,7 @@ mod inspect;
 mod interest;
 mod limits;
 mod load;
+mod outbox;
 mod outline;
 mod plugin;
 mod pool;
@@ -46,5 +48,5 @@ pub use inspect::{
     CapabilityUse, Descriptor, HookUse, Inspection, Problem, Producer, check, inspect,
 };
 pub use settings::{Grants, HostSettings, Limits, OnError, OnLoadError, PluginSettings, Secret};
-pub use status::{Change, Counts, GenerationReport, HostStatus, PluginStatus, What};
+pub use status::{Change, Counts, EventCounts, GenerationReport, HostStatus, PluginStatus, What};
 pub use watch::Watching;

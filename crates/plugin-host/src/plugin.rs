@@ -79,7 +79,7 @@ impl Plugin {
         let described = describe(&mut first).await?;
         let interest =
             Interest::read(&described).map_err(|mistake| Refusal::Describe(one_line(&mistake)))?;
-        tell_what_is_unheard(&identity.name, &described);
+        tell_what_is_unheard(&identity.name, &artifact, &described);
         let said = first.init().await;
         let said = said.map_err(|failure| Refusal::Init(one_line(&failure.to_string())))?;
         said.map_err(|reason| {
@@ -160,6 +160,7 @@ impl Plugin {
                 time: Duration::from_nanos(get(&self.counters.time_ns)),
                 log_lines_dropped: self.identity.log.dropped(),
             },
+            events: None,
         }
     }
 
@@ -250,15 +251,19 @@ impl Call<'_> {
     }
 }
 
-/// What it says of itself for hooks that are not called is not lost silently.
-fn tell_what_is_unheard(plugin: &str, described: &lifecycle::Descriptor) {
+/// What it says of itself for hooks that it does not have is not lost silently.
+fn tell_what_is_unheard(plugin: &str, artifact: &Artifact, said: &lifecycle::Descriptor) {
+    let has_timers = said.extra.iter().any(|(key, _)| key.starts_with("timer."));
     let wants = [
-        ("site", described.site.is_empty()),
-        ("features", described.features.is_empty()),
-        ("events", described.events.is_empty()),
+        ("site", !said.site.is_empty(), Hook::SiteCommand),
+        ("events", !said.events.is_empty(), Hook::EventSink),
+        ("timer", has_timers, Hook::Timer),
     ];
-    for (what, _) in wants.into_iter().filter(|(_, empty)| !empty) {
-        tracing::warn!(plugin, what, "plugin describes what this version does not use");
+    for (what, wanted, hook) in wants {
+        if wanted && !artifact.has(hook) {
+            let hook = hook.name();
+            tracing::warn!(plugin, what, hook, "plugin describes what it has no hook for");
+        }
     }
 }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use waft_core::SessionFacts;
 use waft_core::hooks::{Closing, VerdictError, check_denial, rewrite};
 use waft_proto::verb::PluginReach;
-use waft_proto::{Code, Command, Reply};
+use waft_proto::{Command, Reply};
 
 use crate::bindings::exports::waft::plugin::command_filter::CommandDecision;
 use crate::bindings::waft::plugin::types;
 use crate::errors::Failure;
 use crate::guest::Caller;
 use crate::hook::Hook;
-use crate::hooks::{made, shown};
+use crate::hooks::{failed, made, not_unicode, shown};
 use crate::limits;
 use crate::plugin::Plugin;
 use crate::settings::OnError;
@@ -94,12 +94,4 @@ fn by_policy(plugin: &Plugin, observed: bool) -> Verdict {
         OnError::Deny if !observed => Verdict::Answer(failed()),
         OnError::Deny | OnError::Allow => Verdict::Pass,
     }
-}
-
-fn failed() -> Reply {
-    Reply::new(Code::LOCAL_ERROR, "Local error: plugin failed.")
-}
-
-fn not_unicode() -> Reply {
-    Reply::new(Code::BAD_PARAMETER, "Argument is not UTF-8.")
 }
