@@ -121,7 +121,7 @@ impl Refusal {
             }
             Refusal::NoLifecycle => "export waft:plugin/lifecycle".to_owned(),
             Refusal::ImportNotServed(name) if name.starts_with("wasi:") => {
-                "build it without WASI, for example for wasm32-unknown-unknown".to_owned()
+                "build it for WASI 0.2, and without this".to_owned()
             }
             Refusal::HookNotServed(_) | Refusal::ImportNotServed(_) => {
                 "remove it from the plugin's world, or upgrade waft".to_owned()

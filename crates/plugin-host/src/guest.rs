@@ -12,11 +12,14 @@ use tokio::time::Instant;
 use waft_core::{SessionFacts, SessionId};
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmBacktrace};
+use wasmtime_wasi::WasiCtx;
 
 use crate::artifact::{Artifact, Exports};
 use crate::bindings::exports::waft::plugin::lifecycle;
+use crate::capability::console::Console;
 use crate::capability::log::Gate;
 use crate::capability::sessions::Session;
+use crate::capability::wasi;
 use crate::engine::Sandbox;
 use crate::errors::Failure;
 use crate::hook::{Budget, Hook};
@@ -43,6 +46,8 @@ pub(crate) struct Guest {
     pub(crate) session: Option<SessionId>,
     /// Whether grants are in force: not while it describes itself.
     pub(crate) granted: bool,
+    pub(crate) wasi: WasiCtx,
+    console: Arc<Console>,
     quota: Quota,
     /// What the call in progress may take.
     budget: Budget,
@@ -170,12 +175,15 @@ fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits::RESOURCES_MAX);
     let quota = Quota { limit: identity.limits.memory, used: 0, denied: false };
+    let console = Arc::new(Console::new(Arc::clone(&identity)));
     let guest = Guest {
         identity,
         table,
         generation: 0,
         session: None,
         granted: false,
+        wasi: wasi::context(&console),
+        console,
         quota,
         budget: Hook::Lifecycle.row().budget,
         ticks_left: 0,
@@ -201,6 +209,7 @@ fn begin(store: &mut Store<Guest>, caller: Caller, session: Option<SessionId>) -
     let guest = store.data_mut();
     guest.generation = caller.generation;
     guest.session = session;
+    guest.console.about(caller.generation, session);
     guest.quota.denied = false;
     guest.budget = guest.identity.limits.budget(caller.hook);
     // The first tick may come right away: it does not count.

@@ -38,6 +38,7 @@ mod outbox;
 mod outline;
 mod plugin;
 mod pool;
+mod service;
 mod settings;
 mod status;
 mod watch;

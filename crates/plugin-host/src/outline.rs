@@ -12,15 +12,13 @@ use wasmtime::wasmparser::{
 use crate::errors::{Refusal, one_line};
 use crate::hook::{Hook, TABLE};
 use crate::inspect::Producer;
+use crate::service::{self, Service};
 
 /// The version of `waft:plugin` that this host serves; guests of any `0.1.x` run.
 pub(crate) const WIT_VERSION: &str = "0.1.0";
 
 /// The package of waft's interfaces.
 const PACKAGE: &str = "waft:plugin";
-
-/// The interfaces of the package that guests may import; none needs a grant.
-const CAPABILITIES: &[&str] = &["types", "sessions", "log", "config", "clock"];
 
 /// An imported or exported interface, its name taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,9 +58,15 @@ impl Interface {
         self.has_right_version() && self.hook().is_some_and(|hook| hook.row().served)
     }
 
+    /// What this host has under that name for guests, if anything.
+    pub(crate) fn service(&self) -> Option<&'static Service> {
+        let path = self.full.split('@').next().unwrap_or_default();
+        service::find(path, self.version.as_deref())
+    }
+
     /// Whether this host has it for guests.
     pub(crate) fn is_served_capability(&self) -> bool {
-        self.has_right_version() && self.ours().is_some_and(|name| CAPABILITIES.contains(&name))
+        self.service().is_some()
     }
 
     fn has_right_version(&self) -> bool {
@@ -237,7 +241,7 @@ mod tests {
     fn what_cannot_be_bound_is_refused_and_foreign_exports_are_passed_over() {
         let outline = outline(
             &["waft:plugin/timer@0.1.0", "waft:plugin/nonsense@0.1.0", "exports"],
-            &["waft:plugin/log@0.1.3", "waft:plugin/kv@0.1.0", "wasi:io/poll@0.2.0"],
+            &["waft:plugin/log@0.1.3", "waft:plugin/kv@0.1.0", "wasi:nn/graph@0.2.0"],
         );
         assert_eq!(
             outline.problems(),
@@ -246,7 +250,7 @@ mod tests {
                 Refusal::HookNotServed("waft:plugin/timer@0.1.0".to_owned()),
                 Refusal::UnknownHook("waft:plugin/nonsense@0.1.0".to_owned()),
                 Refusal::ImportNotServed("waft:plugin/kv@0.1.0".to_owned()),
-                Refusal::ImportNotServed("wasi:io/poll@0.2.0".to_owned()),
+                Refusal::ImportNotServed("wasi:nn/graph@0.2.0".to_owned()),
             ]
         );
     }
