@@ -135,7 +135,7 @@ pub(crate) async fn takes_work(
     probed.is_err()
 }
 
-fn session() -> SessionFacts {
+pub(crate) fn session() -> SessionFacts {
     SessionFacts {
         id: SessionId(1),
         peer: "192.0.2.1:50000".parse().unwrap(),
