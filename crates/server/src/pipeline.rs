@@ -2,9 +2,13 @@
 //!
 //! The hook points stand here, in this order, and no other code of the server calls a plugin:
 //!
+//! - ADMIT, `connection-filter`: [`admission`](crate::admission), before the greeting.
 //! - FILTER, `command-filter`: [`Session::filtered`], behind the login gate, so that nobody
 //!   makes plugins work without having logged in, but for the few verbs that login itself needs.
-//! - AUTHENTICATE: PASS, in [`commands::access`](crate::commands).
+//! - AUTHENTICATE, `authenticator`: USER with a certificate, PASS and ACCT, in
+//!   [`commands::login`](crate::commands), before the server's own accounts.
+//! - REACH, `file-filter`: every path that a command touches, and every piece of a listing, in
+//!   [`commands::reach`](crate::commands).
 //! - STORAGE: the account's storage, wherever a command touches files.
 //! - EXTEND, `site-command`: commands that the server itself does not have.
 //! - INSPECT: between pump and publication, in [`transfer`](crate::transfer).

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use waft_core::auth::Authenticator;
+use waft_core::auth::{Authenticator, Credentials};
 use waft_core::event::{Event, Happening};
 use waft_core::hooks::Hooks;
 use waft_core::session::Scratch;
@@ -73,6 +73,8 @@ pub(crate) enum Login {
         /// The name.
         user: String,
     },
+    /// A plugin wants to know an account besides: ACCT is awaited, and these are tried again.
+    Unfinished(Box<Credentials>),
     /// Somebody who is logged in.
     In(LoggedIn),
 }
@@ -167,6 +169,14 @@ impl<N: Network> Session<N> {
 
     /// Runs the session to its end.
     pub(crate) async fn run(mut self) {
+        let hooks = self.shared.hooks.current();
+        if let Some(filter) = hooks.connections() {
+            match Box::pin(self.admitted(&hooks, filter)).await {
+                Some(session) => self = session,
+                None => return,
+            }
+        }
+        drop(hooks);
         self.shared.counters.sessions_opened.add_one();
         self.emit(Happening::SessionOpened);
         tracing::debug!("session opened");

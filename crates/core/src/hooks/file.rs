@@ -42,7 +42,7 @@ pub enum FileOp {
     /// To tell facts of it, or what is in it: LIST, NLST, MLSD, STAT, MLST, SIZE, MDTM, AVBL, RNFR.
     Inspect(VirtualPath),
     /// To change facts of it: MFMT, MFCT, MFF, SITE CHMOD, SITE UTIME. The facts are in words, as
-    /// MFF has them (`modify=20240101120000;unix.mode=644`).
+    /// MFF has them (`Modify=20240101120000;UNIX.mode=0644;`).
     Change(VirtualPath, String),
 }
 
@@ -64,6 +64,21 @@ impl FileOp {
 
     /// The path that a plugin may put another in the place of; of a renaming, the new name.
     pub fn target(&self) -> &VirtualPath {
+        match self {
+            FileOp::Read(path, _)
+            | FileOp::Write(path, _)
+            | FileOp::Remove(path)
+            | FileOp::Rename(_, path)
+            | FileOp::MakeDirectory(path)
+            | FileOp::RemoveDirectory(path)
+            | FileOp::Enter(path)
+            | FileOp::Inspect(path)
+            | FileOp::Change(path, _) => path,
+        }
+    }
+
+    /// That path, and nothing else of it.
+    pub fn into_target(self) -> VirtualPath {
         match self {
             FileOp::Read(path, _)
             | FileOp::Write(path, _)

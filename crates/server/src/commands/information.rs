@@ -52,13 +52,7 @@ impl<N: Network> Session<N> {
         if offer.is_some() && (is_protected || !self.security.is_agreed()) {
             features.extend(["PBSZ", "PROT"].map(Text::from));
         }
-        features.extend(
-            [
-                "RANG STREAM",
-                "REST STREAM",
-            ]
-            .map(Text::from),
-        );
+        features.extend(["RANG STREAM", "REST STREAM"].map(Text::from));
         features.push(site_feature(plugins));
         features.extend(
             ["SIZE", "TVFS", "UTF8", "XCRC", "XMD5", "XSHA", "XSHA1", "XSHA256", "XSHA512"]
@@ -95,6 +89,7 @@ impl<N: Network> Session<N> {
         let user = match &self.login {
             Login::In(who) => format!("Logged in as {}", who.account.name),
             Login::Named { .. } => "Awaiting the password".to_owned(),
+            Login::Unfinished(_) => "Awaiting the account".to_owned(),
             Login::Nobody => "Not logged in".to_owned(),
         };
         let parameters = &self.parameters;
