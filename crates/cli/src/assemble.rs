@@ -22,7 +22,7 @@ use waft_storage_fs::{LocalStorage, Options};
 
 use crate::findings::{both, mistake};
 
-pub(crate) use plugins::{SECRETS, host_settings, plugin_mistakes};
+pub(crate) use plugins::{host_settings, plugin_mistakes};
 pub(crate) use tls::{Tls, certificate_warnings, tls};
 
 /// Translates what sessions go by.

@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use crate::password::{PasswordHash, Rejection};
 use crate::permissions::{Permission, Permissions};
 use crate::schema::{Kind, Reader, Section, Shape, nearest};
+use crate::sections::KvGrant;
 use crate::types::{PassiveAddress, PortRange, Settings};
 use crate::units;
 use crate::value::{Node, Value};
@@ -664,24 +665,47 @@ impl Kind for Free {
     }
 }
 
-/// Names with values of any kind.
-pub(crate) struct Grants;
+/// Names with where each secret is kept.
+pub(crate) struct Secrets;
 
-impl Kind for Grants {
+impl Kind for Secrets {
     type Out = BTreeMap<String, Node>;
 
     fn shape() -> Shape {
-        Shape::Free("capabilities with what is granted")
+        Shape::Free("names with where each is kept: `file:PATH` or `env:VARIABLE`")
     }
 
     fn read(node: &Node, reader: &mut Reader) -> Option<Self::Out> {
         let Value::Table(table) = &node.value else {
-            return reader.refuse_kind(node, "a table", "write it as a table: [plugin.grant]");
+            let remedy = "write NAME = \"file:PATH\" or NAME = \"env:VARIABLE\" in it";
+            return reader.refuse_kind(node, "a table", remedy);
         };
         Some(table.iter().map(|(name, node)| (name.to_owned(), node.clone())).collect())
     }
 
     fn show(_: &Self::Out) -> String {
         String::new()
+    }
+}
+
+/// A size, or a table that says more about what is kept.
+pub(crate) struct Room;
+
+impl Kind for Room {
+    type Out = KvGrant;
+
+    fn shape() -> Shape {
+        Shape::Value("a size, or { size = …, persistent = … }".to_owned())
+    }
+
+    fn read(node: &Node, reader: &mut Reader) -> Option<KvGrant> {
+        match &node.value {
+            Value::Table(_) => KvGrant::read(node, reader),
+            _ => Amount::read(node, reader).map(|size| KvGrant { size, persistent: false }),
+        }
+    }
+
+    fn show(out: &KvGrant) -> String {
+        <Amount as Scalar>::show(&out.size)
     }
 }

@@ -39,13 +39,13 @@ pub use place::Origin;
 pub use quick::QuickStart;
 pub use reference::reference_markdown;
 pub use sections::{
-    Active, Anonymous, Limits, Listener, Log, Login, Passive, PassiveRule, Plugin, PluginLimits,
-    Plugins, Server, Timeouts, Tls, TlsHost, Transfers, User, Users,
+    Active, Anonymous, Grants, KvGrant, Limits, Listener, Log, Login, Passive, PassiveRule, Plugin,
+    PluginLimits, Plugins, Server, Timeouts, Tls, TlsHost, Transfers, User, Users,
 };
 pub use types::{
     ActiveMode, Ascii, CertificateLogin, ClientCertificates, CloseNotify, DataProtection,
     HiddenFiles, Interrupted, LogFormat, LogLevel, NotAnAddress, OnError, OnLoadError,
-    PassiveAddress, PortRange, Settings, TlsMode, TlsResumption, TlsVersion,
+    PassiveAddress, PortRange, Settings, TlsMode, TlsResumption, TlsVersion, Unlisted,
 };
 pub use users_file::{NewUser, UsersFile, UsersFileError};
 pub use value::{Node, Table, Value};

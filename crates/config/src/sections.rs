@@ -15,8 +15,8 @@ use ipnet::IpNet;
 
 use crate::kind::{
     Address, Advertised, Amount, Attributes, ClientDirectory, Count, Deadline, FileName, Flag,
-    Free, Grants, Limit, Lines, List, Many, Maybe, Mode, Name, Network, Number, Password, Ports,
-    Rights, Size, Sub, Time, Word,
+    Free, Limit, Lines, List, Many, Maybe, Mode, Name, Network, Number, Password, Ports, Rights,
+    Room, Secrets, Size, Sub, Time, Word,
 };
 use crate::password::PasswordHash;
 use crate::permissions::Permissions;
@@ -24,7 +24,7 @@ use crate::schema::{entry, section};
 use crate::types::{
     ActiveMode, Ascii, CertificateLogin, ClientCertificates, CloseNotify, DataProtection,
     HiddenFiles, Interrupted, LogFormat, LogLevel, OnError, OnLoadError, PassiveAddress, PortRange,
-    Settings, TlsMode, TlsResumption, TlsVersion,
+    Settings, TlsMode, TlsResumption, TlsVersion, Unlisted,
 };
 use crate::value::Node;
 
@@ -366,6 +366,8 @@ section! {
         directory: Option<PathBuf> as Maybe<FileName> = None,
         /// The names of plugins in the order in which they are asked; the others come after.
         order: Vec<String> as List<Name> = Vec::new(),
+        /// What becomes of components in the directory that no `[[plugin]]` names.
+        unlisted: Unlisted as Word<Unlisted> = Unlisted::HooksOnly,
         /// What a failed call counts as, for plugins that do not say otherwise.
         on_error: OnError as Word<OnError> = OnError::Deny,
         /// What happens when a plugin cannot be loaded at the start, for plugins that do not say
@@ -419,7 +421,41 @@ entry! {
         /// Its settings, handed over as they are.
         config: Settings as Free = Settings::default(),
         /// What it may reach beside its hooks; nothing unless granted.
-        grant: BTreeMap<String, Node> as Grants = BTreeMap::new(),
+        grant: Grants as Sub<Grants> = Grants::default(),
+    }
+}
+
+section! {
+    /// What one plugin may reach beside its hooks. What a component needs is what it imports:
+    /// `waft plugin inspect` tells, with the lines to write here.
+    pub struct Grants {
+        /// A store of its own, with room for so much: its keys and values. It survives a reload of
+        /// the plugin, and with `persistent = true` a restart of the server, in `server.state`.
+        kv: Option<KvGrant> as Maybe<Room> = None,
+        /// The web services that it may ask: URLs that begin so, compared by scheme, host, port and
+        /// whole steps of the path. An empty list lets a component load that wants to ask, and
+        /// denies whatever it asks.
+        http: Option<Vec<String>> as Maybe<List<Name>> = None,
+        /// Whether these services may have addresses of this machine or of a private network.
+        http_private: bool as Flag = false,
+        /// Whether it may end sessions and ban addresses.
+        control: bool as Flag = false,
+        /// Whether it is shown the passwords that clients offer.
+        passwords: bool as Flag = false,
+        /// The directories within which the accounts that it lets in may have their files.
+        storage: Vec<PathBuf> as List<FileName> = Vec::new(),
+        /// Secrets, such as passwords for services.
+        secrets: BTreeMap<String, Node> as Secrets = BTreeMap::new(),
+    }
+}
+
+section! {
+    /// A plugin's store.
+    pub struct KvGrant {
+        /// Room for its keys and values.
+        size: u64 as Amount = 1 << 20,
+        /// Whether it is there again after a restart of the server.
+        persistent: bool as Flag = false,
     }
 }
 

@@ -200,6 +200,19 @@ words! {
     }
 }
 
+words! {
+    /// What becomes of a component that lies in the directory of plugins and that no `[[plugin]]`
+    /// names.
+    pub enum Unlisted {
+        /// It is not loaded.
+        Off = "off",
+        /// It is loaded, unless it decides who may log in or has files of its own; without grants.
+        HooksOnly = "hooks_only",
+        /// It is loaded, whatever it is; without grants.
+        On = "on",
+    }
+}
+
 /// A range of ports; both ends belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PortRange {

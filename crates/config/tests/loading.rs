@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use waft_config::{
     ActiveMode, Config, LogFormat, OnError, PassiveAddress, PasswordHash, Permission, Permissions,
-    QuickStart, TlsMode, Value, Warnings,
+    QuickStart, TlsMode, Warnings,
 };
 
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamtsbW5vcA";
@@ -139,8 +139,8 @@ fn the_contract_holds_as_it_is_written() {
     let flat = [("deny.0", "PORT"), ("deny.1", "EPRT"), ("message", message)];
     let flat = flat.map(|(key, value)| (key.to_owned(), value.to_owned()));
     assert_eq!(plugin.config.flattened(), flat);
-    let Value::Array(http) = &plugin.grant["http"].value else { panic!("not a list") };
-    assert_eq!(http[0].value, Value::String("https://auth.example.org".to_owned()));
+    assert_eq!(plugin.grant.http, Some(vec!["https://auth.example.org".to_owned()]));
+    assert_eq!((&plugin.grant.kv, plugin.grant.control), (&None, false));
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use waft_proto::command::printable;
 
+use crate::service::{self, Grant};
+
 /// Why a component is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -75,6 +77,26 @@ pub enum Refusal {
     /// It imports what is not there.
     #[error("imports {0}, which is not available in this version")]
     ImportNotServed(String),
+    /// It imports what it is not granted.
+    #[error("imports {}, which it is not granted", imports.join(", "))]
+    NotGranted {
+        /// The plugin.
+        plugin: String,
+        /// What it imports.
+        imports: Vec<String>,
+        /// What it takes.
+        grants: Vec<Grant>,
+        /// Whether there are settings for it.
+        listed: bool,
+    },
+    /// It was dropped in and has a hook that the operator must ask for.
+    #[error("exports the hook {hook}, and no [[plugin]] names it")]
+    Unlisted {
+        /// The plugin.
+        plugin: String,
+        /// The hook.
+        hook: &'static str,
+    },
     /// An import or an export has another type than the interface says.
     #[error("does not fit the interface: {0}")]
     Misfit(String),
@@ -125,6 +147,17 @@ impl Refusal {
             }
             Refusal::HookNotServed(_) | Refusal::ImportNotServed(_) => {
                 "remove it from the plugin's world, or upgrade waft".to_owned()
+            }
+            Refusal::NotGranted { plugin, grants, listed, .. } => {
+                let lines = service::lines(grants.iter().copied());
+                if *listed {
+                    format!("write under the [[plugin]] whose name is {plugin:?}:\n{lines}")
+                } else {
+                    format!("write:\n[[plugin]]\nname = {plugin:?}\n{lines}")
+                }
+            }
+            Refusal::Unlisted { plugin, .. } => {
+                format!("write:\n[[plugin]]\nname = {plugin:?}")
             }
             Refusal::UnknownHook(_) | Refusal::Misfit(_) => {
                 "build it against this server's wit/".to_owned()

@@ -18,6 +18,7 @@ use crate::limits;
 use crate::load::blocking;
 use crate::outline::Outline;
 use crate::plugin::{Plugin, describe, identity};
+use crate::service::{self, Grant};
 use crate::settings::PluginSettings;
 
 /// What a component is and wants.
@@ -33,6 +34,11 @@ pub struct Inspection {
     pub hooks: Vec<HookUse>,
     /// The interfaces that it imports, which are all that it can do.
     pub capabilities: Vec<CapabilityUse>,
+    /// The lines of configuration that grant what it imports, to be adapted; `None` where that
+    /// takes no grant.
+    pub grants: Option<String>,
+    /// What it is granted and does not import, by key of `[plugin.grant]`.
+    pub idle_grants: Vec<&'static str>,
     /// Tools and languages that made it, from its metadata: what, name, version.
     pub producers: Vec<Producer>,
     /// What it says of itself; `None` where it cannot be started.
@@ -57,6 +63,8 @@ pub struct CapabilityUse {
     pub name: String,
     /// Whether this version of the server has it.
     pub available: bool,
+    /// What the operator has to grant for it: a key of `[plugin.grant]`.
+    pub grant: Option<&'static str>,
 }
 
 /// One entry of a component's metadata on what made it.
@@ -154,6 +162,8 @@ pub async fn check(settings: &PluginSettings) -> Result<Inspection, LoadError> {
             Plugin::start(sandbox()?, Arc::new(artifact), settings.clone(), file, 0).await?;
         let mut inspection = outlined(&plugin.artifact.outline, digest, length);
         inspection.descriptor = Some(plugin.descriptor.clone());
+        let idle = plugin.artifact.outline.idle_grants(&settings.grants);
+        inspection.idle_grants = idle.into_iter().map(Grant::name).collect();
         Ok(inspection)
     };
     let loaded: Result<Inspection, Refusal> = load.await;
@@ -174,13 +184,19 @@ fn outlined(outline: &Outline, digest: Digest, length: usize) -> Inspection {
     let capabilities = outline.imports.iter().map(|import| CapabilityUse {
         name: import.full.clone(),
         available: import.is_served_capability(),
+        grant: import.service().and_then(|service| service.grant).map(Grant::name),
     });
+    let mut wanted: Vec<_> = outline.wants().map(|(_, grant)| grant).collect();
+    wanted.sort();
+    wanted.dedup();
     Inspection {
         bytes: length as u64,
         sha256: digest.to_string(),
         wit_version: outline.wit_version().map(str::to_owned),
         hooks: hooks.collect(),
         capabilities: capabilities.collect(),
+        grants: (!wanted.is_empty()).then(|| service::lines(wanted)),
+        idle_grants: Vec::new(),
         producers: outline.producers.clone(),
         descriptor: None,
         problems: outline.problems().iter().map(Problem::new).collect(),

@@ -48,6 +48,10 @@ pub use host::Host;
 pub use inspect::{
     CapabilityUse, Descriptor, HookUse, Inspection, Problem, Producer, check, inspect,
 };
-pub use settings::{Grants, HostSettings, Limits, OnError, OnLoadError, PluginSettings, Secret};
+pub use service::Grant;
+pub use settings::{
+    Grants, HostSettings, HttpGrant, KvGrant, Limits, Listed, OnError, OnLoadError, PluginSettings,
+    Secret, Unlisted,
+};
 pub use status::{Change, Counts, EventCounts, GenerationReport, HostStatus, PluginStatus, What};
 pub use watch::Watching;

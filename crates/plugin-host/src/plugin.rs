@@ -72,6 +72,9 @@ impl Plugin {
         file: PathBuf,
         generation: u64,
     ) -> Result<Plugin, Refusal> {
+        if let Some(refusal) = artifact.outline.unwanted(&settings) {
+            return Err(refusal);
+        }
         let identity = Arc::new(identity(&settings));
         let mut first = Warm::new(sandbox, &artifact, Arc::clone(&identity), generation)
             .await
@@ -80,6 +83,9 @@ impl Plugin {
         let interest =
             Interest::read(&described).map_err(|mistake| Refusal::Describe(one_line(&mistake)))?;
         tell_what_is_unheard(&identity.name, &artifact, &described);
+        for grant in artifact.outline.idle_grants(&settings.grants) {
+            tracing::warn!(plugin = &*identity.name, %grant, "plugin is granted what it does not import");
+        }
         let said = first.init().await;
         let said = said.map_err(|failure| Refusal::Init(one_line(&failure.to_string())))?;
         said.map_err(|reason| {
