@@ -12,6 +12,7 @@ use waft_server::tls::{
 };
 
 use crate::findings::mistake;
+use crate::process;
 
 /// What the listeners with TLS have in common.
 pub(crate) struct Tls {
@@ -135,9 +136,37 @@ impl Tls {
     }
 }
 
-/// Tells what may keep clients from accepting the certificates. What cannot be read at all is a
+/// Tells what may keep clients from accepting the certificates, and the server from reading them
+/// again. What cannot be read at all is a
 /// mistake, and told elsewhere.
 pub(crate) fn certificate_warnings(config: &Config) -> Vec<Mistake> {
+    concerns(config).into_iter().chain(barriers(config)).collect()
+}
+
+/// Tells which files the server cannot read any more once it is who it is to be.
+fn barriers(config: &Config) -> Vec<Mistake> {
+    let Some(user) = &config.server.run_as else { return Vec::new() };
+    let files = entries(config).into_iter().flat_map(|entry| {
+        let key = |name: &str| format!("{}.{name}", entry.key);
+        [(key("certificate"), entry.certificate), (key("private_key"), entry.private_key)]
+    });
+    files
+        .filter_map(|(key, file)| {
+            let barrier = process::barrier(config, &file)?;
+            let remedy = match barrier.is_dir() {
+                true => {
+                    format!("let {user} enter it, or copy the file to where {user} may read it")
+                }
+                false => format!("chgrp {user} {0} && chmod 640 {0}", barrier.display()),
+            };
+            let message = format!("the user {user} cannot get past: {}", barrier.display());
+            Some(mistake(config, &key, message, remedy))
+        })
+        .collect()
+}
+
+/// Tells what clients may object to.
+fn concerns(config: &Config) -> Vec<Mistake> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     let readable = entries(config).into_iter();
