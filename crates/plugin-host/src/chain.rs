@@ -4,12 +4,15 @@
 //! saw a command last sees its reply first. A rewritten command goes on to the next plugin and
 //! never back to one that it has passed, so there are no loops.
 
+mod deciding;
+
 use std::fmt;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 use waft_core::hooks::{
-    CommandVerdict, Hooks, ReplyVerdict, SiteAnswer, SiteCommand, SiteCommands,
+    CommandVerdict, ConnectionFilter, FileFilter, Hooks, LoginFilter, ReplyVerdict, SiteAnswer,
+    SiteCommand, SiteCommands,
 };
 use waft_core::{BoxFuture, SessionFacts};
 use waft_proto::{Code, Command, Reply, VerbSet};
@@ -20,6 +23,7 @@ use crate::hooks::{reply, site};
 use crate::interest::Verbs;
 use crate::plugin::Plugin;
 use crate::status::HostStatus;
+use deciding::Decisions;
 
 /// One generation of plugins.
 pub(crate) struct Generation {
@@ -29,6 +33,7 @@ pub(crate) struct Generation {
     command_interest: VerbSet,
     reply_interest: VerbSet,
     site: Site,
+    decisions: Decisions,
 }
 
 /// What plugins bring along.
@@ -50,8 +55,8 @@ impl Generation {
         let command_interest = all(&mut filters.map(|plugin| &plugin.interest.commands));
         let filters = plugins.iter().filter(|plugin| plugin.artifact.has(Hook::ReplyFilter));
         let reply_interest = all(&mut filters.map(|plugin| &plugin.interest.replies));
-        let site = Site::of(&plugins);
-        Generation { number, plugins, command_interest, reply_interest, site }
+        let (site, decisions) = (Site::of(&plugins), Decisions::of(&plugins));
+        Generation { number, plugins, command_interest, reply_interest, site, decisions }
     }
 
     /// Whether the same plugins stand in the same order in `plugins`.
@@ -182,6 +187,22 @@ impl Hooks for Generation {
         reply: Reply,
     ) -> BoxFuture<'a, ReplyVerdict> {
         Box::pin(self.reword(session, command, reply))
+    }
+
+    fn generation(&self) -> u64 {
+        self.number
+    }
+
+    fn connections(&self) -> Option<&dyn ConnectionFilter> {
+        self.decisions.connections.then_some(self)
+    }
+
+    fn logins(&self) -> Option<&dyn LoginFilter> {
+        self.decisions.logins.then_some(self)
+    }
+
+    fn files(&self) -> Option<&dyn FileFilter> {
+        Some(self)
     }
 
     fn site(&self) -> Option<&dyn SiteCommands> {

@@ -112,6 +112,9 @@ pub enum Refusal {
     /// `init` failed or said no.
     #[error("init failed: {0}")]
     Init(String),
+    /// An authenticator's failure would let anybody in.
+    #[error("decides who logs in, and on_error = \"allow\" would let in whoever it fails on")]
+    AllowsLogins,
     /// Another plugin answers a command that it brings along.
     #[error("brings {command} along, which the plugin {plugin} answers already")]
     CommandTaken {
@@ -141,6 +144,7 @@ impl Refusal {
             Refusal::CommandTaken { plugin, .. } => {
                 format!("remove one of the two, or change what {plugin} is told to answer")
             }
+            Refusal::AllowsLogins => "set on_error = \"deny\" for it".to_owned(),
             Refusal::NoLifecycle => "export waft:plugin/lifecycle".to_owned(),
             Refusal::ImportNotServed(name) if name.starts_with("wasi:") => {
                 "build it for WASI 0.2, and without this".to_owned()

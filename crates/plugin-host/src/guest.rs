@@ -9,7 +9,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use waft_core::{SessionFacts, SessionId};
+use waft_core::{SessionFacts, SessionId, auth};
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::WasiCtx;
@@ -23,6 +23,7 @@ use crate::capability::wasi;
 use crate::engine::Sandbox;
 use crate::errors::Failure;
 use crate::hook::{Budget, Hook};
+use crate::lent::Services;
 use crate::limits;
 use crate::settings::{Limits, Secret};
 
@@ -34,6 +35,7 @@ pub(crate) struct Identity {
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) limits: Limits,
     pub(crate) log: Gate,
+    pub(crate) services: Services,
 }
 
 /// What a store holds.
@@ -51,6 +53,10 @@ pub(crate) struct Guest {
     quota: Quota,
     /// What the call in progress may take.
     budget: Budget,
+    /// When the call in progress must be over.
+    pub(crate) deadline: Instant,
+    /// The password that the client offers in the call in progress.
+    pub(crate) offered: Option<auth::Secret>,
     /// Ticks that it may still compute.
     ticks_left: u64,
 }
@@ -147,9 +153,16 @@ impl Warm {
         let result = bounded(self.sandbox, budget, call(&self.exports, &mut self.store)).await?;
         let value = result.map_err(|error| explain(&self.store, &error))?;
         self.calls += u64::from(caller.hook != Hook::Lifecycle);
-        self.store.data_mut().session = None;
+        let guest = self.store.data_mut();
+        guest.session = None;
+        guest.offered = None;
         self.rested = Instant::now();
         Ok(value)
+    }
+
+    /// Has the password of the next call verified without showing it.
+    pub(crate) fn offer(&mut self, password: auth::Secret) {
+        self.store.data_mut().offered = Some(password);
     }
 
     fn itself(&self) -> Caller {
@@ -186,6 +199,8 @@ fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
         console,
         quota,
         budget: Hook::Lifecycle.row().budget,
+        deadline: Instant::now(),
+        offered: None,
         ticks_left: 0,
     };
     let mut store = Store::new(&sandbox.engine, guest);
@@ -216,6 +231,7 @@ fn begin(store: &mut Store<Guest>, caller: Caller, session: Option<SessionId>) -
     let ticks = guest.budget.cpu.as_nanos().div_ceil(limits::TICK.as_nanos());
     guest.ticks_left = u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1);
     let budget = guest.budget;
+    guest.deadline = Instant::now() + budget.wall;
     store.set_epoch_deadline(1);
     budget
 }

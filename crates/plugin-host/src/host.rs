@@ -19,6 +19,7 @@ use crate::engine::{Sandbox, sandbox};
 use crate::errands;
 use crate::errors::{LoadError, LoadErrors, Refusal, WatchError};
 use crate::files::Settled;
+use crate::lent::Services;
 use crate::limits;
 use crate::load::{Gathered, Loader, Slots, blocking, in_order};
 use crate::outbox::Outbox;
@@ -53,14 +54,23 @@ struct Books {
 }
 
 impl Host {
-    /// Loads the plugins. Needs a tokio runtime with time enabled, on which it stays.
+    /// Loads the plugins, with nothing that other parts do for them. Needs a tokio runtime with time
+    /// enabled, on which it stays.
     ///
     /// # Errors
     /// Every plugin that cannot be loaded, unless its `on_load_error` says to go on without it.
     pub async fn load(settings: HostSettings) -> Result<Host, LoadErrors> {
+        Host::load_with(settings, Services::default()).await
+    }
+
+    /// The same, with what other parts do for plugins.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub async fn load_with(settings: HostSettings, services: Services) -> Result<Host, LoadErrors> {
         let sandbox = sandbox().map_err(no_sandbox)?;
         let compiled = open_store(sandbox, settings.state.as_deref()).await;
-        let mut loader = Loader { sandbox, compiled, artifacts: BTreeMap::new() };
+        let mut loader = Loader { sandbox, compiled, services, artifacts: BTreeMap::new() };
         let gathered = loader.gather(&settings, &Slots::new(), 1, None).await;
         if !gathered.errors.is_empty() {
             return Err(LoadErrors(gathered.errors));

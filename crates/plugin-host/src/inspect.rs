@@ -14,6 +14,7 @@ use crate::errors::{LoadError, Refusal, one_line};
 use crate::files::{self, Content};
 use crate::guest::Warm;
 use crate::interest::Interest;
+use crate::lent::Services;
 use crate::limits;
 use crate::load::blocking;
 use crate::outline::Outline;
@@ -93,6 +94,10 @@ pub struct Descriptor {
     pub reply_verbs: Option<Vec<String>>,
     /// The codes of the replies that it wants to see; `None` is all.
     pub reply_codes: Option<Vec<u16>>,
+    /// What is done to files that it wants to decide about, by the names of the interface.
+    pub file_ops: Vec<&'static str>,
+    /// Whether it wants to see listings.
+    pub listings: bool,
 }
 
 /// A reason not to load a component.
@@ -116,6 +121,8 @@ impl Descriptor {
             command_verbs: interest.commands.names(),
             reply_verbs: interest.replies.names(),
             reply_codes: interest.codes().map(|codes| codes.iter().copied().collect()),
+            file_ops: interest.files.ops.names().collect(),
+            listings: interest.files.listings,
         }
     }
 }
@@ -158,8 +165,10 @@ pub async fn check(settings: &PluginSettings) -> Result<Inspection, LoadError> {
         let (digest, length) = (Digest::of(&bytes), bytes.len());
         let artifact = artifact(sandbox()?, bytes).await?;
         let file = file.clone().unwrap_or_default();
+        let services = Services::default();
         let plugin =
-            Plugin::start(sandbox()?, Arc::new(artifact), settings.clone(), file, 0).await?;
+            Plugin::start(sandbox()?, Arc::new(artifact), settings.clone(), file, 0, &services)
+                .await?;
         let mut inspection = outlined(&plugin.artifact.outline, digest, length);
         inspection.descriptor = Some(plugin.descriptor.clone());
         let idle = plugin.artifact.outline.idle_grants(&settings.grants);
@@ -206,7 +215,8 @@ fn outlined(outline: &Outline, digest: Digest, length: usize) -> Inspection {
 async fn started(bytes: &[u8]) -> Result<Descriptor, Refusal> {
     let sandbox = sandbox()?;
     let artifact = artifact(sandbox, bytes.to_vec()).await?;
-    let identity = Arc::new(identity(&PluginSettings::named("inspected")));
+    let settings = PluginSettings::named("inspected");
+    let identity = Arc::new(identity(&settings, &Services::default()));
     let mut warm = Warm::new(sandbox, &artifact, identity, 0)
         .await
         .map_err(|failure| Refusal::Start(one_line(&failure.to_string())))?;

@@ -32,6 +32,7 @@ mod hooks;
 mod host;
 mod inspect;
 mod interest;
+mod lent;
 mod limits;
 mod load;
 mod outbox;
@@ -48,6 +49,7 @@ pub use host::Host;
 pub use inspect::{
     CapabilityUse, Descriptor, HookUse, Inspection, Problem, Producer, check, inspect,
 };
+pub use lent::Services;
 pub use service::Grant;
 pub use settings::{
     Grants, HostSettings, HttpGrant, KvGrant, Limits, Listed, OnError, OnLoadError, PluginSettings,

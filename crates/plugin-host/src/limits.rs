@@ -94,6 +94,27 @@ pub(crate) const BREAKER_OPEN_MAX: Duration = Duration::from_secs(60);
 /// Lines in a second that the log has about one plugin's failures.
 pub(crate) const COMPLAINTS_MAX: u32 = 10;
 
+/// Random octets that `crypto.random` gives at once.
+pub(crate) const RANDOM_BYTES_AT_ONCE: usize = 64 * 1024;
+
+/// How long before its time is up a guest gets an answer to a call that waits.
+pub(crate) const ANSWER_MARGIN: Duration = Duration::from_millis(100);
+
+/// Octets of the name of an account that a plugin accepts.
+pub(crate) const USER_BYTES_MAX: usize = 512;
+
+/// Attributes of such an account.
+pub(crate) const ATTRIBUTES_MAX: usize = 64;
+
+/// Octets of their names and values.
+pub(crate) const ATTRIBUTES_BYTES_MAX: usize = 16 * 1024;
+
+/// Octets of the reason for a denied login.
+pub(crate) const DENIAL_BYTES_MAX: usize = 1024;
+
+/// Entries of a listing that a plugin is shown at once.
+pub(crate) const LISTED_MAX: usize = 1000;
+
 /// Compiled components kept on disk.
 pub(crate) const COMPILED_KEPT_MAX: usize = 64;
 
@@ -119,7 +140,7 @@ pub(crate) const EVENTS_GATHERED_FOR: Duration = Duration::from_millis(100);
 pub(crate) const DELIVERY_FAILURES_MAX: u32 = 5;
 
 /// How long to wait before a batch is delivered again the first time; it doubles.
-pub(crate) const DELIVERY_PAUSE_MIN: Duration = Duration::from_millis(250);
+pub(crate) const DELIVERY_PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// How long to wait at most.
 pub(crate) const DELIVERY_PAUSE_MAX: Duration = Duration::from_secs(30);

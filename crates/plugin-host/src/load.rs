@@ -12,6 +12,7 @@ use crate::cache::CompiledStore;
 use crate::engine::Sandbox;
 use crate::errors::{LoadError, Refusal};
 use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
+use crate::lent::Services;
 use crate::plugin::Plugin;
 use crate::settings::{HostSettings, OnLoadError, PluginSettings};
 use crate::status::{Change, What};
@@ -20,6 +21,7 @@ use crate::status::{Change, What};
 pub(crate) struct Loader {
     pub(crate) sandbox: &'static Sandbox,
     pub(crate) compiled: Option<Arc<CompiledStore>>,
+    pub(crate) services: Services,
     pub(crate) artifacts: BTreeMap<Digest, Weak<Artifact>>,
 }
 
@@ -243,7 +245,9 @@ impl Loader {
     ) -> Result<Arc<Plugin>, Refusal> {
         let settings = candidate.settings.clone();
         let file = candidate.file.clone();
-        Plugin::start(self.sandbox, artifact, settings, file, generation).await.map(Arc::new)
+        let plugin =
+            Plugin::start(self.sandbox, artifact, settings, file, generation, &self.services);
+        plugin.await.map(Arc::new)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::guest::{Caller, Identity, Warm};
 use crate::hook::Hook;
 use crate::inspect::Descriptor;
 use crate::interest::Interest;
+use crate::lent::Services;
 use crate::limits;
 use crate::pool::{Lease, Pool};
 use crate::settings::{OnError, PluginSettings};
@@ -71,11 +72,15 @@ impl Plugin {
         settings: PluginSettings,
         file: PathBuf,
         generation: u64,
+        services: &Services,
     ) -> Result<Plugin, Refusal> {
+        if artifact.has(Hook::Authenticator) && settings.on_error == OnError::Allow {
+            return Err(Refusal::AllowsLogins);
+        }
         if let Some(refusal) = artifact.outline.unwanted(&settings) {
             return Err(refusal);
         }
-        let identity = Arc::new(identity(&settings));
+        let identity = Arc::new(identity(&settings, services));
         let mut first = Warm::new(sandbox, &artifact, Arc::clone(&identity), generation)
             .await
             .map_err(|failure| Refusal::Start(one_line(&failure.to_string())))?;
@@ -123,6 +128,11 @@ impl Plugin {
     /// What becomes of a command that the plugin failed on.
     pub(crate) fn on_error(&self) -> OnError {
         self.settings.on_error
+    }
+
+    /// What other parts do for it.
+    pub(crate) fn services(&self) -> &Services {
+        &self.identity.services
     }
 
     /// Begins a call: takes an instance out, if the plugin is in a state to be asked.
@@ -283,12 +293,13 @@ pub(crate) async fn describe(warm: &mut Warm) -> Result<lifecycle::Descriptor, R
 }
 
 /// Who a plugin of these settings is.
-pub(crate) fn identity(settings: &PluginSettings) -> Identity {
+pub(crate) fn identity(settings: &PluginSettings, services: &Services) -> Identity {
     Identity {
         name: settings.name.as_str().into(),
         config: settings.config.iter().cloned().collect(),
         secrets: settings.grants.secrets.iter().cloned().collect(),
         limits: settings.limits.clone(),
         log: Gate::new(settings.limits.log_lines),
+        services: services.clone(),
     }
 }

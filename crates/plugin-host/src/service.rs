@@ -25,6 +25,7 @@ const TABLE: &[Service] = &[
     free("waft:plugin/log", "0.1."),
     free("waft:plugin/config", "0.1."),
     free("waft:plugin/clock", "0.1."),
+    free("waft:plugin/crypto", "0.1."),
     free("wasi:cli/", "0.2."),
     free("wasi:clocks/", "0.2."),
     free("wasi:filesystem/", "0.2."),
