@@ -12,7 +12,8 @@ use std::{fs, io};
 use anyhow::{Context, Result};
 
 use crate::workspace::{self, Workspace};
-use crate::{files, plugins, process};
+use crate::{files, plugins};
+use waft_plugin_tools::process;
 
 const CONFIGURATION: &str = include_str!("serve/waft.toml");
 

@@ -21,7 +21,7 @@ const fn row(
     Row { package, uses, tests_use }
 }
 
-const ARROWS: [Row; 10] = [
+const ARROWS: [Row; 11] = [
     row(
         "waft",
         &[
@@ -29,6 +29,7 @@ const ARROWS: [Row; 10] = [
             "waft-config",
             "waft-core",
             "waft-plugin-host",
+            "waft-plugin-tools",
             "waft-proto",
             "waft-server",
             "waft-storage-fs",
@@ -44,7 +45,8 @@ const ARROWS: [Row; 10] = [
     row("waft-core", &["waft-proto"], &[]),
     row("waft-proto", &[], &[]),
     row("waft-plugin-sdk", &[], &[]),
-    row("xtask", &[], &[]),
+    row("waft-plugin-tools", &[], &[]),
+    row("xtask", &["waft-plugin-tools"], &[]),
 ];
 
 /// What guests may depend on: what they have in common with the server is in `wit/`.
@@ -53,7 +55,7 @@ const GUEST_USES: [&str; 1] = ["waft-plugin-sdk"];
 /// Crates of others, by the beginning of their names, and the only ones of ours that may use them.
 const CONFINED: [(&str, &[&str]); 5] = [
     ("wasmtime", &["waft-plugin-host"]),
-    ("wit-bindgen", &["waft-plugin-sdk"]),
+    ("wit-bindgen", &["waft-plugin-sdk", "waft-plugin-tools"]),
     ("cap-std", &["waft-storage-fs"]),
     ("clap", &["waft"]),
     ("rustls", &["waft-server", "waft"]),
