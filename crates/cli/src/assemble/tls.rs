@@ -157,7 +157,7 @@ fn barriers(config: &Config) -> Vec<Mistake> {
                 true => {
                     format!("let {user} enter it, or copy the file to where {user} may read it")
                 }
-                false => format!("chgrp {user} {0} && chmod 640 {0}", barrier.display()),
+                false => format!("chown {user} {}", barrier.display()),
             };
             let message = format!("the user {user} cannot get past: {}", barrier.display());
             Some(mistake(config, &key, message, remedy))
