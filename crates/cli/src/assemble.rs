@@ -1,6 +1,7 @@
 //! From the configuration to the parts of a server: each function translates one section into the
 //! words of the crate that acts on it. Nothing is decided here.
 
+mod acme;
 mod plugins;
 mod tls;
 
@@ -22,6 +23,7 @@ use waft_storage_fs::{LocalStorage, Options};
 
 use crate::findings::{both, mistake};
 
+pub(crate) use acme::acme_settings;
 pub(crate) use plugins::{host_settings, plugin_mistakes};
 pub(crate) use tls::{Tls, certificate_warnings, tls};
 

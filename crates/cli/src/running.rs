@@ -1,5 +1,6 @@
 //! A server that runs: the parts put together, kept in step with the configuration, ended in order.
 
+mod acme;
 mod listeners;
 
 use std::future::Future;
@@ -17,6 +18,7 @@ pub use listeners::BindError;
 
 use crate::findings::{both, unless};
 use crate::{assemble, process};
+use acme::Acme;
 use listeners::Listeners;
 
 /// A server that accepts clients until it is shut down. Dropped, it stops accepting and leaves
@@ -27,6 +29,7 @@ pub struct Running {
     host: Host,
     keeper: Keeper,
     listeners: Listeners,
+    acme: Option<Acme>,
     config: Config,
     _watching: Option<Watching>,
 }
@@ -79,7 +82,11 @@ impl Running {
     /// The configuration cannot be acted on, or the system refuses. Nothing runs then.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         unless((), refusals(config))?;
-        let (mut listeners, failed) = Listeners::bind(&config.listeners);
+        let (mut listeners, mut failed) = Listeners::bind(&config.listeners);
+        let mut acme = Acme::bind(config).unwrap_or_else(|error| {
+            failed.push(error);
+            None
+        });
         if !failed.is_empty() {
             return Err(StartError::Bind(failed));
         }
@@ -101,7 +108,8 @@ impl Running {
         ));
         let _watching = watch(&host);
         listeners.accept(&config.listeners, tls.as_ref(), &server)?;
-        Ok(Self { server, host, keeper, listeners, config: config.clone(), _watching })
+        acme.as_mut().map_or(Ok(()), Acme::begin)?;
+        Ok(Self { server, host, keeper, listeners, acme, config: config.clone(), _watching })
     }
 
     /// Returns the addresses that it listens on, in the order of the configuration, with the ports
@@ -145,11 +153,20 @@ impl Running {
         for error in self.listeners.go_by(&config.listeners, tls.as_ref(), &self.server) {
             tracing::error!("{error}");
         }
+        self.acme = Acme::go_by(self.acme.take(), config);
         for key in needing_restart(&self.config, config) {
             tracing::warn!(key, "takes effect when the server is restarted");
         }
         self.config = config.clone();
         Ok(())
+    }
+
+    /// Waits until an authority has issued another certificate; to use it, [`reload`](Self::reload).
+    pub async fn certificate_renewed(&self) {
+        match &self.acme {
+            Some(acme) => acme.renewed().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Ends in order: accepts nobody any more, lets transfers finish within `timeouts.drain`, and

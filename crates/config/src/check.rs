@@ -81,6 +81,7 @@ pub(crate) fn all(config: &Config, system: &System, findings: &mut Findings) {
     limits(config, findings);
     network::listeners(config, findings);
     network::certificate(config, findings);
+    network::acme(config, findings);
     network::passive(config, system, findings);
     network::active(config, findings);
     accounts::anonymous(config, findings);

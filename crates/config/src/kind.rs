@@ -408,6 +408,69 @@ impl Scalar for Advertised {
     }
 }
 
+/// A host name that certificates can be for.
+pub(crate) struct HostName;
+
+impl Scalar for HostName {
+    type Out = String;
+    const WHAT: &'static str = "a host name";
+    const REMEDY: &'static str = "write a name such as \"ftp.example.org\"; the challenges are \
+                                  for neither addresses nor wildcards";
+
+    fn parse(value: &Value) -> Option<String> {
+        match text(value)?.parse() {
+            Ok(PassiveAddress::Name(name)) if !name.ends_with('.') => Some(name),
+            _ => None,
+        }
+    }
+
+    fn show(out: &String) -> String {
+        quote(out)
+    }
+}
+
+/// A mail address.
+pub(crate) struct MailAddress;
+
+impl Scalar for MailAddress {
+    type Out = String;
+    const WHAT: &'static str = "a mail address";
+    const REMEDY: &'static str = "write one such as \"admin@example.org\"";
+
+    fn parse(value: &Value) -> Option<String> {
+        let address = text(value)?;
+        let (user, host) = address.rsplit_once('@')?;
+        let plain = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_graphic());
+        let fine = plain(user) && plain(host) && !user.contains([':', ',', '?']);
+        fine.then(|| address.to_owned())
+    }
+
+    fn show(out: &String) -> String {
+        quote(out)
+    }
+}
+
+/// A URL under which something is found by TLS.
+pub(crate) struct SecureUrl;
+
+impl Scalar for SecureUrl {
+    type Out = String;
+    const WHAT: &'static str = "a URL with https";
+    const REMEDY: &'static str =
+        "write one that begins with https://, for example \"https://ca.example.org/directory\"";
+
+    fn parse(value: &Value) -> Option<String> {
+        let url = text(value)?;
+        let rest = url.strip_prefix("https://")?;
+        let fine = !rest.starts_with('/') && rest.chars().all(|c| c.is_ascii_graphic());
+        (fine && !rest.is_empty()).then(|| url.to_owned())
+    }
+
+    fn show(out: &String) -> String {
+        quote(out)
+    }
+}
+
 /// The mode of files or directories, in octal.
 pub(crate) struct Mode;
 

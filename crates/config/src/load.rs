@@ -92,6 +92,12 @@ fn line_of(mistake: &Mistake) -> (PathBuf, u32) {
 /// Fills in the defaults that depend on other keys.
 fn fill(config: &mut Config) {
     let written = |entry: &str, key: &str| config.origins.contains_key(&format!("{entry}.{key}"));
+    if let Some(tls) = &mut config.tls
+        && let Some(acme) = &tls.acme
+    {
+        tls.certificate = acme.certificate_file();
+        tls.private_key = acme.certificate_file();
+    }
     let certificate = config.tls.is_some();
     for listener in &mut config.listeners {
         if listener.name.is_empty() {

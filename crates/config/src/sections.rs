@@ -15,16 +15,16 @@ use ipnet::IpNet;
 
 use crate::kind::{
     Address, Advertised, Amount, Attributes, ClientDirectory, Count, Deadline, FileName, Flag,
-    Free, Limit, Lines, List, Many, Maybe, Mode, Name, Network, Number, Password, Ports, Rights,
-    Room, Secrets, Size, Sub, Time, Word,
+    Free, HostName, Limit, Lines, List, MailAddress, Many, Maybe, Mode, Name, Network, Number,
+    Password, Ports, Rights, Room, Secrets, SecureUrl, Size, Sub, Time, Word,
 };
 use crate::password::PasswordHash;
 use crate::permissions::Permissions;
 use crate::schema::{entry, section};
 use crate::types::{
-    ActiveMode, Ascii, CertificateLogin, ClientCertificates, CloseNotify, DataProtection,
-    HiddenFiles, Interrupted, LogFormat, LogLevel, OnError, OnLoadError, PassiveAddress, PortRange,
-    Settings, TlsMode, TlsResumption, TlsVersion, Unlisted,
+    AcmeChallenge, ActiveMode, Ascii, CertificateLogin, ClientCertificates, CloseNotify,
+    DataProtection, HiddenFiles, Interrupted, LogFormat, LogLevel, OnError, OnLoadError,
+    PassiveAddress, PortRange, Settings, TlsMode, TlsResumption, TlsVersion, Unlisted,
 };
 use crate::value::Node;
 
@@ -169,10 +169,13 @@ entry! {
 entry! {
     /// TLS on the listeners that have it. The files are read again when they change.
     pub struct Tls by [] {
-        /// The certificate and the chain that leads to it, in PEM.
-        certificate: PathBuf as FileName,
-        /// Its private key, in PEM.
-        private_key: PathBuf as FileName,
+        /// The certificate and the chain that leads to it, in PEM. Must be given, but for
+        /// `[tls.acme]`.
+        certificate: PathBuf as FileName = PathBuf::new(); "that of `[tls.acme]`",
+        /// Its private key, in PEM. Must be given, but for `[tls.acme]`.
+        private_key: PathBuf as FileName = PathBuf::new(); "that of `[tls.acme]`",
+        /// A certificate that an authority issues, in place of `certificate` and `private_key`.
+        acme: Option<Acme> as Maybe<Sub<Acme>> = None,
         /// Certificates for other names of the server.
         host: Vec<TlsHost> as Many<TlsHost> = Vec::new(),
         /// The oldest version that is spoken.
@@ -200,6 +203,35 @@ entry! {
         client_authorities: Option<PathBuf> as Maybe<FileName> = None,
         /// Whether CCC may end TLS on the control connection, so that firewalls can read along.
         ccc: bool as Flag = false,
+    }
+}
+
+entry! {
+    /// A certificate that an authority issues by ACME, such as Let's Encrypt. It is asked for when
+    /// the server starts, and renewed when a third of its time is left; what fails is tried again.
+    /// Until the first one comes, clients see one that nobody has signed.
+    pub struct Acme by [] {
+        /// The names of the server, as clients connect to it.
+        names: Vec<String> as List<HostName>,
+        /// Whether you agree to the authority's terms of service; those of Let's Encrypt are at
+        /// <https://letsencrypt.org/repository/>.
+        terms_of_service_agreed: bool as Flag = false; "none: it must be `true`",
+        /// Mail addresses that the authority may write to.
+        contact: Vec<String> as List<MailAddress> = Vec::new(),
+        /// The authority: the URL of its directory.
+        authority: String as SecureUrl = "https://acme-v02.api.letsencrypt.org/directory".to_owned(),
+        /// The certificate that the authority's own server is verified by, in PEM, for one that is
+        /// not public.
+        authority_certificate: Option<PathBuf> as Maybe<FileName> = None;
+            "those that the system trusts",
+        /// How the authority sees that the names are the server's.
+        challenge: AcmeChallenge as Word<AcmeChallenge> = AcmeChallenge::Http01,
+        /// The address and port where it is answered, such as `0.0.0.0:80`. The authority connects
+        /// to the port of the challenge, which may be forwarded to this one.
+        address: SocketAddr as Address,
+        /// The directory that the account, the certificate and their keys are kept in, for the
+        /// user that the server runs as alone. It is made if it does not exist.
+        directory: PathBuf as FileName,
     }
 }
 

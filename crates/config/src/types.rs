@@ -128,6 +128,16 @@ words! {
 }
 
 words! {
+    /// How an authority sees that a name is the server's.
+    pub enum AcmeChallenge {
+        /// It fetches a text by HTTP, from port 80.
+        Http01 = "http-01",
+        /// It begins a TLS handshake, on port 443.
+        TlsAlpn01 = "tls-alpn-01",
+    }
+}
+
+words! {
     /// What a client's certificate is to an account that names it.
     pub enum CertificateLogin {
         /// Enough: with it, no password is asked for. Without one, the password is.

@@ -177,6 +177,20 @@ fn a_certificate_makes_tls_required_unless_told_otherwise() {
 }
 
 #[test]
+fn an_authority_s_certificate_is_in_a_directory_of_that_authority_and_makes_tls_required() {
+    let text = "[tls.acme]\nnames = [\"ftp.example.org\"]\nterms_of_service_agreed = true\n\
+                address = \"127.0.0.1:0\"\ndirectory = \"acme\"\n\
+                [[listener]]\naddress = \"0.0.0.0:1\"\n";
+    let place = Place::new();
+    let (config, _) = place.load(text);
+    assert_eq!(config.listeners[0].tls, TlsMode::Require);
+    let tls = config.tls.as_ref().unwrap();
+    let file = place.at("acme/acme-v02.api.letsencrypt.org-directory/certificate.pem");
+    assert_eq!((&tls.certificate, &tls.private_key), (&file, &file));
+    assert!(config.watched_paths().contains(&file));
+}
+
+#[test]
 fn anonymous_upload_adds_one_permission() {
     let text = "[anonymous]\nroot = \"pub\"\nupload = true\n[[listener]]\naddress = \"[::1]:0\"\n";
     let (config, _) = Place::new().load(text);

@@ -11,6 +11,7 @@ use waft_server::tls::{
     Identity, IdentityError, MinimumVersion, Mode, TlsError, TlsSettings, UnknownAlgorithm,
 };
 
+use super::acme;
 use crate::findings::mistake;
 use crate::process;
 
@@ -175,9 +176,17 @@ fn concerns(config: &Config) -> Vec<Mistake> {
         .flat_map(|(identity, entry)| {
             identity.concerns(now).into_iter().map(move |concern| (concern, entry.clone()))
         })
+        // The server renews it, and the authority knows what belongs to the chain.
+        .filter(|(concern, entry)| {
+            let is_ours = matches!(concern, Concern::ExpiresSoon { .. } | Concern::Unlinked { .. });
+            !is_ours || acme::of(config, entry).is_none()
+        })
         .map(|(concern, entry)| {
             let remedy = match concern {
                 Concern::NotYetValid { .. } => "set the clock, or wait",
+                Concern::Expired { .. } if acme::of(config, &entry).is_some() => {
+                    "see the log of the server, which renews it"
+                }
                 Concern::Expired { .. } | Concern::ExpiresSoon { .. } => "renew it",
                 Concern::Unlinked { .. } => {
                     "append it to the file: most authorities call that the full chain"
@@ -202,6 +211,13 @@ fn entries(config: &Config) -> Vec<TlsHost> {
 
 fn identity(config: &Config, entry: &TlsHost) -> Result<Identity, Mistake> {
     let [certificate, key] = ["certificate", "private_key"].map(|k| format!("{}.{k}", entry.key));
+    if let Some(acme) = acme::of(config, entry)
+        && !entry.certificate.exists()
+    {
+        return acme::stand_in(acme).map_err(|error| {
+            mistake(config, &acme.key, error.to_string(), "correct names in [tls.acme]")
+        });
+    }
     let chain = read(config, &entry.certificate, &certificate)?;
     let secret = read(config, &entry.private_key, &key)?;
     Identity::from_pem(&chain, &secret).map_err(|error| {
@@ -213,6 +229,10 @@ fn identity(config: &Config, entry: &TlsHost) -> Result<Identity, Mistake> {
                 (key, &entry.private_key, "name the key that the certificate was made for")
             }
             _ => (certificate, &entry.certificate, "name a certificate in PEM, and the chain"),
+        };
+        let remedy = match acme::of(config, entry) {
+            Some(_) => "remove the file: another one is asked for",
+            None => remedy,
         };
         mistake(config, &key, format!("{error}: {}", file.display()), remedy)
     })

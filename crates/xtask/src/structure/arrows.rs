@@ -21,11 +21,12 @@ const fn row(
     Row { package, uses, tests_use }
 }
 
-const ARROWS: [Row; 11] = [
+const ARROWS: [Row; 12] = [
     row(
         "waft",
         &[
             "waft-accounts",
+            "waft-acme",
             "waft-config",
             "waft-core",
             "waft-plugin-host",
@@ -41,6 +42,7 @@ const ARROWS: [Row; 11] = [
     row("waft-plugin-host", &["waft-core", "waft-proto"], &[]),
     row("waft-storage-fs", &["waft-core", "waft-proto"], &[]),
     row("waft-accounts", &["waft-core"], &["waft-storage-fs"]),
+    row("waft-acme", &[], &[]),
     row("waft-config", &[], &[]),
     row("waft-core", &["waft-proto"], &[]),
     row("waft-proto", &[], &[]),
@@ -53,12 +55,14 @@ const ARROWS: [Row; 11] = [
 const GUEST_USES: [&str; 1] = ["waft-plugin-sdk"];
 
 /// Crates of others, by the beginning of their names, and the only ones of ours that may use them.
-const CONFINED: [(&str, &[&str]); 5] = [
+const CONFINED: [(&str, &[&str]); 7] = [
     ("wasmtime", &["waft-plugin-host"]),
     ("wit-bindgen", &["waft-plugin-sdk", "waft-plugin-tools"]),
     ("cap-std", &["waft-storage-fs"]),
     ("clap", &["waft"]),
-    ("rustls", &["waft-server", "waft"]),
+    ("rustls", &["waft-server", "waft-acme", "waft"]),
+    ("instant-acme", &["waft-acme"]),
+    ("hyper", &["waft-acme"]),
 ];
 
 /// Crates of others, by the beginning of their names, that some of ours must do without.
