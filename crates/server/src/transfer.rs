@@ -236,7 +236,7 @@ impl<N: Network> Session<N> {
     }
 
     fn data_protection(&self, job: &Job) -> DataProtection {
-        match self.data_tls(matches!(job, Job::Send(_))) {
+        match self.data_tls() {
             Some(tls) => DataProtection::Tls(tls),
             // Only clients that speak TLS can mistake what was agreed upon.
             None if self.security.is_agreed() && matches!(job, Job::Receive(_)) => {
