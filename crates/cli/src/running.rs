@@ -142,7 +142,8 @@ impl Running {
     pub async fn reload(&mut self, config: &Config) -> Result<(), Mistakes> {
         unless((), refusals(config))?;
         let verifier = self.keeper.verifier_for(config);
-        let accounts = assemble::accounts(config, Arc::clone(&verifier));
+        let places = assemble::Places::new(config, Some(&self.host));
+        let accounts = assemble::accounts(config, Arc::clone(&verifier), places);
         let accounts = both(accounts, assemble::tls(config)).map_err(|wrong| wrong.mistakes);
         let ((accounts, tls), plugins) = both(accounts, assemble::host_settings(config))?;
         if let Err(errors) = self.host.reconfigure(plugins).await {
@@ -237,13 +238,14 @@ struct Loaded {
 }
 
 async fn parts(config: &Config, verifier: &Arc<Verifier>) -> Result<Loaded, Mistakes> {
-    let accounts = assemble::accounts(config, Arc::clone(verifier));
     let host = match assemble::host_settings(config) {
         Ok(settings) => {
             Host::load(settings).await.map_err(|errors| assemble::plugin_mistakes(config, &errors))
         }
         Err(mistakes) => Err(mistakes),
     };
+    let places = assemble::Places::new(config, host.as_ref().ok());
+    let accounts = assemble::accounts(config, Arc::clone(verifier), places);
     let tls = assemble::tls(config);
     let accounts = both(accounts, tls).map_err(|wrong| wrong.mistakes);
     let ((accounts, tls), host) = both(accounts, host)?;

@@ -71,6 +71,7 @@ pub(crate) fn resolve(layers: Layers, system: &System) -> Result<(Config, Warnin
         users: document.user,
         users_file: document.users.file,
         plugins: document.plugins,
+        mounts: document.mount,
         named_plugins: document.plugin,
         main: layers.tree.origin,
         files: layers.files,
@@ -133,6 +134,7 @@ fn fill(config: &mut Config) {
             cpu: if written("limits.cpu") { own.cpu } else { others.cpu },
             wall: if written("limits.wall") { own.wall } else { others.wall },
             instances: if written("limits.instances") { own.instances } else { others.instances },
+            transfers: if written("limits.transfers") { own.transfers } else { others.transfers },
             log_lines: if written("limits.log_lines") { own.log_lines } else { others.log_lines },
         };
     }

@@ -57,6 +57,8 @@ section! {
         users: Users as Sub<Users> = Users::default(),
         /// Accounts.
         user: Vec<User> as Many<User> = Vec::new(),
+        /// Storages of plugins under paths that every account has.
+        mount: Vec<Mount> as Many<Mount> = Vec::new(),
         /// Plugins as a whole.
         plugins: Plugins as Sub<Plugins> = Plugins::default(),
         /// Plugins, one by one.
@@ -363,7 +365,10 @@ entry! {
         password: Option<PasswordHash> as Maybe<Password> = None;
             "none, which only accounts may have to which a certificate alone logs in",
         /// The directory that is all the account sees.
-        root: PathBuf as FileName,
+        root: PathBuf as FileName = PathBuf::new(); "none, with `storage`; needed otherwise",
+        /// Where its files are instead: `"plugin:NAME"` for the storage that the plugin of that name
+        /// is.
+        storage: Option<String> as Maybe<Name> = None; "the directory in `root`",
         /// What the account may do. Replacing a file needs both `write` and `delete`.
         permissions: Permissions as Rights = Permissions::ALL,
         /// The directory in which its sessions begin.
@@ -390,6 +395,17 @@ entry! {
     }
 }
 
+entry! {
+    /// The storage of a plugin under a path of every account's. What an account may do there is what
+    /// it may do elsewhere.
+    pub struct Mount by ["path"] {
+        /// The path, as clients see it. It hides what accounts have there.
+        path: String as ClientDirectory,
+        /// The name of the plugin.
+        plugin: String as Name,
+    }
+}
+
 section! {
     /// Plugins as a whole.
     pub struct Plugins {
@@ -405,6 +421,10 @@ section! {
         /// What happens when a plugin cannot be loaded at the start, for plugins that do not say
         /// otherwise. While the server runs, the version before goes on in any case.
         on_load_error: OnLoadError as Word<OnLoadError> = OnLoadError::RefuseStart,
+        /// The directory of uploads that plugins put in quarantine. Nobody is served from it.
+        quarantine: Option<PathBuf> as Maybe<FileName> = None; "such uploads are refused and deleted",
+        /// Memory of all instances of all plugins. One more waits until another is gone.
+        memory_budget: u64 as Amount = 512 << 20,
         /// How long a changed file has to be quiet before it is loaded.
         debounce: Duration as Time = Duration::from_millis(250),
         /// How often the directory is looked at where its changes are not told, as on network
@@ -426,6 +446,9 @@ section! {
         wall: Option<Duration> as Maybe<Deadline> = None; "what the hook needs",
         /// Instances at the same time; further calls wait.
         instances: u32 as Number<1, 10_000> = 8,
+        /// Transfers at the same time that pass through it, each of which has an instance of its own;
+        /// further ones wait.
+        transfers: u32 as Number<1, 2048> = 256,
         /// Lines that it may write to the log in a second.
         log_lines: u32 as Count = 200,
     }
@@ -447,6 +470,8 @@ entry! {
             "what `[plugins]` says",
         /// Its place among the plugins that `order` does not name: the lowest is asked first.
         priority: u32 as Count = 100,
+        /// The directory of uploads that it puts in quarantine.
+        quarantine: Option<PathBuf> as Maybe<FileName> = None; "what `[plugins]` says",
         /// What it may use up.
         limits: PluginLimits as Sub<PluginLimits> = PluginLimits::default();
             "what `[plugins.limits]` says, key by key",

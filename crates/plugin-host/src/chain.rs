@@ -11,14 +11,15 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use waft_core::hooks::{
-    CommandVerdict, ConnectionFilter, FileFilter, Hooks, LoginFilter, ReplyVerdict, SiteAnswer,
-    SiteCommand, SiteCommands,
+    CommandVerdict, ConnectionFilter, ContentFilters, FileFilter, Hooks, LoginFilter, ReplyVerdict,
+    SiteAnswer, SiteCommand, SiteCommands,
 };
 use waft_core::{BoxFuture, SessionFacts};
 use waft_proto::{Code, Command, Reply, VerbSet};
 
 use crate::hook::Hook;
 use crate::hooks::command::{self, Verdict};
+use crate::hooks::content::Filters;
 use crate::hooks::{reply, site};
 use crate::interest::Verbs;
 use crate::plugin::Plugin;
@@ -32,6 +33,7 @@ pub(crate) struct Generation {
     plugins: Vec<Arc<Plugin>>,
     command_interest: VerbSet,
     reply_interest: VerbSet,
+    content: Option<Filters>,
     site: Site,
     decisions: Decisions,
 }
@@ -55,8 +57,9 @@ impl Generation {
         let command_interest = all(&mut filters.map(|plugin| &plugin.interest.commands));
         let filters = plugins.iter().filter(|plugin| plugin.artifact.has(Hook::ReplyFilter));
         let reply_interest = all(&mut filters.map(|plugin| &plugin.interest.replies));
+        let content = Filters::of(&plugins, number);
         let (site, decisions) = (Site::of(&plugins), Decisions::of(&plugins));
-        Generation { number, plugins, command_interest, reply_interest, site, decisions }
+        Generation { number, plugins, command_interest, reply_interest, content, site, decisions }
     }
 
     /// Whether the same plugins stand in the same order in `plugins`.
@@ -187,6 +190,10 @@ impl Hooks for Generation {
         reply: Reply,
     ) -> BoxFuture<'a, ReplyVerdict> {
         Box::pin(self.reword(session, command, reply))
+    }
+
+    fn content(&self) -> Option<&dyn ContentFilters> {
+        self.content.as_ref().map(|filters| filters as _)
     }
 
     fn generation(&self) -> u64 {

@@ -249,6 +249,12 @@ pub(crate) enum Failure {
     /// No instance became free.
     #[error("no free instance within {0:?}")]
     Busy(Duration),
+    /// No memory became free for another instance.
+    #[error("no memory for another instance within {0:?}, see memory_budget in [plugins]")]
+    NoRoom(Duration),
+    /// The instance that a transfer had is gone, since an earlier call failed.
+    #[error("its instance is gone")]
+    Gone,
     /// A new instance could not be had.
     #[error("no new instance: {0}")]
     Start(String),

@@ -16,6 +16,7 @@ use wasmtime_wasi::WasiCtx;
 
 use crate::artifact::{Artifact, Exports};
 use crate::bindings::exports::waft::plugin::lifecycle;
+use crate::budget::Charge;
 use crate::capability::console::Console;
 use crate::capability::log::Gate;
 use crate::capability::sessions::Session;
@@ -71,6 +72,8 @@ pub(crate) struct Warm {
     /// Memory that it had once it was prepared.
     memory_at_first: usize,
     born: Instant,
+    /// What it takes of the memory for all instances.
+    pub(crate) charge: Option<Charge>,
     /// When its last call ended.
     pub(crate) rested: Instant,
 }
@@ -96,7 +99,16 @@ impl Warm {
         let result = bounded(sandbox, budget, artifact.instantiate(&mut store)).await?;
         let exports = result.map_err(|error| explain(&store, &error))?;
         let now = Instant::now();
-        Ok(Warm { sandbox, store, exports, calls: 0, memory_at_first: 0, born: now, rested: now })
+        Ok(Warm {
+            sandbox,
+            store,
+            exports,
+            calls: 0,
+            memory_at_first: 0,
+            born: now,
+            charge: None,
+            rested: now,
+        })
     }
 
     /// Asks what it is.
@@ -158,6 +170,11 @@ impl Warm {
         guest.offered = None;
         self.rested = Instant::now();
         Ok(value)
+    }
+
+    /// Octets of memory that it has.
+    pub(crate) fn memory(&self) -> usize {
+        self.store.data().quota.used
     }
 
     /// Has the password of the next call verified without showing it.

@@ -6,6 +6,7 @@
 
 pub(crate) mod command;
 pub(crate) mod connection;
+pub(crate) mod content;
 pub(crate) mod events;
 pub(crate) mod file;
 pub(crate) mod login;

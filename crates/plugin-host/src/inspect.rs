@@ -8,6 +8,7 @@ use waft_proto::command::printable;
 
 use crate::artifact::{Artifact, Digest};
 use crate::bindings::exports::waft::plugin::lifecycle;
+use crate::budget::Budget;
 use crate::capability::log::shortened;
 use crate::engine::{Sandbox, sandbox};
 use crate::errors::{LoadError, Refusal, one_line};
@@ -165,10 +166,11 @@ pub async fn check(settings: &PluginSettings) -> Result<Inspection, LoadError> {
         let (digest, length) = (Digest::of(&bytes), bytes.len());
         let artifact = artifact(sandbox()?, bytes).await?;
         let file = file.clone().unwrap_or_default();
-        let services = Services::default();
-        let plugin =
-            Plugin::start(sandbox()?, Arc::new(artifact), settings.clone(), file, 0, &services)
-                .await?;
+        let (artifact, budget) = (Arc::new(artifact), Arc::new(Budget::new(u64::MAX)));
+        let (sandbox, services) = (sandbox()?, Services::default());
+        let own = settings.clone();
+        let plugin = Plugin::start(sandbox, artifact, own, file, 0, &services, &budget);
+        let plugin = plugin.await?;
         let mut inspection = outlined(&plugin.artifact.outline, digest, length);
         inspection.descriptor = Some(plugin.descriptor.clone());
         let idle = plugin.artifact.outline.idle_grants(&settings.grants);

@@ -19,6 +19,7 @@
 mod artifact;
 mod bindings;
 mod breaker;
+mod budget;
 mod cache;
 mod capability;
 mod chain;
@@ -42,6 +43,7 @@ mod pool;
 mod service;
 mod settings;
 mod status;
+mod storage;
 mod watch;
 
 pub use errors::{LoadError, LoadErrors, Refusal, WatchError};

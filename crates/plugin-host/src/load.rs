@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use crate::artifact::{Artifact, Digest};
+use crate::budget::Budget;
 use crate::cache::CompiledStore;
 use crate::engine::Sandbox;
 use crate::errors::{LoadError, Refusal};
@@ -23,6 +24,8 @@ pub(crate) struct Loader {
     pub(crate) compiled: Option<Arc<CompiledStore>>,
     pub(crate) services: Services,
     pub(crate) artifacts: BTreeMap<Digest, Weak<Artifact>>,
+    /// Memory of all instances.
+    pub(crate) budget: Arc<Budget>,
 }
 
 /// Every plugin that should be there, by name and file.
@@ -245,8 +248,9 @@ impl Loader {
     ) -> Result<Arc<Plugin>, Refusal> {
         let settings = candidate.settings.clone();
         let file = candidate.file.clone();
+        let (services, budget) = (&self.services, &self.budget);
         let plugin =
-            Plugin::start(self.sandbox, artifact, settings, file, generation, &self.services);
+            Plugin::start(self.sandbox, artifact, settings, file, generation, services, budget);
         plugin.await.map(Arc::new)
     }
 }

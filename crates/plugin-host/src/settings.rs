@@ -26,6 +26,8 @@ pub struct HostSettings {
     /// The server's state directory: compiled components are kept under it, in `plugins/`. `None`
     /// keeps them in memory only.
     pub state: Option<PathBuf>,
+    /// Memory of all instances together, in bytes. An instance more waits for one that goes.
+    pub memory_budget: u64,
     /// How long files must be left alone before they are read again.
     pub debounce: Duration,
     /// How often files are looked at even where no change was announced, for file systems that
@@ -41,6 +43,7 @@ impl Default for HostSettings {
             unlisted: Unlisted::default(),
             order: Vec::new(),
             state: None,
+            memory_budget: 512 * 1024 * 1024,
             debounce: Duration::from_millis(250),
             poll: Duration::from_secs(30),
         }
@@ -140,6 +143,8 @@ pub struct Limits {
     pub instances_min: usize,
     /// Instances at the same time; further calls wait.
     pub instances_max: usize,
+    /// Transfers that have an instance of their own at the same time; further ones wait.
+    pub transfers_max: usize,
     /// Calls after which an instance is replaced.
     pub instance_calls: u64,
     /// Age at which an instance is replaced.
@@ -157,6 +162,7 @@ impl Default for Limits {
             queue: Duration::from_secs(1),
             instances_min: 1,
             instances_max: 8,
+            transfers_max: 256,
             instance_calls: 100_000,
             instance_age: Duration::from_secs(600),
             log_lines: 200,

@@ -35,6 +35,7 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
         },
         order: config.plugins.order.clone(),
         state: config.server.state.clone(),
+        memory_budget: config.plugins.memory_budget,
         debounce: config.plugins.debounce,
         poll: config.plugins.poll.unwrap_or(Duration::MAX),
     };
@@ -71,6 +72,7 @@ fn limits(limits: &PluginLimits) -> Limits {
         cpu: limits.cpu,
         wall: limits.wall,
         instances_max: count(Some(limits.instances)),
+        transfers_max: count(Some(limits.transfers)),
         log_lines: limits.log_lines,
         ..Limits::default()
     }

@@ -29,6 +29,7 @@ const ARROWS: [Row; 12] = [
             "waft-acme",
             "waft-config",
             "waft-core",
+            "waft-mounts",
             "waft-plugin-host",
             "waft-plugin-tools",
             "waft-proto",
@@ -40,6 +41,8 @@ const ARROWS: [Row; 12] = [
     // Its sessions are tested over real directories.
     row("waft-server", &["waft-core", "waft-proto"], &["waft-storage-fs"]),
     row("waft-plugin-host", &["waft-core", "waft-proto"], &[]),
+    // What it composes are real directories in its tests.
+    row("waft-mounts", &["waft-core", "waft-proto"], &["waft-storage-fs"]),
     row("waft-storage-fs", &["waft-core", "waft-proto"], &[]),
     row("waft-accounts", &["waft-core"], &["waft-storage-fs"]),
     row("waft-acme", &[], &[]),
