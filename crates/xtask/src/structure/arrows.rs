@@ -21,7 +21,7 @@ const fn row(
     Row { package, uses, tests_use }
 }
 
-const ARROWS: [Row; 12] = [
+const ARROWS: [Row; 13] = [
     row(
         "waft",
         &[
