@@ -70,6 +70,7 @@ impl Default for Options {
 #[derive(Clone, Debug)]
 pub struct LocalStorage {
     root: Arc<Root>,
+    vacant: Arc<upload::Vacant>,
     options: Options,
 }
 
@@ -80,7 +81,7 @@ impl LocalStorage {
     /// `root` cannot be opened as a directory, or the system has no `openat2(2)` (Linux before
     /// 5.6, or a sandbox that forbids it).
     pub fn open(root: &Path, options: Options) -> io::Result<LocalStorage> {
-        Ok(LocalStorage { root: Arc::new(Root::open(root)?), options })
+        Ok(LocalStorage { root: Arc::new(Root::open(root)?), vacant: Arc::default(), options })
     }
 
     /// Opens the directory `path` beneath the directory `above`: no symbolic link on the way leads
@@ -94,7 +95,7 @@ impl LocalStorage {
         options: Options,
     ) -> Result<LocalStorage> {
         let above = Root::open(above).map_err(|error| StorageError::new(ErrorKind::Io, error))?;
-        Ok(LocalStorage { root: Arc::new(above.beneath(path)?), options })
+        Ok(LocalStorage { root: Arc::new(above.beneath(path)?), vacant: Arc::default(), options })
     }
 }
 
@@ -123,7 +124,7 @@ impl Storage for LocalStorage {
         path: &'a VirtualPath,
         mode: WriteMode,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { Ok(upload::check(&self.root, path, mode)?) })
+        Box::pin(async move { Ok(upload::check(&self.root, &self.vacant, path, mode)?) })
     }
 
     fn open_write<'a>(
@@ -132,7 +133,8 @@ impl Storage for LocalStorage {
         mode: WriteMode,
     ) -> BoxFuture<'a, Result<Box<dyn Writer>>> {
         Box::pin(async move {
-            Ok(Box::new(upload::begin(&self.root, self.options, path, mode).await?) as _)
+            let begun = upload::begin(&self.root, &self.vacant, self.options, path, mode);
+            Ok(Box::new(begun.await?) as _)
         })
     }
 
