@@ -113,9 +113,6 @@ pub(crate) const BREAKER_OPEN_MAX: Duration = Duration::from_secs(60);
 /// Lines in a second that the log has about one plugin's failures.
 pub(crate) const COMPLAINTS_MAX: u32 = 10;
 
-/// Random octets that `crypto.random` gives at once.
-pub(crate) const RANDOM_BYTES_AT_ONCE: usize = 64 * 1024;
-
 /// How long before its time is up a guest gets an answer to a call that waits.
 pub(crate) const ANSWER_MARGIN: Duration = Duration::from_millis(100);
 
