@@ -1,10 +1,14 @@
 //! The command line: what may be written, and its help. Nothing is looked up or opened here.
 
+mod operate;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use waft_config::LogFormat;
+
+pub(crate) use operate::{Operate, Reach};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -14,6 +18,7 @@ Examples:
   waft check --config /etc/waft/waft.toml         what is wrong with it
   waft user add alice --root /srv/alice --file users.toml
   waft plugin inspect policy.wasm
+  waft plugin list                                those of the server that runs
   waft plugin new no-uploads --lang rust          a plugin of one's own
 
 Environment:
@@ -73,7 +78,9 @@ pub(crate) enum Command {
     /// Keep the accounts of a users file
     #[command(subcommand)]
     User(User),
-    /// Look at plugins
+    /// Tell how a server that runs is
+    Status(Reach),
+    /// Look at plugins, and see to those of a server that runs
     #[command(subcommand)]
     Plugin(Plugin),
     /// Make certificates for TLS
@@ -207,6 +214,8 @@ pub(crate) enum Plugin {
     Inspect(Component),
     /// Load a component as the server would, and tell why it would not be taken
     Check(PluginCheck),
+    #[command(flatten)]
+    Operate(Operate),
     /// Begin a plugin: a directory with sources that work, to be changed
     New(NewPlugin),
     /// Make a component of a plugin's sources, in DIR/build/

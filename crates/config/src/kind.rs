@@ -232,6 +232,25 @@ impl Scalar for Amount {
     }
 }
 
+/// The SHA-256 of a file.
+pub(crate) struct Sha256;
+
+impl Scalar for Sha256 {
+    type Out = String;
+    const WHAT: &'static str = "a SHA-256 in hexadecimal";
+    const REMEDY: &'static str = "write the line that waft plugin inspect tells";
+
+    fn parse(value: &Value) -> Option<String> {
+        let digits = text(value)?;
+        let fine = digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        fine.then(|| digits.to_ascii_lowercase())
+    }
+
+    fn show(out: &String) -> String {
+        quote(out)
+    }
+}
+
 /// A number, duration or size for which 0 means that there is no limit.
 pub(crate) struct Limit<K>(PhantomData<K>);
 

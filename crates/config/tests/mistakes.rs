@@ -573,7 +573,20 @@ fn plugins_are_files_that_no_client_can_change() {
         &["waft.toml:7:13: plugins.directory: al can upload code here: it is within the root of \
            that account -> move the components out of every root"],
     );
-    check("[anonymous]\nroot = \".\"\n[plugins]\ndirectory = \"plugins\"", &[]);
+    check(
+        "[anonymous]\nroot = \".\"\n[plugins]\ndirectory = \"plugins\"",
+        &[
+            "waft.toml:4:13: plugins.directory: anonymous can read code here: it is within the root \
+           of that account -> move the components out of every root",
+        ],
+    );
+    check(
+        "[[plugin]]\nname = \"p\"\npath = \"root/three.wasm\"\nsha256 = \"abc\"",
+        &[
+            "waft.toml:4:10: plugin.0.sha256: not a SHA-256 in hexadecimal: \"abc\" -> write the line \
+           that waft plugin inspect tells",
+        ],
+    );
 }
 
 #[test]

@@ -81,7 +81,8 @@ impl Generation {
     /// The plugins and their numbers.
     pub(crate) fn status(&self) -> HostStatus {
         let plugins = self.plugins.iter().map(|plugin| plugin.status()).collect();
-        HostStatus { generation: self.number, plugins }
+        let (absent, draining) = (Vec::new(), Vec::new());
+        HostStatus { generation: self.number, plugins, absent, draining }
     }
 
     async fn decide(&self, session: &Arc<SessionFacts>, command: &Command) -> CommandVerdict {

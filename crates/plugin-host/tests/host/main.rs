@@ -14,6 +14,7 @@ mod errands;
 mod files;
 mod hostile;
 mod inspect;
+mod operating;
 mod refusals;
 mod reload;
 mod services;

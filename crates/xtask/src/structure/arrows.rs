@@ -65,7 +65,7 @@ const CONFINED: [(&str, &[&str]); 7] = [
     ("clap", &["waft"]),
     ("rustls", &["waft-server", "waft-acme", "waft"]),
     ("instant-acme", &["waft-acme"]),
-    ("hyper", &["waft-acme"]),
+    ("hyper", &["waft-acme", "waft"]),
 ];
 
 /// Crates of others, by the beginning of their names, that some of ours must do without.
