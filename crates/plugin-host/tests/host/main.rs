@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod contents;
 mod deciding;
 mod errands;
 mod files;
@@ -18,5 +19,6 @@ mod operating;
 mod refusals;
 mod reload;
 mod services;
+mod storage;
 mod support;
 mod verdicts;
