@@ -154,8 +154,8 @@ fn c(directory: &Path, name: &str, output: &Path) -> Result<PathBuf> {
     clang.arg(directory.join("plugin.c")).args(linked).arg("-I").arg(&generated);
     clang.args(CLANG).arg("-o").arg(&module);
     process::run(&mut clang).context(
-        "clang with lld and the C library for WebAssembly are needed \
-         (on Debian: apt-get install clang lld wasi-libc)",
+        "if it is clang, lld or the C library for WebAssembly that is missing: \
+         apt-get install clang lld wasi-libc",
     )?;
     Ok(module)
 }
