@@ -88,7 +88,7 @@ fn a_value_of_the_wrong_kind_is_told_with_the_way_to_write_it() {
         ("timeouts.idle = 5", "a duration: 5", duration),
         ("timeouts.idle = \"-5m\"", "a duration: \"-5m\"", duration),
         ("timeouts.data_accept = 0", "a duration above 0: 0", duration),
-        ("limits.line_bytes = \"8 KiB\"", "a size above 0: \"8 KiB\"", size),
+        ("limits.line_bytes = \"8 kib\"", "a size above 0: \"8 kib\"", size),
         ("limits.ascii_size_bytes = -1", "a size: -1", size),
         (
             "limits.sessions = \"many\"",
