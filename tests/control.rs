@@ -15,6 +15,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 
 use serde_json::Value;
+use support::log::Line;
 use support::plugin::component;
 use support::process::Finished;
 use support::site::Site;
@@ -31,6 +32,11 @@ fn server(more: &str) -> Waft {
     let site = Site::new(&format!("{plugins}{more}\n{PLUGIN}"));
     site.write("plugins.d/strict.wasm", component("tests/hostile"));
     site.serve()
+}
+
+/// Another version of the plugin: a custom section more.
+fn another() -> Vec<u8> {
+    [&component("tests/hostile")[..], &[0, 3, 1, b'v', 1]].concat()
 }
 
 fn ask(waft: &Waft, arguments: &[&str]) -> Finished {
@@ -85,12 +91,9 @@ fn an_operator_takes_a_plugin_out_and_in_and_goes_back_to_the_version_before() {
     let refused = ask(&waft, &["plugin", "rollback", "strict"]);
     assert_eq!(refused.status.code(), Some(1));
     assert_eq!(refused.stderr(), "error: no version before to go back to: strict\n");
-    // A custom section more is another version.
-    let mut other = component("tests/hostile");
-    other.extend([0, 3, 1, b'v', 1]);
-    let replaced = |line: &support::log::Line| line.message() == "plugin replaced";
+    let replaced = |line: &Line| line.message() == "plugin replaced";
     let drop_in = |site: &Site| {
-        site.write("plugins.d/new.part", other);
+        site.write("plugins.d/new.part", another());
         std::fs::rename(site.path("plugins.d/new.part"), site.path("plugins.d/strict.wasm"))
             .unwrap();
     };
@@ -104,6 +107,39 @@ fn an_operator_takes_a_plugin_out_and_in_and_goes_back_to_the_version_before() {
         line.message() == "asked over the control socket" && line.field("what") == "reload"
     });
     assert_eq!(asked.field("plugin"), "strict");
+}
+
+#[test]
+fn a_new_version_is_tried_on_a_share_of_sessions_and_promoted() {
+    let waft = server("");
+    waft.site.write("conf.d/strict.toml", "[[plugin]]\nname = \"strict\"\ncanary = \"50%\"\n");
+    waft.and_wait(
+        |site| site.write("conf.d/more.toml", ""),
+        "the reload",
+        |line| line.message() == "configuration reloaded",
+    );
+    waft.site.write("plugins.d/strict.wasm", another());
+    ask(&waft, &["plugin", "reload"]);
+    let status = json(&waft, &["plugin", "list"]);
+    let (now, tried) = (&status["plugins"][0], &status["canaries"][0]);
+    assert_eq!((&now["state"], &tried["state"]), (&"active".into(), &"canary".into()));
+    assert_ne!(now["sha256"], tried["sha256"]);
+    let told = ask(&waft, &["plugin", "promote", "strict"]).succeeded().stdout();
+    assert_eq!(told, "strict: promoted\n");
+    assert_eq!(json(&waft, &["plugin", "list"])["plugins"][0]["sha256"], tried["sha256"]);
+}
+
+#[test]
+fn a_plugin_in_the_shadow_decides_nothing_and_is_logged() {
+    let site = Site::new("[plugins]\ndirectory = \"plugins.d\"\n");
+    site.write("plugins.d/strict.wasm", component("tests/hostile"));
+    let shadow = PLUGIN.replace("[plugin.config]", "shadow = true\n[plugin.config]");
+    site.write("conf.d/strict.toml", shadow);
+    let waft = site.serve();
+    waft.log_in().expect("NOOP", 200);
+    waft.log.wait("what it would have done", |line| {
+        line.message().starts_with("plugin would have answered NOOP with: 451 ")
+    });
 }
 
 #[test]
@@ -181,7 +217,7 @@ fn a_monitoring_system_reads_the_numbers() {
     let told = waft.log.wait("the address", |line| line.message() == "metrics are told");
     let address = told.field("address");
     waft.log_in().expect("NOOP", 451);
-    let page = get(&address, "/metrics");
+    let page = get(address, "/metrics");
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
     for line in [
         "waft_logins_total 1",
@@ -195,5 +231,5 @@ fn a_monitoring_system_reads_the_numbers() {
     ] {
         assert!(page.lines().any(|told| told == line), "{line}: {page}");
     }
-    assert!(get(&address, "/").starts_with("HTTP/1.1 404 "));
+    assert!(get(address, "/").starts_with("HTTP/1.1 404 "));
 }

@@ -80,7 +80,7 @@ pub(crate) enum Command {
     User(User),
     /// Tell how a server that runs is
     Status(Reach),
-    /// Look at plugins, and see to those of a server that runs
+    /// Look at plugins, make them, and see to those of a server that runs
     #[command(subcommand)]
     Plugin(Plugin),
     /// Make certificates for TLS

@@ -33,6 +33,11 @@ pub(crate) enum Request {
         /// Of which plugin.
         plugin: String,
     },
+    /// Have a new version that is tried serve all sessions.
+    Promote {
+        /// Of which plugin.
+        plugin: String,
+    },
     /// Wait until nothing uses an earlier version any more.
     Drain {
         /// Of which plugin.

@@ -232,6 +232,24 @@ impl Scalar for Amount {
     }
 }
 
+/// A share in percent, neither none nor all.
+pub(crate) struct Share;
+
+impl Scalar for Share {
+    type Out = u8;
+    const WHAT: &'static str = "a share from 1% to 99%";
+    const REMEDY: &'static str = "write a number and a percent sign, for example \"5%\"";
+
+    fn parse(value: &Value) -> Option<u8> {
+        let percent = text(value)?.strip_suffix('%')?.trim().parse().ok()?;
+        (1..=99).contains(&percent).then_some(percent)
+    }
+
+    fn show(out: &u8) -> String {
+        quote(format_args!("{out}%"))
+    }
+}
+
 /// The SHA-256 of a file.
 pub(crate) struct Sha256;
 

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use crate::kind::{
     Address, Advertised, Amount, Attributes, ClientDirectory, Count, Deadline, FileName, Flag,
     Free, HostName, Limit, Lines, List, MailAddress, Many, Maybe, Mode, Name, Network, Number,
-    Password, Ports, Rights, Room, Secrets, SecureUrl, Sha256, Size, Sub, Time, Word,
+    Password, Ports, Rights, Room, Secrets, SecureUrl, Sha256, Share, Size, Sub, Time, Word,
 };
 use crate::password::PasswordHash;
 use crate::permissions::Permissions;
@@ -448,7 +448,7 @@ section! {
 
 section! {
     /// What operators ask of the running server: `waft status` and `waft plugin list`, `status`,
-    /// `reload`, `rollback`, `drain`, `disable` and `enable`.
+    /// `reload`, `rollback`, `promote`, `drain`, `disable` and `enable`.
     pub struct Control {
         /// The Unix socket. Only root and the user that the server runs as may use it.
         socket: Option<PathBuf> as Maybe<FileName> = None;
@@ -493,6 +493,12 @@ entry! {
         path: PathBuf as FileName = PathBuf::new(); "`NAME.wasm` in the directory of `[plugins]`",
         /// The only component that is taken: its SHA-256, as `waft plugin inspect` tells it.
         sha256: Option<String> as Maybe<Sha256> = None; "any",
+        /// Whether it is only listened to: what it would have done to commands, replies, connections and
+        /// files is logged, and not done.
+        shadow: bool as Flag = false,
+        /// The share of sessions that a new version serves at first. It serves all once its probation
+        /// ends well, or with `waft plugin promote`.
+        canary: Option<u8> as Maybe<Share> = None; "all, at once",
         /// Whether it stays in force, in the version before, when its file is removed.
         required: bool as Flag = false,
         /// What a failed call counts as.

@@ -587,6 +587,13 @@ fn plugins_are_files_that_no_client_can_change() {
            that waft plugin inspect tells",
         ],
     );
+    check(
+        "[[plugin]]\nname = \"p\"\npath = \"root/three.wasm\"\ncanary = \"100%\"",
+        &[
+            "waft.toml:4:10: plugin.0.canary: not a share from 1% to 99%: \"100%\" -> write a number \
+           and a percent sign, for example \"5%\"",
+        ],
+    );
 }
 
 #[test]

@@ -149,6 +149,12 @@ pub enum Refusal {
         /// The signature.
         file: PathBuf,
     },
+    /// It does what cannot be only listened to.
+    #[error("has the hook {hook}, which cannot be in the shadow")]
+    NotForShadow {
+        /// The hook.
+        hook: &'static str,
+    },
     /// The operator took it out.
     #[error("disabled by the operator")]
     Disabled,
@@ -194,6 +200,7 @@ impl Refusal {
                     component.display()
                 )
             }
+            Refusal::NotForShadow { .. } => "remove shadow = true".to_owned(),
             Refusal::Disabled => "waft plugin enable".to_owned(),
             Refusal::RolledBack { plugin, .. } => {
                 format!("replace the file, or try it again: waft plugin reload {plugin}")
@@ -291,6 +298,9 @@ pub enum OperateError {
     /// The version in force is the first one, or was rolled back to.
     #[error("no version before to go back to: {0}")]
     NoVersionBefore(String),
+    /// No new version of it is tried.
+    #[error("no new version is tried: {0}")]
+    NoCanary(String),
     /// The version before cannot be started any more.
     #[error("the version before of {plugin} is not taken: {refusal}")]
     NotStarted {

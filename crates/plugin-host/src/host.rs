@@ -6,10 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
+use waft_core::SessionId;
 use waft_core::control::Control;
 use waft_core::event::{Event, EventSink};
 use waft_core::hooks::{HookSource, Hooks};
@@ -17,6 +18,7 @@ use waft_core::storage::Storage;
 
 use crate::budget::Budget;
 use crate::cache::CompiledStore;
+use crate::canary::Canary;
 use crate::capability::log::cleaned;
 use crate::chain::Generation;
 use crate::engine::{Sandbox, sandbox};
@@ -25,14 +27,16 @@ use crate::errors::{LoadError, LoadErrors, Refusal, WatchError};
 use crate::files::Settled;
 use crate::lent::Services;
 use crate::limits;
-use crate::load::{Gathered, Key, Loader, Note, Slots, blocking, in_order, notes};
+use crate::load::{Gathered, Key, Loader, Note, Slot, Slots, blocking, in_order, notes};
 use crate::outbox::Outbox;
 use crate::plugin::Plugin;
 use crate::probation::{self, Flop, Probation};
 use crate::services::Stock;
 use crate::services::metrics::Metric;
 use crate::settings::HostSettings;
-use crate::status::{AbsentPlugin, Change, GenerationReport, HostStatus, What};
+use crate::status::{
+    AbsentPlugin, Change, GenerationReport, HostStatus, PluginStatus, State, What,
+};
 use crate::storage::PluginStorage;
 use crate::watch::{self as files_watch, Watching};
 
@@ -45,6 +49,8 @@ pub struct Host {
 /// What the host, its watcher and its sweeper share.
 pub(crate) struct Shared {
     current: ArcSwap<Generation>,
+    /// What serves a share of the sessions instead.
+    canary: ArcSwapOption<Canary>,
     /// Held while something is loaded: one thing at a time.
     pub(crate) books: Mutex<Books>,
     reports: watch::Sender<GenerationReport>,
@@ -117,6 +123,7 @@ impl Host {
         let shared = Arc::new(Shared {
             notes: ArcSwap::from_pointee(notes(&gathered.slots)),
             replaced: std::sync::Mutex::default(),
+            canary: ArcSwapOption::empty(),
             flops,
             current: ArcSwap::from_pointee(Generation::new(1, plugins)),
             books: Mutex::new(Books {
@@ -149,7 +156,7 @@ impl Host {
         let settings = Arc::new(settings);
         let mut books = self.shared.books.lock().await;
         let books = &mut *books;
-        let next = self.generation() + 1;
+        let next = self.shared.next_number();
         let gathered = books.loader.gather(&settings, &books.slots, next, None).await;
         if !gathered.errors.is_empty() {
             return Err(LoadErrors(gathered.errors));
@@ -231,6 +238,13 @@ impl HookSource for Host {
     fn current(&self) -> Arc<dyn Hooks> {
         self.shared.current.load_full()
     }
+
+    fn current_for(&self, session: SessionId) -> Arc<dyn Hooks> {
+        match &*self.shared.canary.load() {
+            Some(canary) if canary.takes(session) => Arc::clone(&canary.generation) as _,
+            _ => self.current(),
+        }
+    }
 }
 
 impl fmt::Debug for Host {
@@ -256,7 +270,7 @@ impl Shared {
         let mut books = self.books.lock().await;
         let books = &mut *books;
         let settings = Arc::clone(&books.settings);
-        let next = self.current.load().number + 1;
+        let next = self.next_number();
         let settled = settled.map(Arc::new);
         let gathered = books.loader.gather(&settings, &books.slots, next, settled).await;
         let unsettled = gathered.unsettled;
@@ -267,7 +281,7 @@ impl Shared {
     /// Looks at the files now; returns what has changed.
     pub(crate) async fn look(self: &Arc<Self>, books: &mut Books) -> Vec<Change> {
         let settings = Arc::clone(&books.settings);
-        let next = self.current.load().number + 1;
+        let next = self.next_number();
         let gathered = books.loader.gather(&settings, &books.slots, next, None).await;
         let changes = gathered.changes.clone();
         self.take(books, gathered, next);
@@ -304,19 +318,27 @@ impl Shared {
         self.notes.store(Arc::new(notes(&books.slots)));
         let plugins = in_order(&books.settings, &books.slots);
         let before = self.current.load_full();
+        let tried = self.canary.load_full();
         if !before.is_made_of(&plugins) {
             self.current.store(Arc::new(Generation::new(next, plugins)));
             self.serve(before.plugins());
-            self.let_go(before.plugins());
         }
+        let canary = Canary::of(&books.settings, &books.slots, next);
+        let same = |new: &Canary| tried.as_ref().is_some_and(|old| old.is_like(new));
+        if !canary.as_ref().is_some_and(same) {
+            self.canary.store(canary.map(Arc::new));
+        }
+        self.let_go(before.plugins());
+        self.let_go(tried.as_deref().map(|tried| tried.generation.plugins()).unwrap_or_default());
         self.report(gathered.changes);
     }
 
     /// Where another component takes the place of one, the one is kept to go back to, and the other
     /// is on probation.
-    fn succeed(&self, books: &mut Books, slots: &Slots) {
+    fn succeed(self: &Arc<Self>, books: &mut Books, slots: &Slots) {
         let time = books.settings.probation;
         for (key, slot) in slots {
+            self.try_out(key, slot, time);
             let Some(new) = &slot.plugin else { continue };
             let old = books.slots.get(key).and_then(|slot| slot.plugin.as_ref());
             let Some(old) = old.filter(|old| old.artifact.digest != new.artifact.digest) else {
@@ -336,13 +358,37 @@ impl Shared {
         books.loader.before.retain(|key, _| slots.contains_key(key));
     }
 
+    /// Where a new version is tried, it is on probation, and serves all sessions thereafter.
+    fn try_out(self: &Arc<Self>, key: &Key, slot: &Slot, time: Duration) {
+        let Some(new) = &slot.canary else { return };
+        let digest = new.artifact.digest;
+        let forever = Duration::from_secs(u32::MAX.into());
+        let until = Instant::now() + if time.is_zero() { forever } else { time };
+        let probation = Probation::new(until, key.clone(), digest, self.flops.clone());
+        if new.probation.set(probation).is_ok() && !time.is_zero() {
+            tokio::spawn(probation::pass(Arc::downgrade(self), key.clone(), digest, time));
+        }
+    }
+
+    /// The number of the next generation.
+    pub(crate) fn next_number(&self) -> u64 {
+        let tried = self.canary.load().as_ref().map(|canary| canary.generation.number);
+        self.current.load().number.max(tried.unwrap_or_default()) + 1
+    }
+
     /// Notes the plugins that are not in force any more.
     fn let_go(&self, before: &[Arc<Plugin>]) {
         let current = self.current.load();
-        let is_gone = |old: &&Arc<Plugin>| !current.plugins().iter().any(|p| Arc::ptr_eq(p, old));
+        let canary = self.canary.load();
+        let tried = canary.iter().flat_map(|canary| canary.generation.plugins());
+        let kept: Vec<_> = current.plugins().iter().chain(tried).collect();
+        let is_gone = |old: &&Arc<Plugin>| !kept.iter().any(|p| Arc::ptr_eq(p, old));
         let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
         replaced.retain(|old| old.strong_count() > 0);
-        replaced.extend(before.iter().filter(is_gone).map(Arc::downgrade));
+        let known = |old: &&Arc<Plugin>| replaced.iter().any(|p| p.as_ptr() == Arc::as_ptr(old));
+        let new: Vec<_> = before.iter().filter(is_gone).filter(|old| !known(old)).collect();
+        let new: Vec<_> = new.into_iter().map(Arc::downgrade).collect();
+        replaced.extend(new);
     }
 
     /// Adds what is known of plugins that are not in force, and of files that are not taken.
@@ -362,6 +408,12 @@ impl Shared {
                     remedy: note.remedy.clone(),
                 }),
             }
+        }
+        if let Some(canary) = &*self.canary.load() {
+            let current = self.current.load();
+            let canaries = canary.only(&current);
+            let canaries = canaries.map(|p| PluginStatus { state: State::Canary, ..p.status() });
+            status.canaries = canaries.collect();
         }
         let replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let left = replaced.iter().filter_map(Weak::upgrade);
@@ -390,6 +442,8 @@ impl Shared {
         let (name, reason) = match &change.what {
             What::Loaded => ("plugin.load", None),
             What::Replaced => ("plugin.replace", None),
+            What::Tried => ("plugin.try", None),
+            What::Promoted => ("plugin.promote", None),
             What::Removed => ("plugin.remove", None),
             What::Disabled => ("plugin.disable", None),
             What::RolledBack(reason) => ("plugin.rollback", Some(reason.to_string())),
@@ -414,6 +468,12 @@ fn log(change: &Change, generation: u64) {
     match &change.what {
         What::Loaded => tracing::info!(plugin, generation, file, "plugin loaded"),
         What::Replaced => tracing::info!(plugin, generation, file, "plugin replaced"),
+        What::Tried => {
+            tracing::info!(plugin, generation, file, "plugin tried on a share of sessions")
+        }
+        What::Promoted => {
+            tracing::info!(plugin, generation, file, "plugin promoted to all sessions")
+        }
         What::Removed => tracing::info!(plugin, generation, file, "plugin removed"),
         What::Disabled => tracing::warn!(plugin, generation, file, "plugin disabled"),
         What::RolledBack(reason) => tracing::error!(
@@ -451,6 +511,9 @@ async fn sweep(shared: Weak<Shared>) {
         ticks.tick().await;
         let Some(shared) = shared.upgrade() else { return };
         shared.current.load().sweep(Instant::now());
+        if let Some(canary) = &*shared.canary.load() {
+            canary.generation.sweep(Instant::now());
+        }
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct Slot {
     settings: PluginSettings,
     /// The plugin in force, if there is one.
     pub(crate) plugin: Option<Arc<Plugin>>,
+    /// A new version that serves a share of the sessions.
+    pub(crate) canary: Option<Arc<Plugin>>,
     /// That of the file as it was last read.
     stamp: Option<Stamp>,
     /// What was last told to the operator about it, unless it was put right.
@@ -71,6 +73,16 @@ impl Slot {
     fn lacks_signature(&self) -> bool {
         let refusal = self.trouble.as_ref().map(|trouble| &trouble.refusal);
         matches!(refusal, Some(Refusal::Unsigned { .. } | Refusal::BadSignature { .. }))
+    }
+
+    /// The new version that is tried, in force.
+    pub(crate) fn promoted(&self) -> Slot {
+        Slot { plugin: self.canary.clone(), canary: None, ..self.clone() }
+    }
+
+    /// Without the new version that was tried.
+    pub(crate) fn without_canary(&self, trouble: Trouble) -> Slot {
+        Slot { canary: None, trouble: Some(trouble), ..self.clone() }
     }
 
     /// The same file with the version before in force.
@@ -191,7 +203,10 @@ impl Loader {
             Content::Untouched => match (same, before.and_then(|slot| slot.plugin.as_ref())) {
                 (Some(slot), _) => Outcome::Keep(Box::new(slot.clone())),
                 (None, Some(plugin)) => {
-                    Outcome::Start { artifact: Arc::clone(&plugin.artifact), stamp: known }
+                    // What was tried beside it is looked at again, with its new settings.
+                    let trying = before.is_some_and(|slot| slot.canary.is_some());
+                    let stamp = known.filter(|_| !trying);
+                    Outcome::Start { artifact: Arc::clone(&plugin.artifact), stamp }
                 }
                 (None, None) => Outcome::Wait,
             },
@@ -222,8 +237,14 @@ impl Loader {
         if let Some(slot) = same
             && running.is_some_and(|plugin| plugin.artifact.digest == digest)
         {
-            let slot = Slot { stamp: Some(stamp), trouble: None, ..slot.clone() };
+            let slot = Slot { stamp: Some(stamp), trouble: None, canary: None, ..slot.clone() };
             return Outcome::Keep(Box::new(slot));
+        }
+        let tried = same.and_then(|slot| slot.canary.as_ref());
+        if let Some(slot) = same
+            && tried.is_some_and(|plugin| plugin.artifact.digest == digest)
+        {
+            return Outcome::Keep(Box::new(Slot { stamp: Some(stamp), ..slot.clone() }));
         }
         if let Some(slot) = same
             && slot.trouble.as_ref().is_some_and(|trouble| trouble.digest == Some(digest))
@@ -301,7 +322,17 @@ impl Loader {
             Outcome::Wait => before.cloned(),
             Outcome::Start { artifact, stamp } => {
                 let digest = Some(artifact.digest);
+                let beside = running.clone().filter(|running| {
+                    let same = before.is_some_and(|slot| slot.settings == candidate.settings);
+                    let other = running.artifact.digest != artifact.digest;
+                    candidate.settings.canary_percent.is_some() && same && other
+                });
                 match self.start(candidate, artifact, generation).await {
+                    Ok(plugin) if beside.is_some() => {
+                        gathered.changes.push(change(candidate, What::Tried));
+                        let slot = slot(candidate, beside, stamp, None);
+                        Some(Slot { canary: Some(plugin), ..slot })
+                    }
                     Ok(plugin) => {
                         let what = running.map_or(What::Loaded, |_| What::Replaced);
                         gathered.changes.push(change(candidate, what));
@@ -488,7 +519,7 @@ fn slot(
     stamp: Option<Stamp>,
     trouble: Option<Trouble>,
 ) -> Slot {
-    Slot { settings: candidate.settings.clone(), plugin, stamp, trouble }
+    Slot { settings: candidate.settings.clone(), plugin, canary: None, stamp, trouble }
 }
 
 fn change(candidate: &Candidate, what: What) -> Change {
@@ -497,7 +528,16 @@ fn change(candidate: &Candidate, what: What) -> Change {
 
 /// The plugins of `slots` in the order in which they see a command.
 pub(crate) fn in_order(settings: &HostSettings, slots: &Slots) -> Vec<Arc<Plugin>> {
-    let mut plugins: Vec<_> = slots.values().filter_map(|slot| slot.plugin.clone()).collect();
+    in_order_of(settings, slots, |slot| slot.plugin.clone())
+}
+
+/// The same for one version of each plugin.
+pub(crate) fn in_order_of(
+    settings: &HostSettings,
+    slots: &Slots,
+    version: impl Fn(&Slot) -> Option<Arc<Plugin>>,
+) -> Vec<Arc<Plugin>> {
+    let mut plugins: Vec<_> = slots.values().filter_map(version).collect();
     plugins.sort_by_cached_key(|plugin| {
         let place = settings.order.iter().position(|name| **name == *plugin.name);
         let priority = plugin.settings.priority;

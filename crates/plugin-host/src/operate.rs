@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep};
 use crate::artifact::Digest;
 use crate::errors::{OperateError, Refusal};
 use crate::files::Candidate;
-use crate::host::{Host, Shared};
-use crate::load::{Gathered, Key, Trouble};
+use crate::host::{Books, Host, Shared};
+use crate::load::{Gathered, Key, Slot, Trouble};
 use crate::status::{Change, What};
 
 /// How often it is looked whether earlier versions are gone.
@@ -88,6 +88,16 @@ impl Host {
         self.shared.roll_back(&key, None, "the operator asked for it").await
     }
 
+    /// Has a new version that is tried serve all sessions. Returns what has changed.
+    ///
+    /// # Errors
+    /// There is no such plugin, or no new version of it is tried.
+    pub async fn promote(&self, plugin: &str) -> Result<Vec<Change>, OperateError> {
+        let key = self.shared.books.lock().await.key(plugin);
+        let key = key.ok_or_else(|| OperateError::unknown(plugin))?;
+        self.shared.promote(&key, None).await
+    }
+
     /// Waits until nothing uses an earlier version of a plugin any more, for `within` at most.
     /// Returns how many versions are left then.
     ///
@@ -109,6 +119,39 @@ impl Host {
 }
 
 impl Shared {
+    /// Puts a new version that is tried in force: as it is, or only if it has the digest `only`.
+    pub(crate) async fn promote(
+        self: &Arc<Self>,
+        key: &Key,
+        only: Option<Digest>,
+    ) -> Result<Vec<Change>, OperateError> {
+        let mut books = self.books.lock().await;
+        let books = &mut *books;
+        let slot = books.slots.get(key).ok_or_else(|| OperateError::unknown(&key.0))?;
+        let canary = slot.canary.as_ref().map(|plugin| plugin.artifact.digest);
+        if canary.is_none() || only.is_some() && only != canary {
+            return Err(OperateError::NoCanary(key.0.clone()));
+        }
+        let promoted = slot.promoted();
+        Ok(self.exchange(books, key, promoted, What::Promoted))
+    }
+
+    /// Puts another slot in the place of one.
+    fn exchange(
+        self: &Arc<Self>,
+        books: &mut Books,
+        key: &Key,
+        slot: Slot,
+        what: What,
+    ) -> Vec<Change> {
+        let mut slots = books.slots.clone();
+        slots.insert(key.clone(), slot);
+        let changes = vec![Change { plugin: key.0.clone(), file: key.1.clone(), what }];
+        let gathered = Gathered { slots, changes: changes.clone(), ..Gathered::default() };
+        self.take(books, gathered, self.next_number());
+        changes
+    }
+
     /// Puts the version before in force: of the plugin as it is, or only if it has the digest `only`.
     pub(crate) async fn roll_back(
         self: &Arc<Self>,
@@ -120,6 +163,18 @@ impl Shared {
         let books = &mut *books;
         let unknown = || OperateError::unknown(&key.0);
         let slot = books.slots.get(key).ok_or_else(unknown)?;
+        let refusal = |digest: Digest| {
+            let (plugin, sha256) = (key.0.clone(), digest.to_string());
+            Refusal::RolledBack { plugin, sha256, why }
+        };
+        let tried = slot.canary.as_ref().map(|plugin| plugin.artifact.digest);
+        if let Some(digest) = tried.filter(|tried| only.is_none_or(|only| only == *tried)) {
+            let refusal = refusal(digest);
+            let trouble = Trouble { digest: Some(digest), refusal: refusal.clone() };
+            let without = slot.without_canary(trouble);
+            books.loader.bad.insert((key.clone(), digest));
+            return Ok(self.exchange(books, key, without, What::RolledBack(refusal)));
+        }
         let running = slot.plugin.as_ref().ok_or_else(unknown)?.artifact.digest;
         if only.is_some_and(|digest| digest != running) {
             // Replaced meanwhile: the flop is gone anyway.
@@ -130,23 +185,17 @@ impl Shared {
         };
         let (settings, file) = (slot.settings().clone(), key.1.clone());
         let candidate = Candidate { settings, file, problem: None };
-        let next = self.generation().number + 1;
+        let next = self.next_number();
         let plugin = books
             .loader
             .start(&candidate, artifact, next)
             .await
             .map_err(|refusal| OperateError::NotStarted { plugin: key.0.clone(), refusal })?;
-        let (sha256, plugin_name) = (running.to_string(), key.0.clone());
-        let refusal = Refusal::RolledBack { plugin: plugin_name, sha256, why };
+        let refusal = refusal(running);
         let trouble = Trouble { digest: Some(running), refusal: refusal.clone() };
+        let slot = slot.rolled_back(plugin, trouble);
         books.loader.before.remove(key);
         books.loader.bad.insert((key.clone(), running));
-        let mut slots = books.slots.clone();
-        slots.insert(key.clone(), slot.rolled_back(plugin, trouble));
-        let what = What::RolledBack(refusal);
-        let changes = vec![Change { plugin: key.0.clone(), file: key.1.clone(), what }];
-        let gathered = Gathered { slots, changes: changes.clone(), ..Gathered::default() };
-        self.take(books, gathered, next);
-        Ok(changes)
+        Ok(self.exchange(books, key, slot, What::RolledBack(refusal)))
     }
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use tokio::time::Instant;
-use waft_core::SessionId;
 use waft_core::storage::Abilities;
+use waft_core::{SessionFacts, SessionId};
 use waft_proto::{Command, Reply};
 
 mod pinned;
@@ -34,6 +34,10 @@ use crate::status::{Counts, DrainingPlugin, LastError, PluginStatus, State};
 use crate::storage;
 
 pub(crate) use pinned::Pinned;
+
+/// Hooks whose answers somebody waits for: there is nothing to do instead.
+const OPEN_HOOKS: [Hook; 4] =
+    [Hook::Authenticator, Hook::ContentFilter, Hook::Storage, Hook::SiteCommand];
 
 /// One plugin in force.
 pub(crate) struct Plugin {
@@ -82,6 +86,10 @@ impl Plugin {
         budget: &Arc<Budget>,
     ) -> Result<Plugin, Refusal> {
         pinned_to(&settings, artifact.digest)?;
+        let in_the_way = OPEN_HOOKS.iter().find(|hook| artifact.has(**hook));
+        if let (true, Some(hook)) = (settings.shadow, in_the_way) {
+            return Err(Refusal::NotForShadow { hook: hook.name() });
+        }
         if artifact.has(Hook::Authenticator) && settings.on_error == OnError::Allow {
             return Err(Refusal::AllowsLogins);
         }
@@ -142,6 +150,20 @@ impl Plugin {
     /// What becomes of a command that the plugin failed on.
     pub(crate) fn on_error(&self) -> OnError {
         self.settings.on_error
+    }
+
+    /// Whether it is only listened to. If so, tells what it would have done.
+    pub(crate) fn only_would(
+        &self,
+        session: &SessionFacts,
+        generation: u64,
+        deed: impl FnOnce() -> String,
+    ) -> bool {
+        if self.settings.shadow {
+            let (plugin, session, deed) = (&*self.name, session.id.0, cleaned(&deed()));
+            tracing::info!(plugin, generation, session, "plugin would have {deed}");
+        }
+        self.settings.shadow
     }
 
     /// What other parts do for it.

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
@@ -46,6 +47,14 @@ impl Probation {
             let _ = self.tell.send(Flop { key: self.key.clone(), digest: self.digest });
         }
     }
+}
+
+/// Has a new version that is tried serve all sessions, once its time is over.
+pub(crate) async fn pass(shared: Weak<Shared>, key: Key, digest: Digest, time: Duration) {
+    tokio::time::sleep(time).await;
+    let Some(shared) = shared.upgrade() else { return };
+    // Given up or replaced meanwhile: there is nothing to do.
+    let _ = shared.promote(&key, Some(digest)).await;
 }
 
 /// Swaps versions that fail their probation, as long as the host lives.

@@ -98,6 +98,10 @@ pub struct PluginSettings {
     pub limits: Limits,
     /// Its own configuration, keys dotted.
     pub config: Vec<(String, String)>,
+    /// Whether it is only listened to: what it decides is logged, and not done.
+    pub shadow: bool,
+    /// How many of 100 sessions a new version serves at first; `None` is all.
+    pub canary_percent: Option<u8>,
     /// What it may do beyond its hooks.
     pub grants: Grants,
     /// Where these settings come from.
@@ -128,6 +132,8 @@ impl PluginSettings {
             priority: 100,
             limits: Limits::default(),
             config: Vec::new(),
+            shadow: false,
+            canary_percent: None,
             grants: Grants::default(),
             listed: Listed::Yes,
         }

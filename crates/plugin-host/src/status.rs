@@ -39,6 +39,10 @@ pub enum What {
     Replaced,
     /// Its file is gone, and so is it.
     Removed,
+    /// A new version serves a share of the sessions, beside the one in force.
+    Tried,
+    /// The new version that was tried serves all sessions now.
+    Promoted,
     /// The operator took it out.
     Disabled,
     /// The version before took its place, for that reason.
@@ -56,6 +60,8 @@ pub struct HostStatus {
     pub generation: u64,
     /// Its plugins, in the order in which they see a command.
     pub plugins: Vec<PluginStatus>,
+    /// New versions that serve a share of the sessions.
+    pub canaries: Vec<PluginStatus>,
     /// Plugins that should be there and are not.
     pub absent: Vec<AbsentPlugin>,
     /// Earlier versions that something still uses.
@@ -68,6 +74,8 @@ pub struct HostStatus {
 pub enum State {
     /// It is in force.
     Active,
+    /// It is new and serves a share of the sessions, beside the version in force.
+    Canary,
     /// It is in force, and failed so often lately that it is not asked for a while.
     Broken,
     /// It is not taken.

@@ -48,6 +48,13 @@ pub(crate) enum Operate {
         #[command(flatten)]
         reach: Reach,
     },
+    /// Have a new version that serves a share of the sessions serve all
+    Promote {
+        /// The plugin
+        name: String,
+        #[command(flatten)]
+        reach: Reach,
+    },
     /// Wait until no session and no transfer uses an earlier version any more
     Drain {
         /// The plugin

@@ -68,6 +68,8 @@ fn settings(plugin: &Plugin) -> PluginSettings {
             waft_config::OnLoadError::Disable => OnLoadError::Disable,
         },
         sha256: plugin.sha256.clone(),
+        shadow: plugin.shadow,
+        canary_percent: plugin.canary,
         required: plugin.required,
         priority: i32::try_from(plugin.priority).unwrap_or(i32::MAX),
         limits: limits(&plugin.limits),
@@ -145,6 +147,7 @@ pub(crate) fn plugin_mistakes(config: &Config, errors: &LoadErrors) -> Vec<Mista
 fn plugin_mistake(config: &Config, error: &LoadError) -> Mistake {
     let named = config.named_plugins.iter().find(|plugin| plugin.name == error.plugin);
     let key = match (named, &error.refusal) {
+        (Some(plugin), Refusal::NotForShadow { .. }) => format!("{}.shadow", plugin.key),
         (Some(plugin), Refusal::Pinned { .. }) => format!("{}.sha256", plugin.key),
         (Some(plugin), Refusal::NotGranted { .. }) => format!("{}.grant", plugin.key),
         (Some(plugin), Refusal::AllowsLogins) => format!("{}.on_error", plugin.key),

@@ -50,6 +50,9 @@ pub(crate) fn plugin(command: &Operate) -> Result<(), Failure> {
         Operate::Rollback { name, reach } => {
             change(reach, &Request::Rollback { plugin: named(name) })
         }
+        Operate::Promote { name, reach } => {
+            change(reach, &Request::Promote { plugin: named(name) })
+        }
         Operate::Disable { name, reach } => {
             change(reach, &Request::Disable { plugin: named(name) })
         }
@@ -159,7 +162,7 @@ fn list(reach: &Reach) -> Result<(), Failure> {
 
 /// Every plugin and version that the server tells of.
 fn all(answer: &Value) -> impl Iterator<Item = &Value> {
-    let lists = ["plugins", "absent", "draining"].into_iter();
+    let lists = ["plugins", "canaries", "absent", "draining"].into_iter();
     lists.flat_map(|list| at(answer, list).as_array().into_iter().flatten())
 }
 

@@ -31,6 +31,8 @@ pub(super) fn change(change: &Change) -> Value {
     let (what, refusal) = match &change.what {
         What::Loaded => ("loaded", None),
         What::Replaced => ("replaced", None),
+        What::Tried => ("tried", None),
+        What::Promoted => ("promoted", None),
         What::Removed => ("removed", None),
         What::Disabled => ("disabled", None),
         What::RolledBack(refusal) => ("rolled_back", Some(refusal)),

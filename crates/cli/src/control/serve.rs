@@ -140,6 +140,7 @@ fn note(uid: u32, request: &Request) {
         Request::Status | Request::Plugins | Request::Drain { .. } => return,
         Request::Reload { plugin } => ("reload", plugin.as_deref()),
         Request::Rollback { plugin } => ("rollback", Some(plugin.as_str())),
+        Request::Promote { plugin } => ("promote", Some(plugin.as_str())),
         Request::Disable { plugin } => ("disable", Some(plugin.as_str())),
         Request::Enable { plugin } => ("enable", Some(plugin.as_str())),
     };
@@ -160,6 +161,7 @@ impl Controlled {
             }
             Request::Reload { plugin } => self.host.reload(plugin.as_deref()).await,
             Request::Rollback { plugin } => self.host.rollback(&plugin).await,
+            Request::Promote { plugin } => self.host.promote(&plugin).await,
             Request::Disable { plugin } => self.host.disable(&plugin).await,
             Request::Enable { plugin } => self.host.enable(&plugin).await,
         };

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use waft_core::SessionId;
 use waft_core::hooks::HookSource;
 use waft_plugin_host::{HostSettings, OperateError, PluginSettings, Refusal, Signer, State, What};
 
@@ -222,4 +223,79 @@ async fn where_signatures_are_demanded_a_component_waits_for_its_own() {
     assert_eq!(host.rescan().await.sequence, report.sequence, "no news");
     directory.put("p.wasm.sig", b"key\x02");
     assert_eq!(said(&host.rescan().await), ["p: Replaced"]);
+}
+
+/// The generations that a thousand sessions are served by, and how many each.
+fn served(host: &waft_plugin_host::Host) -> std::collections::BTreeMap<u64, usize> {
+    let mut served = std::collections::BTreeMap::new();
+    for id in 1..=1000 {
+        *served.entry(host.current_for(SessionId(id)).generation()).or_default() += 1;
+    }
+    served
+}
+
+fn canary(directory: &Directory, percent: u8) -> HostSettings {
+    let mut settings = settings(directory);
+    settings.plugins[0].canary_percent = Some(percent);
+    settings
+}
+
+#[tokio::test]
+async fn a_canary_serves_its_share_of_sessions_until_it_is_promoted() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &hostile());
+    let host = load(HostSettings { probation: Duration::ZERO, ..canary(&directory, 20) }).await;
+    let first = host.status().plugins[0].sha256.clone();
+    directory.put("p.wasm", &variant(&hostile(), 1));
+    assert_eq!(host.rescan().await.changes[0].what, What::Tried);
+    let shares = served(&host);
+    assert!((150..=250).contains(&shares[&2]) && shares[&1] + shares[&2] == 1000, "{shares:?}");
+    let status = host.status();
+    assert_eq!((status.plugins[0].sha256.as_str(), status.generation), (first.as_str(), 1));
+    let tried = &status.canaries[0];
+    assert_eq!((tried.state, tried.sha256 == first), (State::Canary, false));
+    assert_eq!(host.rescan().await.sequence, 2, "no news");
+    assert_eq!(host.promote("p").await.unwrap()[0].what, What::Promoted);
+    assert_eq!(served(&host).into_keys().collect::<Vec<_>>(), [3]);
+    assert_eq!(host.promote("p").await.unwrap_err(), OperateError::NoCanary("p".to_owned()));
+    host.rollback("p").await.unwrap();
+    assert_eq!(host.status().plugins[0].sha256, first);
+}
+
+#[tokio::test]
+async fn a_canary_that_fails_is_given_up_and_one_that_does_not_serves_all_in_time() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &hostile());
+    let host = load(canary(&directory, 50)).await;
+    directory.put("p.wasm", &variant(&hostile(), 1));
+    host.rescan().await;
+    let id = (1..).map(SessionId).find(|id| host.current_for(*id).generation() == 2).unwrap();
+    for _ in 0..5 {
+        host.current_for(id).on_command(&session(), &command("NOOP")).await;
+    }
+    let rolled_back = report(&host, 3).await;
+    assert!(matches!(&rolled_back.changes[0].what, What::RolledBack(_)), "{rolled_back:?}");
+    assert_eq!(served(&host).into_keys().collect::<Vec<_>>(), [1]);
+    directory.put("p.wasm", &variant(&hostile(), 2));
+    assert_eq!(host.rescan().await.changes[0].what, What::Tried);
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    assert_eq!(report(&host, 5).await.changes[0].what, What::Promoted);
+    assert!(host.status().canaries.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_in_the_shadow_is_logged_and_not_done() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &echo());
+    let log = Log::listen();
+    let shadow = |config: &[(&str, &str)]| {
+        let p = PluginSettings { shadow: true, ..plugin("p", config) };
+        HostSettings { plugins: vec![p], ..directory.settings() }
+    };
+    let host = load(shadow(&[("answer.PORT", "502 no")])).await;
+    assert_eq!(ask(&host, "PORT 1,2,3,4,5,6").await, "pass");
+    let told = log.lines_with("plugin would have answered PORT with: 502 no");
+    assert_eq!(told.len(), 1, "{:?}", log.lines_with("would"));
+    assert!(told[0].contains("plugin=\"p\"") && told[0].contains("session=7"), "{told:?}");
 }
