@@ -46,8 +46,8 @@ fn a_plugins_commands_are_told_of_and_answered_like_the_servers_own() {
         client.expect(command, expected);
     }
     client.log_in(USER, PASSWORD);
-    assert_eq!(text(&mut client, "site echo hello", 200), "SITE ECHO of alice: hello");
-    assert_eq!(text(&mut client, "xecho", 200), "XECHO of alice: nothing");
+    assert_eq!(client.expect("site echo hello", 200).text(), "SITE ECHO of alice: hello");
+    assert_eq!(client.expect("xecho", 200).text(), "XECHO of alice: nothing");
     client.expect("XECHO \u{1}", 200);
     client.expect("SITE NONE", 500);
     client.expect("XNONE", 500);
@@ -55,7 +55,8 @@ fn a_plugins_commands_are_told_of_and_answered_like_the_servers_own() {
     assert!(features.contains("SITE CHMOD;HELP;UTIME;ECHO;HEARD;TICKS"), "{features}");
     assert!(features.contains("XECHO any text"), "{features}");
     assert!(text(&mut client, "HELP", 214).contains("XECHO"));
-    assert_eq!(text(&mut client, "HELP XECHO", 214), "XECHO - says what it was told");
+    let help = client.expect("HELP XECHO", 214);
+    assert_eq!(help.text(), "XECHO - says what it was told");
     let site = text(&mut client, "HELP SITE", 214);
     assert!(site.contains("ECHO - says what it was told"), "{site}");
     let line = waft.log.wait("the command of a plugin", |line| {
