@@ -145,35 +145,46 @@ impl Progress {
 /// A file that became shorter than it was when it was opened is a storage's `Io`: the client must
 /// not take what it got for the whole.
 pub(crate) async fn send<S: Stream>(
-    mut stream: S,
+    stream: S,
     download: Download<'_>,
     progress: &Progress,
     stall: Duration,
 ) -> Result<(), PumpError> {
-    watched(progress, stall, async move {
-        send_all(&mut stream, download, progress).await?;
-        close(stream).await;
-        Ok(())
-    })
-    .await
+    watched(progress, stall, send_all(stream, download, progress)).await
 }
 
 async fn send_all<S: Stream>(
-    stream: &mut S,
+    mut stream: S,
     download: Download<'_>,
     progress: &Progress,
 ) -> Result<(), PumpError> {
     #[cfg(target_os = "linux")]
     if download.is_plain()
-        && let (Some(tcp), Some(file)) = (stream.tcp(), download.reader.local_file())
+        && let Some(file) = download.reader.local_file()
     {
-        let left = Left::new(download.reader.size(), download.limit);
-        match direct::send(tcp, file, left, progress).await? {
-            direct::Sent::All => return Ok(()),
-            direct::Sent::Unsuitable => {}
-        }
+        stream = match stream.into_tcp() {
+            Err(stream) => stream,
+            Ok(tcp) => {
+                let left = Left::new(download.reader.size(), download.limit);
+                return match direct::send(tcp, file, left, progress).await? {
+                    direct::Sent::All(None) => Ok(()),
+                    direct::Sent::All(Some(tcp)) => Ok(close(tcp).await),
+                    direct::Sent::Unsuitable(tcp) => send_portably(tcp, download, progress).await,
+                };
+            }
+        };
     }
-    portable::send(stream, download, progress).await
+    send_portably(stream, download, progress).await
+}
+
+async fn send_portably<S: Stream>(
+    mut stream: S,
+    download: Download<'_>,
+    progress: &Progress,
+) -> Result<(), PumpError> {
+    portable::send(&mut stream, download, progress).await?;
+    close(stream).await;
+    Ok(())
 }
 
 /// Receives until the client ends the stream, writes to a file that is neither finished nor

@@ -1,13 +1,21 @@
 //! Downloads from a local file, by `sendfile(2)`.
+//!
+//! They have two gears. In the high one, where large files begin, the connection belongs to a
+//! thread: `sendfile` itself waits for the client, and the runtime, which would be woken each time
+//! that the socket has room again, does not know the socket. A client that makes it wait for long is
+//! shifted down: the runtime waits until the socket takes more, and only then asks a thread. One
+//! that becomes fast is shifted up again.
 
 use std::fs::File;
 use std::io;
+use std::net::{self, Shutdown};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 use rustix::fs::sendfile;
-use rustix::io::Errno;
+use rustix::io::{Errno, ioctl_fionread};
 use rustix::net::sockopt::set_tcp_cork;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -17,37 +25,124 @@ use super::{BURST_BYTES, Collar, Leash, NO_TIME, ON_THE_SPOT_BYTES, is_ready, st
 use crate::data::pump::{Left, Progress, PumpError, aside};
 
 /// Octets handed to the socket at a time.
-const CHUNK_BYTES: usize = 512 * 1024;
+const CHUNK_BYTES: usize = 1024 * 1024;
+/// The longest that a thread waits for a client to take a chunk: with less than 50 MB/s, a client
+/// is slow.
+const CHUNK_TIME: Duration = Duration::from_millis(20);
+/// How long a slow client may take for a chunk to be fast again.
+const FAST_CHUNK_TIME: Duration = Duration::from_millis(10);
+/// How long a thread sends before it reports how far it is.
+const BURST_TIME: Duration = Duration::from_millis(100);
 
 /// How a download ended.
 pub(in crate::data::pump) enum Sent {
-    /// All of it was handed to the socket.
-    All,
+    /// All of it was handed to the socket, which has yet to be closed, if it is here.
+    All(Option<TcpStream>),
     /// Nothing was sent: the system cannot do that with this kind of file.
-    Unsuitable,
+    Unsuitable(TcpStream),
 }
 
 /// Sends what is left of a file. The end of the last segment waits for the end of the connection,
 /// so that both leave together.
 pub(in crate::data::pump) async fn send(
-    tcp: &TcpStream,
+    mut tcp: TcpStream,
     file: LocalFile,
     left: Left,
     progress: &Progress,
 ) -> Result<Sent, PumpError> {
     // Full segments only: a tenth faster on loopback. Without it the transfer works as well.
-    let _ = set_tcp_cork(tcp, true);
+    let _ = set_tcp_cork(&tcp, true);
     let leash = Leash::default();
     let LocalFile { file, offset: begin } = file;
     let mut part = Part { file, offset: begin, left, collar: leash.collar() };
-    let socket = match left.at_most(ON_THE_SPOT_BYTES + 1) {
-        0..=ON_THE_SPOT_BYTES => None,
-        _ => Some(Arc::new(tcp.as_fd().try_clone_to_owned().map_err(PumpError::Network)?)),
+    let is_small = left.at_most(ON_THE_SPOT_BYTES + 1) <= ON_THE_SPOT_BYTES;
+    loop {
+        if !is_small {
+            let (lent, stop);
+            (lent, part, stop) = in_high_gear(tcp, part, progress).await?;
+            if matches!(stop, Ok(Stop::FileSent)) {
+                part.left.check_end()?;
+                return lent.close_or_return().map(Sent::All).map_err(PumpError::Network);
+            }
+            tcp = lent.give_back().map_err(PumpError::Network)?;
+            if let Some(end) = judge(stop, part.offset == begin)? {
+                return Ok(end.sent(tcp));
+            }
+        }
+        let stop;
+        (part, stop) = in_low_gear(&tcp, part, is_small, progress).await?;
+        if let Some(end) = judge(stop, part.offset == begin)? {
+            part.left.check_end()?;
+            return Ok(end.sent(tcp));
+        }
+    }
+}
+
+/// How sending ended.
+enum End {
+    All,
+    Unsuitable,
+}
+
+impl End {
+    fn sent(self, tcp: TcpStream) -> Sent {
+        match self {
+            End::All => Sent::All(Some(tcp)),
+            End::Unsuitable => Sent::Unsuitable(tcp),
+        }
+    }
+}
+
+/// Whether what ended a gear ends the download.
+fn judge(stop: Result<Stop, Errno>, is_at_its_begin: bool) -> Result<Option<End>, PumpError> {
+    match stop {
+        Ok(Stop::FileSent) => Ok(Some(End::All)),
+        Ok(Stop::BurstSent | Stop::SocketFull) => Ok(None),
+        Err(Errno::INVAL | Errno::NOSYS) if is_at_its_begin => Ok(Some(End::Unsuitable)),
+        Err(errno) if is_of_the_file(errno) => Err(storage_error(errno).into()),
+        Err(errno) => Err(PumpError::Network(errno.into())),
+    }
+}
+
+/// Sends in the high gear until the client is slow, or to the end.
+async fn in_high_gear(
+    tcp: TcpStream,
+    mut part: Part,
+    progress: &Progress,
+) -> Result<(Lent, Part, Result<Stop, Errno>), PumpError> {
+    let lent = Lent::new(tcp).map_err(PumpError::Network)?;
+    loop {
+        let (before, socket) = (part.offset, Arc::clone(&lent.socket));
+        let stop;
+        (part, stop) = aside(move || {
+            let stop = part.send_waiting(&*socket);
+            drop(socket);
+            (part, stop)
+        })
+        .await?;
+        progress.advance(part.offset - before);
+        if !matches!(stop, Ok(Stop::BurstSent)) {
+            return Ok((lent, part, stop));
+        }
+    }
+}
+
+/// Sends in the low gear until the client is fast, or to the end.
+async fn in_low_gear(
+    tcp: &TcpStream,
+    mut part: Part,
+    is_small: bool,
+    progress: &Progress,
+) -> Result<(Part, Result<Stop, Errno>), PumpError> {
+    let socket = match is_small {
+        true => None,
+        false => Some(Arc::new(tcp.as_fd().try_clone_to_owned().map_err(PumpError::Network)?)),
     };
+    let (mut began, mut begin) = (Instant::now(), part.offset);
     loop {
         let before = part.offset;
-        let sent;
-        (part, sent) = match &socket {
+        let stop;
+        (part, stop) = match &socket {
             None => part.send(tcp),
             Some(socket) => {
                 let socket = Arc::clone(socket);
@@ -55,19 +150,61 @@ pub(in crate::data::pump) async fn send(
             }
         };
         progress.advance(part.offset - before);
-        match sent {
-            Ok(Stop::FileSent) => break,
+        match stop {
             Ok(Stop::BurstSent) => {}
-            Ok(Stop::SocketFull) => until_writable(tcp).await.map_err(PumpError::Network)?,
-            Err(Errno::INVAL | Errno::NOSYS) if part.offset == begin => {
-                return Ok(Sent::Unsuitable);
+            Ok(Stop::SocketFull) => {
+                if part.offset - begin >= CHUNK_BYTES as u64 {
+                    if began.elapsed() < FAST_CHUNK_TIME && socket.is_some() {
+                        return Ok((part, stop));
+                    }
+                    (began, begin) = (Instant::now(), part.offset);
+                }
+                until_writable(tcp).await.map_err(PumpError::Network)?;
             }
-            Err(errno) if is_of_the_file(errno) => return Err(storage_error(errno).into()),
-            Err(errno) => return Err(PumpError::Network(errno.into())),
+            end => return Ok((part, end)),
         }
     }
-    part.left.check_end()?;
-    Ok(Sent::All)
+}
+
+/// A connection that threads send over, waiting. If the download is given up, it ends at once,
+/// whoever waits.
+struct Lent {
+    socket: Arc<net::TcpStream>,
+    is_given_up: bool,
+}
+
+impl Lent {
+    fn new(tcp: TcpStream) -> io::Result<Lent> {
+        let socket = tcp.into_std()?;
+        socket.set_write_timeout(Some(CHUNK_TIME))?;
+        socket.set_nonblocking(false)?;
+        Ok(Lent { socket: Arc::new(socket), is_given_up: true })
+    }
+
+    /// Back to the runtime.
+    fn give_back(mut self) -> io::Result<TcpStream> {
+        self.is_given_up = false;
+        self.socket.set_nonblocking(true)?;
+        TcpStream::from_std(self.socket.try_clone()?)
+    }
+
+    /// The same, unless nothing is left to do but to close it: then it is closed.
+    fn close_or_return(mut self) -> io::Result<Option<TcpStream>> {
+        self.is_given_up = false;
+        match ioctl_fionread(&*self.socket) {
+            Ok(0) => Ok(None),
+            _ => self.give_back().map(Some),
+        }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if self.is_given_up {
+            // Fails only where the connection has ended already.
+            let _ = self.socket.shutdown(Shutdown::Both);
+        }
+    }
 }
 
 /// Waits until the socket takes more. Asks the system itself, because what was sent past the
@@ -101,6 +238,30 @@ enum Stop {
 }
 
 impl Part {
+    /// Sends over a socket that waits until the client is slow or it is time to report.
+    fn send_waiting(&mut self, socket: impl AsFd) -> Result<Stop, Errno> {
+        let began = Instant::now();
+        let mut chunk_began = began;
+        while !self.left.is_none() {
+            if !self.collar.is_wanted() || began.elapsed() >= BURST_TIME {
+                return Ok(Stop::BurstSent);
+            }
+            if chunk_began.elapsed() >= CHUNK_TIME {
+                return Ok(Stop::SocketFull);
+            }
+            chunk_began = Instant::now();
+            let length = self.left.at_most(CHUNK_BYTES);
+            match sendfile(&socket, &self.file, Some(&mut self.offset), length) {
+                Ok(0) => break,
+                Ok(sent) => self.left.take(sent),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(Stop::SocketFull),
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(Stop::FileSent)
+    }
+
     /// Sends until something ends the burst.
     fn send(mut self, socket: impl AsFd) -> (Part, Result<Stop, Errno>) {
         let sent = self.send_burst(socket);
