@@ -94,15 +94,20 @@ impl Root {
     /// Where an upload to `path` goes: as [`place`](Root::place), but behind symbolic links, so
     /// that a link stays and the file that it names is replaced.
     pub(crate) fn upload_place(&self, path: &VirtualPath) -> Result<(Place, Option<Statx>)> {
-        if path.is_root() {
-            return Err(ErrorKind::IsADirectory.into());
-        }
-        let mut place = self.place(path)?;
+        self.upload_place_behind(path).map(|(place, found, _)| (place, found))
+    }
+
+    /// The same, and whether it is behind a link.
+    pub(crate) fn upload_place_behind(
+        &self,
+        path: &VirtualPath,
+    ) -> Result<(Place, Option<Statx>, bool)> {
+        let mut place = self.direct_upload_place(path)?;
         let mut relative = path.relative().to_vec();
-        for _ in 0..LINKS_MAX {
-            let Some(found) = place.look()? else { return Ok((place, None)) };
-            if !is_link(&found) {
-                return Ok((place, Some(found)));
+        for links in 0..LINKS_MAX {
+            let found = place.look()?;
+            if !found.as_ref().is_some_and(is_link) {
+                return Ok((place, found, links > 0));
             }
             // The kernel would go on from the directory of the link: so do we, by the path, and
             // openat2 judges the whole of it. Nothing is lost if names change meanwhile: what is
@@ -117,6 +122,14 @@ impl Root {
             place = self.place_relative(&relative)?;
         }
         Err(Errno::LOOP.into())
+    }
+
+    /// The same where no symbolic link stands for the name.
+    pub(crate) fn direct_upload_place(&self, path: &VirtualPath) -> Result<Place> {
+        if path.is_root() {
+            return Err(ErrorKind::IsADirectory.into());
+        }
+        self.place(path)
     }
 
     fn place_relative(&self, relative: &[u8]) -> Result<Place> {

@@ -69,6 +69,7 @@ impl Default for Options {
 #[derive(Clone, Debug)]
 pub struct LocalStorage {
     root: Arc<Root>,
+    vacant: Arc<upload::Vacant>,
     options: Options,
 }
 
@@ -79,7 +80,7 @@ impl LocalStorage {
     /// `root` cannot be opened as a directory, or the system has no `openat2(2)` (Linux before
     /// 5.6, or a sandbox that forbids it).
     pub fn open(root: &Path, options: Options) -> io::Result<LocalStorage> {
-        Ok(LocalStorage { root: Arc::new(Root::open(root)?), options })
+        Ok(LocalStorage { root: Arc::new(Root::open(root)?), vacant: Arc::default(), options })
     }
 }
 
@@ -108,7 +109,7 @@ impl Storage for LocalStorage {
         path: &'a VirtualPath,
         mode: WriteMode,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { Ok(upload::check(&self.root, path, mode)?) })
+        Box::pin(async move { Ok(upload::check(&self.root, &self.vacant, path, mode)?) })
     }
 
     fn open_write<'a>(
@@ -117,7 +118,8 @@ impl Storage for LocalStorage {
         mode: WriteMode,
     ) -> BoxFuture<'a, Result<Box<dyn Writer>>> {
         Box::pin(async move {
-            Ok(Box::new(upload::begin(&self.root, self.options, path, mode).await?) as _)
+            let begun = upload::begin(&self.root, &self.vacant, self.options, path, mode);
+            Ok(Box::new(begun.await?) as _)
         })
     }
 

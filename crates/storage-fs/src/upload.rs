@@ -22,6 +22,7 @@
 mod partial;
 mod plan;
 mod publish;
+mod vacant;
 mod writer;
 
 use std::fs::File;
@@ -37,6 +38,7 @@ use crate::beneath::{Place, Root, look};
 use crate::error::Result;
 use crate::{Options, pool, temporary};
 use plan::{Old, Plan, plan};
+pub(crate) use vacant::Vacant;
 use writer::{Body, LocalWriter};
 
 /// Octets of a prefix that are copied before anybody looks whether the upload still goes on.
@@ -46,15 +48,24 @@ const COPY_STEP: u64 = 256 << 20;
 const COPY_BUFFER: usize = 256 * 1024;
 
 /// Tells whether [`begin`] is likely to succeed.
-pub(crate) fn check(root: &Root, path: &VirtualPath, mode: WriteMode) -> Result<()> {
-    let (place, found) = root.upload_place(path)?;
+pub(crate) fn check(
+    root: &Root,
+    vacant: &Vacant,
+    path: &VirtualPath,
+    mode: WriteMode,
+) -> Result<()> {
+    let (place, found, is_behind_link) = root.upload_place_behind(path)?;
     let in_directory = Access::WRITE_OK | Access::EXEC_OK;
     match plan(&place, found.as_ref(), mode)? {
         Plan::InPlace { .. } => {
             Ok(accessat(&place.parent, &place.name, Access::WRITE_OK, AtFlags::EACCESS)?)
         }
         Plan::Resume { .. } | Plan::Fresh { .. } => {
-            Ok(accessat(&place.parent, c".", in_directory, AtFlags::EACCESS)?)
+            accessat(&place.parent, c".", in_directory, AtFlags::EACCESS)?;
+            if found.is_none() && !is_behind_link {
+                vacant.note(path);
+            }
+            Ok(())
         }
     }
 }
@@ -74,11 +85,15 @@ pub(crate) fn resume_offset(root: &Root, path: &VirtualPath) -> Result<u64> {
 /// Begins an upload.
 pub(crate) async fn begin(
     root: &Root,
+    vacant: &Vacant,
     options: Options,
     path: &VirtualPath,
     mode: WriteMode,
 ) -> Result<LocalWriter> {
-    let (place, found) = root.upload_place(path)?;
+    let (place, found) = match vacant.take(path) {
+        true => (root.direct_upload_place(path)?, None),
+        false => root.upload_place(path)?,
+    };
     match plan(&place, found.as_ref(), mode)? {
         Plan::InPlace { from } => in_place(place, options, from, mode),
         Plan::Resume { from } => resume(place, options, from),
