@@ -4,6 +4,7 @@ mod listeners;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use waft_accounts::{LocalAccounts, Lockout, Verifier, VerifierOptions};
@@ -11,13 +12,16 @@ use waft_config::{Config, Mistake, Mistakes};
 use waft_core::event::NoEvents;
 use waft_plugin_host::{Host, Watching};
 use waft_server::net::tcp::TcpNetwork;
-use waft_server::{Parts, Server};
+use waft_server::{Parts, Server, Workers};
 
 pub use listeners::BindError;
 
 use crate::findings::{both, unless};
 use crate::{assemble, process};
 use listeners::Listeners;
+
+/// Threads that serve sessions, for each processor; `server.worker_threads` says so to operators.
+const WORKERS_PER_PROCESSOR: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
 /// A server that accepts clients until it is shut down. Dropped, it stops accepting and leaves
 /// its sessions to themselves.
@@ -66,7 +70,7 @@ fn told(errors: &[BindError]) -> String {
 
 impl Running {
     /// Binds the listeners, becomes the user to run as, loads accounts and plugins, and accepts
-    /// clients. Needs a tokio runtime with time and IO enabled.
+    /// clients. Needs a tokio runtime with time and IO enabled; sessions get threads of their own.
     ///
     /// In that order, so that everything but the listeners is opened, and every plugin compiled,
     /// with no more rights than the server has later.
@@ -86,7 +90,8 @@ impl Running {
         }
         let keeper = Keeper::new(config)?;
         let Loaded { accounts, host, tls } = parts(config, &keeper.verifier).await?;
-        let server = Arc::new(Server::new(
+        let workers = Workers::start(worker_threads(config))?;
+        let server = Server::new(
             TcpNetwork,
             Parts {
                 settings: assemble::server_settings(config),
@@ -95,7 +100,8 @@ impl Running {
                 hooks: Arc::new(host.clone()),
                 events: Arc::new(NoEvents),
             },
-        ));
+        );
+        let server = Arc::new(server.with_workers(workers));
         let _watching = watch(&host);
         listeners.accept(&config.listeners, tls.as_ref(), &server)?;
         Ok(Self { server, host, keeper, listeners, config: config.clone(), _watching })
@@ -227,6 +233,14 @@ async fn parts(config: &Config, verifier: &Arc<Verifier>) -> Result<Loaded, Mist
     let accounts = both(accounts, tls).map_err(|wrong| wrong.mistakes);
     let ((accounts, tls), host) = both(accounts, host)?;
     Ok(Loaded { accounts, host, tls })
+}
+
+/// The most threads that serve sessions: some for each processor, unless the operator says how many.
+fn worker_threads(config: &Config) -> NonZeroUsize {
+    let wanted = config.server.worker_threads.and_then(|threads| usize::try_from(threads).ok());
+    let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let usual = || processors().saturating_mul(WORKERS_PER_PROCESSOR);
+    wanted.and_then(NonZeroUsize::new).unwrap_or_else(usual)
 }
 
 /// Watches the files of plugins. A server whose files cannot be watched is still a server.

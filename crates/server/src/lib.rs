@@ -21,6 +21,8 @@ mod shared;
 mod time;
 pub mod tls;
 mod transfer;
+mod workers;
 
 pub use counters::Counts;
 pub use server::{Listener, Listening, Parts, Refused, Server};
+pub use workers::Workers;

@@ -2,10 +2,11 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::net::{SendFlags, send};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -23,6 +24,7 @@ use crate::settings::Settings;
 use crate::shared::{Current, Full, Shared, Stage};
 use crate::time::within;
 use crate::tls::Tls;
+use crate::workers::{Seat, Workers};
 
 /// The parts that a server is put together from.
 pub struct Parts {
@@ -44,6 +46,7 @@ pub struct Server<N: Network> {
     /// Every session holds a clone: when all are gone, the receiver knows.
     alive: Mutex<Option<mpsc::Sender<()>>>,
     gone: tokio::sync::Mutex<mpsc::Receiver<()>>,
+    workers: Option<Workers>,
 }
 
 /// What the sessions of a listener have in common.
@@ -95,7 +98,15 @@ impl<N: Network> Server<N> {
             shared: Arc::new(shared),
             alive: Mutex::new(Some(alive)),
             gone: tokio::sync::Mutex::new(gone),
+            workers: None,
         }
+    }
+
+    /// The same with threads of their own for the sessions that its listeners accept; without,
+    /// they live in the runtime that the listeners were opened in.
+    #[must_use]
+    pub fn with_workers(self, workers: Workers) -> Server<N> {
+        Server { workers: Some(workers), ..self }
     }
 
     /// The network.
@@ -133,6 +144,18 @@ impl<N: Network> Server<N> {
         local: SocketAddr,
         listener: impl Into<Listener>,
     ) -> Result<(), Refused<N::Stream>> {
+        tokio::spawn(self.admit(stream, peer, local, listener.into())?);
+        Ok(())
+    }
+
+    /// A session, to be run; the connection back where there is no place for one.
+    fn admit(
+        &self,
+        stream: N::Stream,
+        peer: SocketAddr,
+        local: SocketAddr,
+        listener: Listener,
+    ) -> Result<impl Future<Output = ()> + Send + use<N>, Refused<N::Stream>> {
         let limits = &self.shared.current.load().settings.limits;
         let (peer, local) = (canonical(peer), canonical(local));
         let place = match self.shared.addresses.enter(
@@ -155,15 +178,14 @@ impl<N: Network> Server<N> {
         let Some(alive) = alive else {
             return Err(Refused { stream, reason: "421 Server is shutting down.\r\n" });
         };
-        let origin = Origin { peer, local, listener: listener.into() };
+        let origin = Origin { peer, local, listener };
         let session = Session::new(Arc::clone(&self.shared), stream, origin);
         let span = session.span();
         let task = async move {
             session.run().await;
             drop((place, alive));
         };
-        tokio::spawn(task.instrument(span));
-        Ok(())
+        Ok(task.instrument(span))
     }
 
     /// Ends the server in order: no new sessions, idle ones end, transfers finish within `drain`;
@@ -212,10 +234,11 @@ impl Server<TcpNetwork> {
         Ok(Listening { address, task })
     }
 
-    async fn accept(&self, listener: TcpListener, settings: Listener) {
+    async fn accept(self: Arc<Self>, listener: TcpListener, settings: Listener) {
         loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => self.welcome(stream, peer, &settings),
+            let accepted = listener.accept().await;
+            match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
+                Ok((stream, peer)) => self.hand_over(stream, peer, &settings),
                 Err(error) if is_peers_fault(&error) => {}
                 Err(error) => {
                     tracing::error!(%error, "cannot accept connections");
@@ -225,14 +248,42 @@ impl Server<TcpNetwork> {
         }
     }
 
-    fn welcome(&self, stream: TcpStream, peer: SocketAddr, listener: &Listener) {
-        let Ok(local) = stream.local_addr() else { return };
+    /// Gives a connection to the thread that its session will live on.
+    fn hand_over(self: &Arc<Self>, stream: net::TcpStream, peer: SocketAddr, listener: &Listener) {
+        let seat = Seat::take(self.workers.as_ref());
+        let (server, listener) = (Arc::clone(self), listener.clone());
+        let runtime = seat.runtime.clone();
+        runtime.spawn(async move {
+            let session = server.welcome(stream, peer, listener);
+            drop(server);
+            if let Some(session) = session {
+                session.await;
+            }
+            drop(seat);
+        });
+    }
+
+    fn welcome(
+        &self,
+        stream: net::TcpStream,
+        peer: SocketAddr,
+        listener: Listener,
+    ) -> Option<impl Future<Output = ()> + Send + use<>> {
+        // Fails only where there are no more descriptors for the reactor, or the client is gone.
+        let stream = TcpStream::from_std(stream).ok()?;
+        let local = stream.local_addr().ok()?;
         if let Err(error) = prepare(&stream) {
             tracing::debug!(%error, "socket options not set");
         }
-        if let Err(refused) = self.serve(stream, peer, local, listener.clone()) {
-            // One attempt that does not wait: whoever floods us gets no more.
-            let _ = refused.stream.try_write(refused.reason.as_bytes());
+        match self.admit(stream, peer, local, listener) {
+            Ok(session) => Some(session),
+            Err(refused) => {
+                // One attempt that does not wait: whoever floods us gets no more. The reactor does
+                // not know yet that the socket takes it.
+                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+                let _ = send(&refused.stream, refused.reason.as_bytes(), flags);
+                None
+            }
         }
     }
 }

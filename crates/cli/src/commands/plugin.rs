@@ -25,7 +25,7 @@ pub(crate) fn run(command: &Plugin) -> Result<(), Failure> {
 
 fn inspect(Component { file, json }: &Component) -> Result<(), Failure> {
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
-    let inspection = runtime(Some(1))?
+    let inspection = runtime()?
         .block_on(waft_plugin_host::inspect(&bytes))
         .map_err(|refusal| anyhow::anyhow!("{}", refused(file, &refusal)))?;
     if *json {
@@ -49,7 +49,7 @@ struct Document<'a> {
 fn check(Component { file, json }: &Component) -> Result<(), Failure> {
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let settings = PluginSettings { path: Some(file.clone()), ..PluginSettings::named(name) };
-    let result = runtime(Some(1))?.block_on(waft_plugin_host::check(&settings));
+    let result = runtime()?.block_on(waft_plugin_host::check(&settings));
     let refusal = result.as_ref().err().map(|error| &error.refusal);
     if *json {
         output::print_json(&Document {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use waft_server::net::memory::{MemoryListener, MemoryNetwork, MemoryStream};
 use waft_server::net::tcp::TcpNetwork;
 use waft_server::net::{DataListener, Network};
-use waft_server::{Listening, Parts, Server};
+use waft_server::{Listening, Parts, Server, Workers};
 
 use super::settings::LISTENER;
 
@@ -231,7 +232,8 @@ impl World for Tcp {
     async fn start(addresses: Addresses, parts: Parts) -> Tcp {
         let at = if addresses.mapped { Ipv6Addr::UNSPECIFIED.into() } else { addresses.server };
         let listener = TcpListener::bind((at, 0)).await.unwrap();
-        let server = Arc::new(Server::new(TcpNetwork, parts));
+        let workers = Workers::start(NonZeroUsize::MIN).unwrap();
+        let server = Arc::new(Server::new(TcpNetwork, parts).with_workers(workers));
         let listening = server.listen(listener, LISTENER).unwrap();
         Tcp { server, listening, addresses }
     }
