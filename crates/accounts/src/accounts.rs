@@ -8,8 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use waft_core::auth::{Authenticator, AuthenticatorError, Credentials, Secret, Verdict};
 use waft_core::storage::Storage;
-use waft_core::{Account, BoxFuture, Permissions, SessionFacts, VirtualPath};
+use waft_core::{
+    Account, BoxFuture, CertificateName, Permissions, Resumption, SessionFacts, VirtualPath,
+};
 
+use crate::certificates::{CertificateLogin, Certificates, OTHER, Standing, objection};
 use crate::hash::{HashError, StoredHash, stand_in};
 use crate::verifier::Verifier;
 
@@ -18,10 +21,15 @@ use crate::verifier::Verifier;
 pub struct AccountSpec {
     /// The name, as USER gives it: compared octet by octet.
     pub name: String,
-    /// The stored password: a PHC or modular-crypt string (see [`validate_hash`]).
+    /// The stored password: a PHC or modular-crypt string (see [`validate_hash`]). Without one,
+    /// only a certificate logs in.
     ///
     /// [`validate_hash`]: crate::validate_hash
-    pub password: String,
+    pub password: Option<String>,
+    /// The certificates that are the account's, by a name in them.
+    pub certificates: Vec<CertificateName>,
+    /// Whether one of them is enough.
+    pub certificate_login: CertificateLogin,
     /// The local directory that the account sees as `/`.
     pub root: PathBuf,
     /// What the account may do.
@@ -32,6 +40,8 @@ pub struct AccountSpec {
     pub enabled: bool,
     /// Sessions at a time; 0 for any number.
     pub sessions_max: u32,
+    /// What is demanded of its data connections under TLS, in place of what the listener demands.
+    pub resumption: Option<Resumption>,
     /// Facts for plugins, by name.
     pub attributes: Vec<(String, String)>,
 }
@@ -72,9 +82,13 @@ pub enum Mistake {
 
 /// The accounts of one configuration, as an authenticator.
 ///
-/// It never abstains: unknown users, disabled accounts and wrong passwords are refused alike, after
-/// the same work. That work is the one of the stored passwords' most common method and parameters;
+/// On passwords it never abstains: unknown users, disabled accounts, wrong passwords and missing
+/// certificates are refused alike, after the same work. That work is the one of the stored passwords' most common method and parameters;
 /// an account whose password is stored otherwise can be told from an unknown one by the time.
+///
+/// On certificates it abstains where the password is to decide. A certificate that is written down
+/// for some account logs in to no other, and an account that names certificates takes no other one:
+/// who holds a certificate of the operator's authority can tell such accounts by that.
 pub struct LocalAccounts {
     accounts: HashMap<String, Entry>,
     anonymous: Option<Template>,
@@ -87,7 +101,8 @@ pub struct LocalAccounts {
 }
 
 struct Entry {
-    password: Arc<StoredHash>,
+    password: Option<Arc<StoredHash>>,
+    certificates: Certificates,
     enabled: bool,
     template: Template,
 }
@@ -100,6 +115,7 @@ struct Template {
     home: VirtualPath,
     anonymous: bool,
     sessions_max: u32,
+    resumption: Option<Resumption>,
     attributes: Arc<[(String, String)]>,
 }
 
@@ -137,27 +153,71 @@ impl LocalAccounts {
         })
     }
 
-    async fn decide(&self, user: &str, password: &Secret) -> Result<Verdict, AuthenticatorError> {
+    async fn decide(
+        &self,
+        session: &SessionFacts,
+        user: &str,
+        password: &Secret,
+    ) -> Result<Verdict, AuthenticatorError> {
         let entry = self.accounts.get(user);
-        if let (None, Some(anonymous)) = (entry, &self.anonymous)
-            && ["anonymous", "ftp"].iter().any(|name| user.eq_ignore_ascii_case(name))
-        {
+        if let (None, Some(anonymous)) = (entry, self.anonymous(user)) {
             return self.accept(anonymous);
         }
-        let right = match entry {
-            Some(entry) if entry.enabled => {
-                self.verifier.verify(user, &entry.password, password).await
+        let stored = entry.and_then(|entry| entry.password.as_ref());
+        let right = match (entry, stored) {
+            (Some(entry), Some(stored)) if entry.enabled => {
+                self.verifier.verify(user, stored, password).await
             }
             // The same work, and what comes out of it does not matter.
-            Some(entry) => self.verifier.work(&entry.password, password).await,
-            None => self.verifier.work(&self.stand_in, password).await,
+            (_, stored) => self.verifier.work(stored.unwrap_or(&self.stand_in), password).await,
         };
-        match (entry, right.map_err(|error| failed(error.to_string()))?) {
-            (None, _) => Ok(Verdict::Deny { reason: "unknown user" }),
-            (Some(entry), _) if !entry.enabled => Ok(Verdict::Deny { reason: "account disabled" }),
-            (Some(_), false) => Ok(Verdict::Deny { reason: "wrong password" }),
-            (Some(entry), true) => self.accept(&entry.template),
+        let right = right.map_err(|error| failed(error.to_string()))?;
+        let Some(entry) = entry else { return Ok(Verdict::Deny { reason: "unknown user" }) };
+        let reason = match (stored, right) {
+            _ if !entry.enabled => Some("account disabled"),
+            (None, _) => Some("no password"),
+            (Some(_), false) => Some("wrong password"),
+            (Some(_), true) => objection(&entry.certificates, session),
+        };
+        match reason {
+            Some(reason) => Ok(Verdict::Deny { reason }),
+            None => self.accept(&entry.template),
         }
+    }
+
+    /// Decides at USER, before any password.
+    fn decide_by_certificate(
+        &self,
+        session: &SessionFacts,
+        user: &str,
+    ) -> Result<Verdict, AuthenticatorError> {
+        let entry = self.accounts.get(user);
+        match entry.map(|entry| (entry, entry.certificates.standing(session))) {
+            Some((_, Standing::Other)) => Ok(Verdict::Deny { reason: OTHER }),
+            Some((entry, Standing::Own)) => match entry.certificates.login {
+                CertificateLogin::WithPassword => Ok(Verdict::Abstain),
+                CertificateLogin::Alone if entry.enabled => self.accept(&entry.template),
+                CertificateLogin::Alone => Ok(Verdict::Deny { reason: "account disabled" }),
+            },
+            None if self.anonymous(user).is_some() => Ok(Verdict::Abstain),
+            _ if self.is_somebodys(session) => {
+                Ok(Verdict::Deny { reason: "the certificate of another account" })
+            }
+            _ => Ok(Verdict::Abstain),
+        }
+    }
+
+    /// Whether the certificate of that session is some account's.
+    fn is_somebodys(&self, session: &SessionFacts) -> bool {
+        let mut entries = self.accounts.values();
+        entries.any(|entry| entry.certificates.standing(session) == Standing::Own)
+    }
+
+    /// What anybody gets who logs in under that name.
+    fn anonymous(&self, user: &str) -> Option<&Template> {
+        let anonymous = self.anonymous.as_ref()?;
+        let is_name = |name: &str| user.eq_ignore_ascii_case(name);
+        ["anonymous", "ftp"].into_iter().any(is_name).then_some(anonymous)
     }
 
     fn accept(&self, template: &Template) -> Result<Verdict, AuthenticatorError> {
@@ -171,6 +231,7 @@ impl LocalAccounts {
             home: template.home.clone(),
             anonymous: template.anonymous,
             sessions_max: template.sessions_max,
+            resumption: template.resumption,
             attributes: Arc::clone(&template.attributes),
         })))
     }
@@ -195,22 +256,27 @@ impl LocalAccounts {
 impl Authenticator for LocalAccounts {
     fn authenticate<'a>(
         &'a self,
-        _session: &'a SessionFacts,
+        session: &'a SessionFacts,
         credentials: &'a Credentials,
     ) -> BoxFuture<'a, Result<Verdict, AuthenticatorError>> {
         match credentials {
-            Credentials::Password { user, password } => Box::pin(self.decide(user, password)),
-            Credentials::Certificate { .. } => Box::pin(async { Ok(Verdict::Abstain) }),
+            Credentials::Password { user, password } => {
+                Box::pin(self.decide(session, user, password))
+            }
+            Credentials::Certificate { user, .. } => {
+                Box::pin(std::future::ready(self.decide_by_certificate(session, user)))
+            }
         }
     }
 }
 
 impl Entry {
     fn new(spec: AccountSpec) -> Result<Entry, Mistake> {
-        let password = match StoredHash::parse(&spec.password) {
-            Ok(password) => Arc::new(password),
+        let password = match spec.password.as_deref().map(StoredHash::parse).transpose() {
+            Ok(password) => password.map(Arc::new),
             Err(error) => return Err(Mistake::Password { name: spec.name, error }),
         };
+        let certificates = Certificates::new(spec.certificates, spec.certificate_login);
         let template = Template {
             name: spec.name.into(),
             root: spec.root,
@@ -218,9 +284,10 @@ impl Entry {
             home: spec.home,
             anonymous: false,
             sessions_max: spec.sessions_max,
+            resumption: spec.resumption,
             attributes: spec.attributes.into(),
         };
-        Ok(Entry { password, enabled: spec.enabled, template })
+        Ok(Entry { password, certificates, enabled: spec.enabled, template })
     }
 }
 
@@ -233,6 +300,7 @@ impl Template {
             home: spec.home,
             anonymous: true,
             sessions_max: spec.sessions_max,
+            resumption: None,
             attributes: spec.attributes.into(),
         }
     }
@@ -241,8 +309,8 @@ impl Template {
 /// A stored password of the method and parameters that most accounts have.
 fn most_common(entries: &HashMap<String, Entry>) -> Option<Arc<StoredHash>> {
     let mut by_cost: HashMap<&str, (usize, &Arc<StoredHash>)> = HashMap::new();
-    for entry in entries.values() {
-        by_cost.entry(entry.password.cost()).or_insert((0, &entry.password)).0 += 1;
+    for password in entries.values().filter_map(|entry| entry.password.as_ref()) {
+        by_cost.entry(password.cost()).or_insert((0, password)).0 += 1;
     }
     by_cost.into_values().max_by_key(|(count, _)| *count).map(|(_, hash)| Arc::clone(hash))
 }
@@ -285,12 +353,15 @@ mod tests {
         let entry = |(index, hash): (usize, &str)| {
             let spec = AccountSpec {
                 name: index.to_string(),
-                password: hash.to_owned(),
+                password: Some(hash.to_owned()),
+                certificates: Vec::new(),
+                certificate_login: CertificateLogin::Alone,
                 root: PathBuf::new(),
                 permissions: Permissions::NONE,
                 home: VirtualPath::root(),
                 enabled: true,
                 sessions_max: 0,
+                resumption: None,
                 attributes: Vec::new(),
             };
             (spec.name.clone(), Entry::new(spec).unwrap())

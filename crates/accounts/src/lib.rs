@@ -10,12 +10,14 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod certificates;
 mod hash;
 mod lockout;
 mod memory;
 mod verifier;
 
 pub use accounts::{AccountSpec, AnonymousSpec, LocalAccounts, Mistake, OpenStorage};
+pub use certificates::CertificateLogin;
 pub use hash::{HashError, hash_password, validate_hash};
 pub use lockout::{Lockout, LockoutOptions};
 pub use verifier::{Verifier, VerifierOptions};

@@ -109,6 +109,18 @@ impl LoginGuard for Lockout {
         delay(failures.into_iter().max().unwrap_or_default(), options.delay_max)
     }
 
+    fn delay(&self, address: IpAddr, user: &str) -> Duration {
+        let (address, user) = (network(address), self.names.hash_one(user));
+        let (now, state) = (Instant::now(), self.lock());
+        let failures = [
+            state.addresses.count(&address, now),
+            state.pairs.count(&(address, user), now),
+            state.accounts.count(&user, now),
+        ];
+        let failures = failures.into_iter().max().unwrap_or_default();
+        delay(failures.saturating_add(1), state.options.delay_max)
+    }
+
     fn note_success(&self, address: IpAddr, user: &str) {
         let (address, user) = (network(address), self.names.hash_one(user));
         let mut state = self.lock();
@@ -158,6 +170,11 @@ impl<K> Default for Table<K> {
 impl<K: Eq + Hash + Copy> Table<K> {
     fn is_locked_out(&self, key: &K, now: Instant) -> bool {
         self.0.get(key).is_some_and(|failures| failures.locked && now < failures.until)
+    }
+
+    /// How many failures there are now.
+    fn count(&self, key: &K, now: Instant) -> u32 {
+        self.0.get(key).filter(|failures| now < failures.until).map_or(0, |failures| failures.count)
     }
 
     /// Counts a failure; locks out from `locked_from` failures on, unless that is 0. Tells how many

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, TryAcquireError};
-use waft_core::auth::Secret;
+use waft_core::BoxFuture;
+use waft_core::auth::{PasswordVerifier, Secret, VerifyError};
 
 use crate::hash::StoredHash;
 use crate::memory::Memory;
@@ -104,5 +105,21 @@ impl Verifier {
         };
         // The runtime shutting down is no answer to the client.
         tokio::task::spawn_blocking(work).await.map_err(|_| Overloaded)
+    }
+}
+
+/// For those who keep stored passwords of their own: nothing is remembered.
+impl PasswordVerifier for Verifier {
+    fn verify<'a>(
+        &'a self,
+        hash: &'a str,
+        password: &'a Secret,
+    ) -> BoxFuture<'a, Result<bool, VerifyError>> {
+        Box::pin(async move {
+            let stored = StoredHash::parse(hash);
+            let stored = stored.map_err(|error| VerifyError::BadHash(error.to_string()))?;
+            let right = self.work(&Arc::new(stored), password).await;
+            right.map_err(|Overloaded| VerifyError::Overloaded)
+        })
     }
 }

@@ -10,6 +10,7 @@
 
 mod accounts {
     mod cache;
+    mod certificates;
     mod hashes;
     mod lockout;
     mod login;

@@ -11,16 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waft_accounts::{
-    AccountSpec, AnonymousSpec, LocalAccounts, LockoutOptions, OpenStorage, Verifier,
-    VerifierOptions,
+    AccountSpec, AnonymousSpec, CertificateLogin, LocalAccounts, LockoutOptions, OpenStorage,
+    Verifier, VerifierOptions,
 };
 use waft_config::{Config, Listener, Mistake, PassiveAddress};
 use waft_core::storage::{Interrupted, Storage};
-use waft_core::{Permission, Permissions, VirtualPath};
+use waft_core::{CertificateName, Permission, Permissions, VirtualPath};
 use waft_server::settings;
 use waft_storage_fs::{LocalStorage, Options};
 
-use crate::findings::mistake;
+use crate::findings::{both, mistake};
 
 pub(crate) use plugins::{SECRETS, host_settings, plugin_mistakes};
 pub(crate) use tls::{Tls, certificate_warnings, tls};
@@ -160,9 +160,10 @@ pub(crate) fn accounts(
     let mut mistakes = unusable_roots(config, options);
     let mut specs = Vec::with_capacity(config.users.len());
     for user in &config.users {
-        match home(config, &user.home, &user.key) {
-            Ok(home) => specs.push(account(user, home)),
-            Err(mistake) => mistakes.push(mistake),
+        let certificates = certificates(config, user);
+        match both(home(config, &user.home, &user.key).map_err(|wrong| vec![wrong]), certificates) {
+            Ok((home, certificates)) => specs.push(account(user, home, certificates)),
+            Err(wrong) => mistakes.extend(wrong.mistakes),
         }
     }
     let anonymous = anonymous(config).transpose().unwrap_or_else(|mistake| {
@@ -181,17 +182,47 @@ pub(crate) fn accounts(
     }
 }
 
-fn account(user: &waft_config::User, home: VirtualPath) -> AccountSpec {
+fn account(
+    user: &waft_config::User,
+    home: VirtualPath,
+    certificates: Vec<CertificateName>,
+) -> AccountSpec {
     AccountSpec {
         name: user.name.clone(),
-        password: user.password.as_str().to_owned(),
+        password: user.password.as_ref().map(|hash| hash.as_str().to_owned()),
+        certificates,
+        certificate_login: match user.certificate_login {
+            waft_config::CertificateLogin::Alone => CertificateLogin::Alone,
+            waft_config::CertificateLogin::WithPassword => CertificateLogin::WithPassword,
+        },
         root: user.root.clone(),
         permissions: permissions(user.permissions),
         home,
         enabled: user.enabled,
         sessions_max: user.sessions.unwrap_or(0),
+        resumption: user.tls_resumption.map(tls::resumption),
         attributes: user.attributes.clone().into_iter().collect(),
     }
+}
+
+/// The names of certificates that are an account's; all that are none, otherwise.
+fn certificates(
+    config: &Config,
+    user: &waft_config::User,
+) -> Result<Vec<CertificateName>, Vec<Mistake>> {
+    let (mut names, mut mistakes) = (Vec::new(), Vec::new());
+    for (at, written) in user.certificates.iter().enumerate() {
+        match written.parse::<CertificateName>() {
+            Ok(name) => names.push(name),
+            Err(error) => {
+                let key = format!("{}.certificates.{at}", user.key);
+                let remedy = "write it as in \"email:alice@example.org\", \"cn:alice\" or \
+                              \"subject:CN=alice,O=Example\"";
+                mistakes.push(mistake(config, &key, error.to_string(), remedy));
+            }
+        }
+    }
+    if mistakes.is_empty() { Ok(names) } else { Err(mistakes) }
 }
 
 fn anonymous(config: &Config) -> Option<Result<AnonymousSpec, Mistake>> {

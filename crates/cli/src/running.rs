@@ -6,10 +6,10 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use waft_accounts::{LocalAccounts, Lockout, Verifier, VerifierOptions};
 use waft_config::{Config, Mistake, Mistakes};
-use waft_core::event::NoEvents;
 use waft_plugin_host::{Host, Watching};
 use waft_server::net::tcp::TcpNetwork;
 use waft_server::{Parts, Server, Workers};
@@ -64,6 +64,9 @@ pub enum StartError {
     System(#[from] std::io::Error),
 }
 
+/// How long plugins have to take the last events when the server ends.
+const EVENTS_DRAIN: Duration = Duration::from_secs(2);
+
 fn told(errors: &[BindError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
@@ -98,7 +101,7 @@ impl Running {
                 authenticator: Arc::new(accounts),
                 guard: Arc::clone(&keeper.lockout) as _,
                 hooks: Arc::new(host.clone()),
-                events: Arc::new(NoEvents),
+                events: Arc::new(host.clone()),
             },
         );
         let server = Arc::new(server.with_workers(workers));
@@ -160,6 +163,7 @@ impl Running {
     pub async fn shut_down(self, now: impl Future<Output = ()>) {
         drop(self.listeners);
         self.server.shut_down(self.config.timeouts.drain, now).await;
+        self.host.drain_events(EVENTS_DRAIN).await;
     }
 }
 

@@ -43,9 +43,9 @@ pub use sections::{
     Plugins, Server, Timeouts, Tls, TlsHost, Transfers, User, Users,
 };
 pub use types::{
-    ActiveMode, Ascii, ClientCertificates, CloseNotify, DataProtection, HiddenFiles, Interrupted,
-    LogFormat, LogLevel, NotAnAddress, OnError, OnLoadError, PassiveAddress, PortRange, Settings,
-    TlsMode, TlsResumption, TlsVersion,
+    ActiveMode, Ascii, CertificateLogin, ClientCertificates, CloseNotify, DataProtection,
+    HiddenFiles, Interrupted, LogFormat, LogLevel, NotAnAddress, OnError, OnLoadError,
+    PassiveAddress, PortRange, Settings, TlsMode, TlsResumption, TlsVersion,
 };
 pub use users_file::{NewUser, UsersFile, UsersFileError};
 pub use value::{Node, Table, Value};

@@ -22,9 +22,9 @@ use crate::password::PasswordHash;
 use crate::permissions::Permissions;
 use crate::schema::{entry, section};
 use crate::types::{
-    ActiveMode, Ascii, ClientCertificates, CloseNotify, DataProtection, HiddenFiles, Interrupted,
-    LogFormat, LogLevel, OnError, OnLoadError, PassiveAddress, PortRange, Settings, TlsMode,
-    TlsResumption, TlsVersion,
+    ActiveMode, Ascii, CertificateLogin, ClientCertificates, CloseNotify, DataProtection,
+    HiddenFiles, Interrupted, LogFormat, LogLevel, OnError, OnLoadError, PassiveAddress, PortRange,
+    Settings, TlsMode, TlsResumption, TlsVersion,
 };
 use crate::value::Node;
 
@@ -177,6 +177,14 @@ entry! {
         host: Vec<TlsHost> as Many<TlsHost> = Vec::new(),
         /// The oldest version that is spoken.
         minimum_version: TlsVersion as Word<TlsVersion> = TlsVersion::Tls12,
+        /// The cipher suites that are spoken, the most welcome first, by their registered names, such
+        /// as `TLS_AES_256_GCM_SHA384`. `waft check` lists all that there are if a name is not known.
+        cipher_suites: Option<Vec<String>> as Maybe<List<Name>> = None;
+            "all, with AES-128-GCM first",
+        /// The groups for the exchange of keys, the most welcome first, by their registered names,
+        /// such as `x25519` or `secp256r1`.
+        key_exchange_groups: Option<Vec<String>> as Maybe<List<Name>> = None;
+            "those that rustls offers",
         /// What becomes of data connections that do not resume the control connection's session.
         /// Who does proves to be the same client; nothing of another session is ever resumed.
         resumption: TlsResumption as Word<TlsResumption> = TlsResumption::Report,
@@ -320,7 +328,8 @@ entry! {
         name: String as Name,
         /// The hash of the password, as `waft user hash` makes it: argon2id, scrypt, pbkdf2, bcrypt
         /// or sha512-crypt.
-        password: PasswordHash as Password,
+        password: Option<PasswordHash> as Maybe<Password> = None;
+            "none, which only accounts may have to which a certificate alone logs in",
         /// The directory that is all the account sees.
         root: PathBuf as FileName,
         /// What the account may do. Replacing a file needs both `write` and `delete`.
@@ -332,6 +341,18 @@ entry! {
         /// Sessions at the same time; 0 means no limit.
         sessions: Option<u32> as Limit<Count> = None;
             "`sessions_per_user` in `[limits]`",
+        /// The certificates that are the account's, by a name that they give their owner:
+        /// `"email:alice@example.org"`, `"dns:…"` and `"uri:…"` stand for a name of subjectAltName,
+        /// `"cn:alice"` for the common name, `"subject:CN=alice,O=Example"` for the whole subject.
+        /// `client_authorities` in `[tls]` says who issues them. Whoever shows one of them is nobody
+        /// else, and whoever shows another one is not this account: 530.
+        certificates: Vec<String> as List<Name> = Vec::new(),
+        /// Whether such a certificate logs in alone.
+        certificate_login: CertificateLogin as Word<CertificateLogin> = CertificateLogin::Alone,
+        /// What becomes of its data connections that do not resume the control connection's TLS
+        /// session. Goes before what the listener says, in either direction.
+        tls_resumption: Option<TlsResumption> as Maybe<Word<TlsResumption>> = None;
+            "what holds for the listener",
         /// Facts about the account, for plugins.
         attributes: BTreeMap<String, String> as Attributes = BTreeMap::new(),
     }
@@ -365,10 +386,10 @@ section! {
     pub struct PluginLimits {
         /// Memory of one instance.
         memory: u64 as Amount = 64 << 20,
-        /// Time of the processor for one call.
-        cpu: Duration as Deadline = Duration::from_millis(200),
-        /// Time for one call, waiting included.
-        wall: Duration as Deadline = Duration::from_secs(2),
+        /// Time of the processor for one call, of whatever hook.
+        cpu: Option<Duration> as Maybe<Deadline> = None; "what the hook needs",
+        /// Time for one call, waiting included, of whatever hook.
+        wall: Option<Duration> as Maybe<Deadline> = None; "what the hook needs",
         /// Instances at the same time; further calls wait.
         instances: u32 as Number<1, 10_000> = 8,
         /// Lines that it may write to the log in a second.

@@ -128,6 +128,16 @@ words! {
 }
 
 words! {
+    /// What a client's certificate is to an account that names it.
+    pub enum CertificateLogin {
+        /// Enough: with it, no password is asked for. Without one, the password is.
+        Alone = "alone",
+        /// Needed, and the password as well.
+        WithPassword = "with_password",
+    }
+}
+
+words! {
     /// Who may use active mode.
     pub enum ActiveMode {
         /// Nobody.

@@ -128,13 +128,14 @@ impl UsersFile {
     ) -> Result<(), UsersFileError> {
         let index = self.index(name).ok_or_else(|| UsersFileError::Unknown(name.to_owned()))?;
         self.edit(|tables, _| {
-            if let Some(item) = tables.get_mut(index).and_then(|user| user.get_mut("password")) {
-                let decor = item.as_value().map(|old| old.decor().clone());
-                *item = value(password.as_str());
-                if let (Some(new), Some(decor)) = (item.as_value_mut(), decor) {
-                    *new.decor_mut() = decor;
-                }
+            let Some(user) = tables.get_mut(index) else { return };
+            let decor =
+                user.get("password").and_then(Item::as_value).map(|old| old.decor().clone());
+            let mut new = value(password.as_str());
+            if let (Some(new), Some(decor)) = (new.as_value_mut(), decor) {
+                *new.decor_mut() = decor;
             }
+            user.insert("password", new);
         })
     }
 

@@ -185,29 +185,58 @@ fn unknown_keys_are_refused_and_the_likely_one_named() {
     check(
         "[tls]\ncertificate = \"cert.pem\"\nprivate_key = \"key.pem\"\nciphers = 1",
         &["waft.toml:4:1: tls.ciphers: unknown key -> remove it; the keys here are certificate, \
-           private_key, host, minimum_version, resumption, close_notify, data_connections, \
-           client_certificates, client_authorities, ccc"],
+           private_key, host, minimum_version, cipher_suites, key_exchange_groups, resumption, \
+           close_notify, data_connections, client_certificates, client_authorities, ccc"],
     );
     check(
         &user("quota = 1"),
         &["waft.toml:5:1: user.0.quota: unknown key -> remove it; the keys here are name, \
-           password, root, permissions, home, enabled, sessions, attributes"],
+           password, root, permissions, home, enabled, sessions, certificates, certificate_login, \
+           tls_resumption, attributes"],
     );
 }
 
 #[test]
 fn keys_that_must_be_there_are_missed_where_their_table_begins() {
     check(
-        "[[user]]\nname = \"al\"\n",
+        "[[user]]\npassword = \"$1$\"\n",
         &[
-            "waft.toml:1:1: user.0.password: missing -> add password = …",
+            "waft.toml:1:1: user.0.name: missing -> add name = …",
             "waft.toml:1:1: user.0.root: missing -> add root = …",
+            "waft.toml:2:12: user.0.password: not a password hash; passwords are never written in \
+             clear text -> make a hash with: waft user hash",
         ],
+    );
+    check(
+        "[[user]]\nname = \"al\"\nroot = \"root\"\n",
+        &["waft.toml:1:1: user.0.password: missing -> add password = …"],
     );
     check("[anonymous]", &["waft.toml:1:1: anonymous.root: missing -> add root = …"]);
     check(
         "[tls]\ncertificate = \"cert.pem\"",
         &["waft.toml:1:1: tls.private_key: missing -> add private_key = …"],
+    );
+}
+
+#[test]
+fn an_account_has_a_password_or_certificates_that_somebody_asks_for() {
+    let tls = "[tls]\ncertificate = \"cert.pem\"\nprivate_key = \"key.pem\"\n\
+               client_certificates = \"optional\"\nclient_authorities = \"cert.pem\"\n";
+    let bare = "[[user]]\nname = \"al\"\nroot = \"root\"\ncertificates = [\"cn:al\"]\n";
+    check(&format!("{tls}{bare}"), &[]);
+    check(&format!("{tls}{}", user("certificates = [\"cn:al\"]")), &[]);
+    check(
+        &format!("{bare}certificate_login = \"with_password\""),
+        &[
+            "waft.toml:1:1: user.0.password: missing -> add password = …",
+            "waft.toml:4:16: user.0.certificates: nobody is asked for a certificate -> write \
+             client_certificates = \"optional\" in [tls], or remove it here",
+        ],
+    );
+    check(
+        &user("certificate_login = \"with_password\""),
+        &["waft.toml:5:21: user.0.certificate_login: no certificate is the account's, so that it \
+           could never log in -> add certificates = [ … ]"],
     );
 }
 

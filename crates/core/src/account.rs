@@ -101,6 +101,20 @@ impl FromIterator<Permission> for Permissions {
     }
 }
 
+/// What becomes of data connections under TLS that do not resume the control connection's session.
+///
+/// Whoever resumes it proves to be the client of the control connection. Nothing of another
+/// session is ever resumed, whatever is chosen here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resumption {
+    /// They serve like all others.
+    Off,
+    /// They serve, are counted and logged.
+    Report,
+    /// They are refused with 522.
+    Require,
+}
+
 /// What an authenticator found out about who logged in.
 #[derive(Clone)]
 pub struct Account {
@@ -116,6 +130,9 @@ pub struct Account {
     pub anonymous: bool,
     /// Sessions the account may have at a time; 0 for any number.
     pub sessions_max: u32,
+    /// What is demanded of the account's data connections under TLS, in place of what the listener
+    /// demands of everybody's; nothing for the same.
+    pub resumption: Option<Resumption>,
     /// Read-only facts by name, for plugins.
     pub attributes: Arc<[(String, String)]>,
 }

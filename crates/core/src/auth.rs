@@ -109,6 +109,33 @@ pub trait LoginGuard: Send + Sync {
     /// Notes a failure; tells how long the 530 reply is to be held back.
     fn note_failure(&self, address: IpAddr, user: &str) -> std::time::Duration;
 
+    /// How long a reply would be held back if this were a failure; notes nothing. For logins that
+    /// fail through no fault of the client. A guard that holds nothing back need not say so.
+    fn delay(&self, _: IpAddr, _: &str) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+
     /// Notes a success: the account's failures from that address are forgotten.
     fn note_success(&self, address: IpAddr, user: &str);
+}
+
+/// A password could not be verified.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// What it was to be held against is no stored password; in words.
+    #[error("{0}")]
+    BadHash(String),
+    /// More passwords wait to be verified than may.
+    #[error("too many logins at once")]
+    Overloaded,
+}
+
+/// Verifies passwords against stored ones, off the threads that serve sessions.
+pub trait PasswordVerifier: Send + Sync {
+    /// Whether `password` is the one that `hash`, a PHC or modular-crypt string, was made from.
+    fn verify<'a>(
+        &'a self,
+        hash: &'a str,
+        password: &'a Secret,
+    ) -> BoxFuture<'a, Result<bool, VerifyError>>;
 }

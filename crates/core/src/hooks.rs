@@ -4,6 +4,12 @@
 //! server writes to a client. A hook that nobody wants for a verb costs one bit test
 //! ([`Hooks::command_interest`], [`Hooks::reply_interest`]).
 
+mod connection;
+mod content;
+mod file;
+mod login;
+mod site;
+
 use std::sync::Arc;
 
 use waft_proto::command::Name;
@@ -13,6 +19,16 @@ use waft_proto::{Code, Command, ParseError, Reply, VerbSet};
 
 use crate::BoxFuture;
 use crate::session::SessionFacts;
+
+pub use connection::{ConnectVerdict, ConnectionFilter};
+pub use content::{
+    ContentFilters, ContentRefusal, ContentStream, ContentVerdict, Passage, WantedContent,
+};
+pub use file::{
+    FileFilter, FileOp, FileOpKind, FileOps, FileVerdict, ListUndecided, ListVerdict, WriteKind,
+};
+pub use login::{ACCT_ATTRIBUTE, LoginDecision, LoginFilter, LoginVerdict};
+pub use site::{SiteAnswer, SiteCommand, SiteCommands};
 
 /// What the plugins decided about a command.
 #[derive(Clone, Debug)]
@@ -77,6 +93,36 @@ pub trait Hooks: Send + Sync {
         command: Option<&'a Command>,
         reply: Reply,
     ) -> BoxFuture<'a, ReplyVerdict>;
+
+    /// The generation's number, for the log.
+    fn generation(&self) -> u64 {
+        0
+    }
+
+    /// The plugins that decide which clients are served, if there are any.
+    fn connections(&self) -> Option<&dyn ConnectionFilter> {
+        None
+    }
+
+    /// The plugins that decide who may log in, if there are any.
+    fn logins(&self) -> Option<&dyn LoginFilter> {
+        None
+    }
+
+    /// The plugins that decide what is done to files, if there are any.
+    fn files(&self) -> Option<&dyn FileFilter> {
+        None
+    }
+
+    /// The commands that plugins bring along, if there are any.
+    fn site(&self) -> Option<&dyn SiteCommands> {
+        None
+    }
+
+    /// The plugins that look at the bytes of transfers, if there are any.
+    fn content(&self) -> Option<&dyn ContentFilters> {
+        None
+    }
 }
 
 /// Where the generation of plugins in force comes from.
@@ -138,6 +184,9 @@ pub enum VerdictError {
     /// A reply code that is none, or not one that ends a command.
     #[error("not a final reply code: {0}")]
     NotFinal(u16),
+    /// A reply that says no has a code of 400 to 599.
+    #[error("not a refusal's reply code: {0}")]
+    NotARefusal(u16),
     /// 421 is for sessions that end.
     #[error("421 only where the session ends")]
     NotClosing,
@@ -171,6 +220,21 @@ pub fn check_denial(
     let code = reply.code();
     if code.number() < 200 {
         return Err(VerdictError::NotFinal(code.number()));
+    }
+    if code == Code::NOT_AVAILABLE && closing == Closing::No {
+        return Err(VerdictError::NotClosing);
+    }
+    Ok(())
+}
+
+/// Checks that `reply` says no.
+///
+/// # Errors
+/// Its code is not one of 4yz or 5yz, or it says that a session ends which goes on.
+pub fn check_refusal(reply: &Reply, closing: Closing) -> Result<(), VerdictError> {
+    let code = reply.code();
+    if !(400..600).contains(&code.number()) {
+        return Err(VerdictError::NotARefusal(code.number()));
     }
     if code == Code::NOT_AVAILABLE && closing == Closing::No {
         return Err(VerdictError::NotClosing);
@@ -248,6 +312,15 @@ mod tests {
         let closing = Reply::new(Code::NOT_AVAILABLE, "no");
         assert!(check_denial(&command(b"RETR a"), &closing, Closing::No).is_err());
         assert!(check_denial(&command(b"RETR a"), &closing, Closing::Yes).is_ok());
+    }
+
+    #[test]
+    fn a_refusal_says_no_and_421_that_the_session_ends() {
+        let check = |code: u16, closing| {
+            check_refusal(&Reply::new(Code::new(code).unwrap(), "no"), closing).is_ok()
+        };
+        assert!(check(550, Closing::No) && check(451, Closing::Yes) && check(421, Closing::Yes));
+        assert!(!check(421, Closing::No) && !check(226, Closing::No) && !check(150, Closing::Yes));
     }
 
     #[test]

@@ -9,13 +9,15 @@
 
 pub mod account;
 pub mod auth;
+pub mod certificate;
 pub mod event;
 pub mod hooks;
 pub mod path;
 pub mod session;
 pub mod storage;
 
-pub use account::{Account, Permission, Permissions};
+pub use account::{Account, Permission, Permissions, Resumption};
+pub use certificate::CertificateName;
 pub use path::VirtualPath;
 pub use session::{SessionFacts, SessionId};
 

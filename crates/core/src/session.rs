@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::certificate::CertificateName;
 use crate::path::VirtualPath;
 
 /// A session's number: unique while the process lives.
@@ -54,6 +55,9 @@ pub struct TlsFacts {
     pub server_name: Option<String>,
     /// SHA-256 of the client's verified certificate, in hexadecimal.
     pub peer_certificate_sha256: Option<String>,
+    /// The names that this certificate gives its owner: those of subjectAltName, common names, the
+    /// subject.
+    pub peer_certificate_names: Vec<CertificateName>,
 }
 
 /// Octets that a session's plugins may keep, in all.

@@ -8,10 +8,17 @@ use std::fmt;
 use std::fs::File;
 use std::sync::Arc;
 
+use waft_proto::Reply;
 use waft_proto::time::Timestamp;
 
-use crate::BoxFuture;
 use crate::path::VirtualPath;
+use crate::{BoxFuture, SessionFacts};
+
+mod abilities;
+mod places;
+
+pub use abilities::Abilities;
+pub use places::{BadPlace, StoragePlace, Storages};
 
 /// What went wrong in a storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +49,10 @@ pub enum ErrorKind {
     BadOffset,
     /// A listing has more entries than the operator allows: 451.
     TooManyEntries,
+    /// Source and target of a rename lie in different storages: 553.
+    CrossDevice,
+    /// Somebody who may decide about contents refuses them, with a reply of his own.
+    Refused,
     /// Anything else, our fault or the medium's: 451.
     Io,
 }
@@ -51,6 +62,7 @@ pub enum ErrorKind {
 pub struct StorageError {
     kind: ErrorKind,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    reply: Option<Box<Reply>>,
 }
 
 /// What a storage returns.
@@ -62,18 +74,28 @@ impl StorageError {
         kind: ErrorKind,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> StorageError {
-        StorageError { kind, source: Some(source.into()) }
+        StorageError { kind, source: Some(source.into()), reply: None }
+    }
+
+    /// The contents are refused with that reply, which the client gets.
+    pub fn refused(reply: Reply) -> StorageError {
+        StorageError { kind: ErrorKind::Refused, source: None, reply: Some(Box::new(reply)) }
     }
 
     /// What kind of thing went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
+
+    /// What the client is to be told, where that is not the server's to word.
+    pub fn reply(&self) -> Option<&Reply> {
+        self.reply.as_deref()
+    }
 }
 
 impl From<ErrorKind> for StorageError {
     fn from(kind: ErrorKind) -> StorageError {
-        StorageError { kind, source: None }
+        StorageError { kind, source: None, reply: None }
     }
 }
 
@@ -199,6 +221,17 @@ pub struct LocalFile {
 
 /// A tree of files.
 pub trait Storage: Send + Sync {
+    /// The same storage for the operations of one session, where it matters whose they are.
+    /// Asked once per command; `None` is this one.
+    fn for_session(&self, _: &Arc<SessionFacts>) -> Option<Arc<dyn Storage>> {
+        None
+    }
+
+    /// What it can do.
+    fn abilities(&self) -> Abilities {
+        Abilities::ALL
+    }
+
     /// Facts of what `path` names.
     fn stat<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<Metadata>>;
 
@@ -231,6 +264,22 @@ pub trait Storage: Send + Sync {
         path: &'a VirtualPath,
         mode: WriteMode,
     ) -> BoxFuture<'a, Result<Box<dyn Writer>>>;
+
+    /// As [`open_write`](Storage::open_write), but what arrives is invisible until the writer has
+    /// finished even where a file is there and the upload goes on behind its end. `Unsupported`
+    /// where the storage writes such uploads in place and nowhere else.
+    fn open_write_unseen<'a>(
+        &'a self,
+        path: &'a VirtualPath,
+        mode: WriteMode,
+    ) -> BoxFuture<'a, Result<Box<dyn Writer>>> {
+        match mode {
+            WriteMode::CreateNew | WriteMode::Replace => self.open_write(path, mode),
+            WriteMode::Append | WriteMode::At(_) => {
+                Box::pin(std::future::ready(Err(ErrorKind::Unsupported.into())))
+            }
+        }
+    }
 
     /// Where an upload to `path` would go on: the size of the file, or of what an interrupted
     /// upload to a name still free has left. Only SIZE and resumed uploads ask.

@@ -4,14 +4,15 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::Store;
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::{Component, Instance, InstancePre};
 
-use crate::bindings::exports::waft::plugin::{command_filter, lifecycle, reply_filter};
+use crate::bindings::exports::waft::plugin as exports;
 use crate::cache::CompiledStore;
 use crate::engine::Sandbox;
 use crate::errors::{Refusal, one_line};
 use crate::guest::Guest;
-use crate::outline::{Hook, Outline};
+use crate::hook::Hook;
+use crate::outline::Outline;
 
 /// SHA-256 of a component: what tells one version from another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,16 +43,60 @@ pub(crate) struct Artifact {
     pub(crate) digest: Digest,
     pub(crate) outline: Outline,
     pre: InstancePre<Guest>,
-    lifecycle: lifecycle::GuestIndices,
-    command: Option<command_filter::GuestIndices>,
-    reply: Option<reply_filter::GuestIndices>,
+    indices: Indices,
 }
 
-/// The functions that an instance exports.
-pub(crate) struct Hooks {
-    pub(crate) lifecycle: lifecycle::Guest,
-    pub(crate) command: Option<command_filter::Guest>,
-    pub(crate) reply: Option<reply_filter::Guest>,
+/// Makes the two structures that hold what a component exports, before and after it has become an
+/// instance, from one list of hooks.
+macro_rules! exports {
+    ($($field:ident: $interface:ident as $hook:ident,)+) => {
+        /// Where the functions of a component's hooks are found in an instance.
+        struct Indices {
+            lifecycle: exports::lifecycle::GuestIndices,
+            $($field: Option<exports::$interface::GuestIndices>,)+
+        }
+
+        /// The functions that an instance exports, by hook.
+        pub(crate) struct Exports {
+            pub(crate) lifecycle: exports::lifecycle::Guest,
+            $(pub(crate) $field: Option<exports::$interface::Guest>,)+
+        }
+
+        impl Indices {
+            fn find(pre: &InstancePre<Guest>, outline: &Outline) -> wasmtime::Result<Indices> {
+                Ok(Indices {
+                    lifecycle: exports::lifecycle::GuestIndices::new(pre)?,
+                    $($field: outline
+                        .exports_hook(Hook::$hook)
+                        .then(|| exports::$interface::GuestIndices::new(pre))
+                        .transpose()?,)+
+                })
+            }
+
+            /// Looks the functions up, which checks their types.
+            fn load(
+                &self,
+                store: &mut Store<Guest>,
+                instance: &Instance,
+            ) -> wasmtime::Result<Exports> {
+                Ok(Exports {
+                    lifecycle: self.lifecycle.load(&mut *store, instance)?,
+                    $($field: match &self.$field {
+                        Some(indices) => Some(indices.load(&mut *store, instance)?),
+                        None => None,
+                    },)+
+                })
+            }
+        }
+    };
+}
+
+exports! {
+    command: command_filter as CommandFilter,
+    reply: reply_filter as ReplyFilter,
+    events: event_sink as EventSink,
+    site: site_command as SiteCommand,
+    timer: timer as Timer,
 }
 
 impl Artifact {
@@ -85,43 +130,19 @@ impl Artifact {
     ) -> Result<Artifact, Refusal> {
         let misfit = |error: wasmtime::Error| Refusal::Misfit(one_line(&format!("{error:#}")));
         let pre = sandbox.linker.instantiate_pre(component).map_err(misfit)?;
-        let lifecycle = lifecycle::GuestIndices::new(&pre).map_err(misfit)?;
-        let command = outline
-            .exports_hook(Hook::CommandFilter)
-            .then(|| command_filter::GuestIndices::new(&pre))
-            .transpose()
-            .map_err(misfit)?;
-        let reply = outline
-            .exports_hook(Hook::ReplyFilter)
-            .then(|| reply_filter::GuestIndices::new(&pre))
-            .transpose()
-            .map_err(misfit)?;
-        Ok(Artifact { digest, outline, pre, lifecycle, command, reply })
+        let indices = Indices::find(&pre, &outline).map_err(misfit)?;
+        Ok(Artifact { digest, outline, pre, indices })
     }
 
-    /// Whether it exports `command-filter`.
-    pub(crate) fn filters_commands(&self) -> bool {
-        self.command.is_some()
-    }
-
-    /// Whether it exports `reply-filter`.
-    pub(crate) fn filters_replies(&self) -> bool {
-        self.reply.is_some()
+    /// Whether it exports that hook.
+    pub(crate) fn has(&self, hook: Hook) -> bool {
+        self.outline.exports_hook(hook)
     }
 
     /// Makes an instance in `store` and looks its functions up, which checks their types.
-    pub(crate) async fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Hooks> {
+    pub(crate) async fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
         let instance = self.pre.instantiate_async(&mut *store).await?;
-        let lifecycle = self.lifecycle.load(&mut *store, &instance)?;
-        let command = match &self.command {
-            Some(indices) => Some(indices.load(&mut *store, &instance)?),
-            None => None,
-        };
-        let reply = match &self.reply {
-            Some(indices) => Some(indices.load(&mut *store, &instance)?),
-            None => None,
-        };
-        Ok(Hooks { lifecycle, command, reply })
+        self.indices.load(store, &instance)
     }
 }
 

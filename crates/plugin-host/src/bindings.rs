@@ -1,4 +1,5 @@
-//! What is generated from `wit/`: only the interfaces that this version serves.
+//! What is generated from `wit/`: the services that this version has, and all
+//! hooks.
 //!
 //! Each hook interface is bound on its own, so that a component may export any set of them.
 
@@ -14,6 +15,14 @@ wasmtime::component::bindgen!({
             export waft:plugin/lifecycle@0.1.0;
             export waft:plugin/command-filter@0.1.0;
             export waft:plugin/reply-filter@0.1.0;
+            export waft:plugin/connection-filter@0.1.0;
+            export waft:plugin/authenticator@0.1.0;
+            export waft:plugin/file-filter@0.1.0;
+            export waft:plugin/content-filter@0.1.0;
+            export waft:plugin/storage@0.1.0;
+            export waft:plugin/event-sink@0.1.0;
+            export waft:plugin/site-command@0.1.0;
+            export waft:plugin/timer@0.1.0;
         }
     ",
     path: "../../wit",

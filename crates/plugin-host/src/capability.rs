@@ -5,8 +5,10 @@
 
 pub(crate) mod clock;
 pub(crate) mod config;
+pub(crate) mod console;
 pub(crate) mod log;
 pub(crate) mod sessions;
+pub(crate) mod wasi;
 
 /// Plain data; there is nothing to call.
 impl crate::bindings::waft::plugin::types::Host for crate::guest::Guest {}

@@ -8,12 +8,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use waft_core::hooks::{CommandVerdict, Hooks, ReplyVerdict};
+use waft_core::hooks::{
+    CommandVerdict, Hooks, ReplyVerdict, SiteAnswer, SiteCommand, SiteCommands,
+};
 use waft_core::{BoxFuture, SessionFacts};
-use waft_proto::{Command, Reply, VerbSet};
+use waft_proto::{Code, Command, Reply, VerbSet};
 
+use crate::hook::Hook;
 use crate::hooks::command::{self, Verdict};
-use crate::hooks::reply;
+use crate::hooks::{reply, site};
 use crate::interest::Verbs;
 use crate::plugin::Plugin;
 use crate::status::HostStatus;
@@ -25,6 +28,16 @@ pub(crate) struct Generation {
     plugins: Vec<Arc<Plugin>>,
     command_interest: VerbSet,
     reply_interest: VerbSet,
+    site: Site,
+}
+
+/// What plugins bring along.
+#[derive(Default)]
+struct Site {
+    commands: Vec<SiteCommand>,
+    /// The plugins that answer them, likewise.
+    owners: Vec<Arc<Plugin>>,
+    features: Vec<String>,
 }
 
 impl Generation {
@@ -33,17 +46,23 @@ impl Generation {
         let all = |wanted: &mut dyn Iterator<Item = &Verbs>| {
             wanted.fold(VerbSet::EMPTY, |all, verbs| all.union(verbs.set()))
         };
-        let filters = plugins.iter().filter(|plugin| plugin.artifact.filters_commands());
+        let filters = plugins.iter().filter(|plugin| plugin.artifact.has(Hook::CommandFilter));
         let command_interest = all(&mut filters.map(|plugin| &plugin.interest.commands));
-        let filters = plugins.iter().filter(|plugin| plugin.artifact.filters_replies());
+        let filters = plugins.iter().filter(|plugin| plugin.artifact.has(Hook::ReplyFilter));
         let reply_interest = all(&mut filters.map(|plugin| &plugin.interest.replies));
-        Generation { number, plugins, command_interest, reply_interest }
+        let site = Site::of(&plugins);
+        Generation { number, plugins, command_interest, reply_interest, site }
     }
 
     /// Whether the same plugins stand in the same order in `plugins`.
     pub(crate) fn is_made_of(&self, plugins: &[Arc<Plugin>]) -> bool {
         self.plugins.len() == plugins.len()
             && self.plugins.iter().zip(plugins).all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+
+    /// The plugins, in ascending order.
+    pub(crate) fn plugins(&self) -> &[Arc<Plugin>] {
+        &self.plugins
     }
 
     /// Drops instances that nobody asked for a while.
@@ -98,6 +117,47 @@ impl Generation {
     }
 }
 
+impl Site {
+    fn of(plugins: &[Arc<Plugin>]) -> Site {
+        let mut site = Site::default();
+        for plugin in plugins.iter().filter(|plugin| plugin.artifact.has(Hook::SiteCommand)) {
+            site.features.extend(plugin.interest.features.iter().cloned());
+            for command in &plugin.interest.site {
+                site.commands.push(command.clone());
+                site.owners.push(Arc::clone(plugin));
+            }
+        }
+        site
+    }
+}
+
+impl SiteCommands for Generation {
+    fn commands(&self) -> &[SiteCommand] {
+        &self.site.commands
+    }
+
+    fn features(&self) -> &[String] {
+        &self.site.features
+    }
+
+    fn run<'a>(
+        &'a self,
+        session: &'a Arc<SessionFacts>,
+        name: &'a str,
+        argument: Option<&'a [u8]>,
+    ) -> BoxFuture<'a, SiteAnswer> {
+        let place = self.site.commands.iter().position(|command| command.name == name);
+        let owner = place.and_then(|place| self.site.owners.get(place));
+        match owner {
+            Some(plugin) => Box::pin(site::run(plugin, self.number, session, name, argument)),
+            None => Box::pin(std::future::ready(SiteAnswer {
+                reply: Reply::new(Code::NOT_IMPLEMENTED, format!("{name} is not implemented.")),
+                plugin: Arc::from(""),
+            })),
+        }
+    }
+}
+
 impl Hooks for Generation {
     fn command_interest(&self) -> VerbSet {
         self.command_interest
@@ -122,6 +182,11 @@ impl Hooks for Generation {
         reply: Reply,
     ) -> BoxFuture<'a, ReplyVerdict> {
         Box::pin(self.reword(session, command, reply))
+    }
+
+    fn site(&self) -> Option<&dyn SiteCommands> {
+        let is_empty = self.site.commands.is_empty() && self.site.features.is_empty();
+        (!is_empty).then_some(self)
     }
 }
 

@@ -16,6 +16,7 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::bindings::Served;
+use crate::capability::wasi;
 use crate::errors::Refusal;
 use crate::guest::Guest;
 use crate::limits;
@@ -57,6 +58,7 @@ impl Sandbox {
         };
         let mut linker = Linker::new(&engine);
         Served::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+        wasi::link(&mut linker)?;
         let clock = start_clock(engine.clone())?;
         Ok(Sandbox { engine, linker, clock, compiler: start_compiler()? })
     }

@@ -90,6 +90,14 @@ pub enum Refusal {
     /// `init` failed or said no.
     #[error("init failed: {0}")]
     Init(String),
+    /// Another plugin answers a command that it brings along.
+    #[error("brings {command} along, which the plugin {plugin} answers already")]
+    CommandTaken {
+        /// The command.
+        command: String,
+        /// The other plugin.
+        plugin: String,
+    },
     /// The sandbox cannot be had on this machine.
     #[error("no WebAssembly engine: {0}")]
     Engine(String),
@@ -108,9 +116,12 @@ impl Refusal {
                     .to_owned()
             }
             Refusal::Version { served, .. } => format!("build it for waft:plugin@{served}"),
+            Refusal::CommandTaken { plugin, .. } => {
+                format!("remove one of the two, or change what {plugin} is told to answer")
+            }
             Refusal::NoLifecycle => "export waft:plugin/lifecycle".to_owned(),
             Refusal::ImportNotServed(name) if name.starts_with("wasi:") => {
-                "build it without WASI, for example for wasm32-unknown-unknown".to_owned()
+                "build it for WASI 0.2, and without this".to_owned()
             }
             Refusal::HookNotServed(_) | Refusal::ImportNotServed(_) => {
                 "remove it from the plugin's world, or upgrade waft".to_owned()

@@ -7,21 +7,22 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use waft_core::{SessionFacts, SessionId};
-use wasmtime::component::{Resource, ResourceTable};
+use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmBacktrace};
+use wasmtime_wasi::WasiCtx;
 
-use crate::artifact::{Artifact, Hooks};
-use crate::bindings::exports::waft::plugin::command_filter::CommandDecision;
+use crate::artifact::{Artifact, Exports};
 use crate::bindings::exports::waft::plugin::lifecycle;
-use crate::bindings::waft::plugin::types;
+use crate::capability::console::Console;
 use crate::capability::log::Gate;
 use crate::capability::sessions::Session;
+use crate::capability::wasi;
 use crate::engine::Sandbox;
 use crate::errors::Failure;
+use crate::hook::{Budget, Hook};
 use crate::limits;
 use crate::settings::{Limits, Secret};
 
@@ -45,8 +46,12 @@ pub(crate) struct Guest {
     pub(crate) session: Option<SessionId>,
     /// Whether grants are in force: not while it describes itself.
     pub(crate) granted: bool,
+    pub(crate) wasi: WasiCtx,
+    console: Arc<Console>,
     quota: Quota,
-    /// Ticks that the call in progress may still compute.
+    /// What the call in progress may take.
+    budget: Budget,
+    /// Ticks that it may still compute.
     ticks_left: u64,
 }
 
@@ -54,7 +59,7 @@ pub(crate) struct Guest {
 pub(crate) struct Warm {
     sandbox: &'static Sandbox,
     store: Store<Guest>,
-    hooks: Hooks,
+    exports: Exports,
     /// Calls of hooks.
     calls: u64,
     /// Memory that it had once it was prepared.
@@ -62,6 +67,14 @@ pub(crate) struct Warm {
     born: Instant,
     /// When its last call ended.
     pub(crate) rested: Instant,
+}
+
+/// Who makes a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    pub(crate) hook: Hook,
+    /// The generation that makes it.
+    pub(crate) generation: u64,
 }
 
 impl Warm {
@@ -72,66 +85,75 @@ impl Warm {
         identity: Arc<Identity>,
         generation: u64,
     ) -> Result<Warm, Failure> {
-        let wall = identity.limits.wall;
         let mut store = new_store(sandbox, identity);
-        begin(&mut store, generation, None);
-        let result = bounded(sandbox, wall, artifact.instantiate(&mut store)).await?;
-        let hooks = result.map_err(|error| explain(&store, &error))?;
+        let budget = begin(&mut store, Caller { hook: Hook::Lifecycle, generation }, None);
+        let result = bounded(sandbox, budget, artifact.instantiate(&mut store)).await?;
+        let exports = result.map_err(|error| explain(&store, &error))?;
         let now = Instant::now();
-        Ok(Warm { sandbox, store, hooks, calls: 0, memory_at_first: 0, born: now, rested: now })
+        Ok(Warm { sandbox, store, exports, calls: 0, memory_at_first: 0, born: now, rested: now })
     }
 
     /// Asks what it is.
     pub(crate) async fn describe(&mut self) -> Result<lifecycle::Descriptor, Failure> {
-        let (wall, generation) = (self.limits().wall, self.store.data().generation);
-        begin(&mut self.store, generation, None);
-        let call = self.hooks.lifecycle.call_describe(&mut self.store);
-        let result = bounded(self.sandbox, wall, call).await?;
-        self.end(None, result)
+        let call = async |exports: &Exports, store: &mut Store<Guest>| {
+            exports.lifecycle.call_describe(store).await
+        };
+        self.call(self.itself(), None, call).await
     }
 
     /// Lets it prepare itself; the inner error is the guest's own.
     pub(crate) async fn init(&mut self) -> Result<Result<(), String>, Failure> {
-        let (wall, generation) = (self.limits().wall, self.store.data().generation);
         self.store.data_mut().granted = true;
-        begin(&mut self.store, generation, None);
-        let call = self.hooks.lifecycle.call_init(&mut self.store);
-        let result = bounded(self.sandbox, wall, call).await?;
+        let call = async |exports: &Exports, store: &mut Store<Guest>| {
+            exports.lifecycle.call_init(store).await
+        };
+        let said = self.call(self.itself(), None, call).await;
         self.memory_at_first = self.store.data().quota.used;
-        self.end(None, result)
+        said
     }
 
-    /// Asks about a command. After an error the instance is of no use.
-    pub(crate) async fn on_command(
+    /// Makes one call of a hook about a session, which is lent to the guest meanwhile.
+    ///
+    /// # Errors
+    /// The guest failed: the instance is of no use any more.
+    pub(crate) async fn call_about<T>(
         &mut self,
-        generation: u64,
+        caller: Caller,
         session: &Arc<SessionFacts>,
-        command: &types::Command,
-    ) -> Result<CommandDecision, Failure> {
-        let Some(hook) = &self.hooks.command else { return Ok(CommandDecision::Pass) };
-        let wall = self.store.data().identity.limits.wall;
-        begin(&mut self.store, generation, Some(session.id));
-        let lent = lend(&mut self.store, session)?;
-        let call = hook.call_on_command(&mut self.store, borrowed(&lent), command);
-        let result = bounded(self.sandbox, wall, call).await?;
-        self.end(Some(lent), result)
+        call: impl AsyncFnOnce(&Exports, &mut Store<Guest>, Resource<Session>) -> wasmtime::Result<T>,
+    ) -> Result<T, Failure> {
+        let table = &mut self.store.data_mut().table;
+        let lent = table.push(Session(Arc::clone(session))).map_err(host_trap)?;
+        let borrowed = Resource::new_borrow(lent.rep());
+        let call = async |exports: &Exports, store: &mut Store<Guest>| {
+            call(exports, store, borrowed).await
+        };
+        let value = self.call(caller, Some(session.id), call).await?;
+        self.store.data_mut().table.delete(lent).map_err(host_trap)?;
+        Ok(value)
     }
 
-    /// Asks about a reply. After an error the instance is of no use.
-    pub(crate) async fn on_reply(
+    /// Makes one call, within the budget of its hook.
+    ///
+    /// # Errors
+    /// The guest failed: the instance is of no use any more.
+    pub(crate) async fn call<T>(
         &mut self,
-        generation: u64,
-        session: &Arc<SessionFacts>,
-        command: &types::Command,
-        reply: &types::Reply,
-    ) -> Result<Option<types::Reply>, Failure> {
-        let Some(hook) = &self.hooks.reply else { return Ok(None) };
-        let wall = self.store.data().identity.limits.wall;
-        begin(&mut self.store, generation, Some(session.id));
-        let lent = lend(&mut self.store, session)?;
-        let call = hook.call_on_reply(&mut self.store, borrowed(&lent), command, reply);
-        let result = bounded(self.sandbox, wall, call).await?;
-        self.end(Some(lent), result)
+        caller: Caller,
+        session: Option<SessionId>,
+        call: impl AsyncFnOnce(&Exports, &mut Store<Guest>) -> wasmtime::Result<T>,
+    ) -> Result<T, Failure> {
+        let budget = begin(&mut self.store, caller, session);
+        let result = bounded(self.sandbox, budget, call(&self.exports, &mut self.store)).await?;
+        let value = result.map_err(|error| explain(&self.store, &error))?;
+        self.calls += u64::from(caller.hook != Hook::Lifecycle);
+        self.store.data_mut().session = None;
+        self.rested = Instant::now();
+        Ok(value)
+    }
+
+    fn itself(&self) -> Caller {
+        Caller { hook: Hook::Lifecycle, generation: self.store.data().generation }
     }
 
     /// Whether it is better replaced than used again.
@@ -147,35 +169,23 @@ impl Warm {
     fn limits(&self) -> &Limits {
         &self.store.data().identity.limits
     }
-
-    fn end<T>(
-        &mut self,
-        lent: Option<Resource<Session>>,
-        result: wasmtime::Result<T>,
-    ) -> Result<T, Failure> {
-        let value = result.map_err(|error| explain(&self.store, &error))?;
-        if let Some(lent) = lent {
-            let table = &mut self.store.data_mut().table;
-            table.delete(lent).map_err(|error| Failure::Trap(error.to_string()))?;
-            self.calls += 1;
-        }
-        self.store.data_mut().session = None;
-        self.rested = Instant::now();
-        Ok(value)
-    }
 }
 
 fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits::RESOURCES_MAX);
     let quota = Quota { limit: identity.limits.memory, used: 0, denied: false };
+    let console = Arc::new(Console::new(Arc::clone(&identity)));
     let guest = Guest {
         identity,
         table,
         generation: 0,
         session: None,
         granted: false,
+        wasi: wasi::context(&console),
+        console,
         quota,
+        budget: Hook::Lifecycle.row().budget,
         ticks_left: 0,
     };
     let mut store = Store::new(&sandbox.engine, guest);
@@ -194,44 +204,41 @@ fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
     store
 }
 
-/// Prepares a store for one call.
-fn begin(store: &mut Store<Guest>, generation: u64, session: Option<SessionId>) {
+/// Prepares a store for one call; tells what the call may take.
+fn begin(store: &mut Store<Guest>, caller: Caller, session: Option<SessionId>) -> Budget {
     let guest = store.data_mut();
-    guest.generation = generation;
+    guest.generation = caller.generation;
     guest.session = session;
+    guest.console.about(caller.generation, session);
     guest.quota.denied = false;
+    guest.budget = guest.identity.limits.budget(caller.hook);
     // The first tick may come right away: it does not count.
-    let ticks = guest.identity.limits.cpu.as_nanos().div_ceil(limits::TICK.as_nanos());
+    let ticks = guest.budget.cpu.as_nanos().div_ceil(limits::TICK.as_nanos());
     guest.ticks_left = u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1);
+    let budget = guest.budget;
     store.set_epoch_deadline(1);
+    budget
 }
 
-fn lend(
-    store: &mut Store<Guest>,
-    session: &Arc<SessionFacts>,
-) -> Result<Resource<Session>, Failure> {
-    let table = &mut store.data_mut().table;
-    table.push(Session(Arc::clone(session))).map_err(|error| Failure::Trap(error.to_string()))
+fn host_trap(error: ResourceTableError) -> Failure {
+    Failure::Trap(error.to_string())
 }
 
-fn borrowed(lent: &Resource<Session>) -> Resource<Session> {
-    Resource::new_borrow(lent.rep())
-}
-
-/// Runs a call with the clock ticking, for `wall` at most.
+/// Runs a call with the clock ticking, as long as it may take in all.
 async fn bounded<T>(
     sandbox: &'static Sandbox,
-    wall: Duration,
+    budget: Budget,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<wasmtime::Result<T>, Failure> {
     let _running = sandbox.running();
+    let wall = budget.wall;
     tokio::time::timeout(wall, call).await.map_err(|_| Failure::Wall(wall))
 }
 
 fn explain(store: &Store<Guest>, error: &wasmtime::Error) -> Failure {
     let guest = store.data();
     if error.is::<OutOfTicks>() {
-        return Failure::Cpu(guest.identity.limits.cpu);
+        return Failure::Cpu(guest.budget.cpu);
     }
     let mut trap = error.root_cause().to_string();
     let trace = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::to_string);

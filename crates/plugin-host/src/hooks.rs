@@ -5,7 +5,10 @@
 //! wants to decide about it, and a reply with one stays as it is.
 
 pub(crate) mod command;
+pub(crate) mod events;
 pub(crate) mod reply;
+pub(crate) mod site;
+pub(crate) mod timer;
 
 use waft_proto::{Code, Command, Reply, Text};
 
@@ -42,4 +45,14 @@ fn line(line: String) -> Result<Text, Failure> {
         return Err(Failure::Verdict(format!("a reply line of over {max} bytes")));
     }
     Text::new(line.into_bytes()).map_err(|error| Failure::Verdict(error.to_string()))
+}
+
+/// The answer in place of a plugin that failed.
+fn failed() -> Reply {
+    Reply::new(Code::LOCAL_ERROR, "Local error: plugin failed.")
+}
+
+/// The answer to an argument that no plugin can be shown.
+fn not_unicode() -> Reply {
+    Reply::new(Code::BAD_PARAMETER, "Argument is not UTF-8.")
 }

@@ -4,20 +4,25 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
+use waft_core::event::{Event, EventSink};
 use waft_core::hooks::{HookSource, Hooks};
 
 use crate::cache::CompiledStore;
 use crate::capability::log::cleaned;
 use crate::chain::Generation;
 use crate::engine::{Sandbox, sandbox};
+use crate::errands;
 use crate::errors::{LoadError, LoadErrors, Refusal, WatchError};
 use crate::files::Settled;
 use crate::limits;
 use crate::load::{Gathered, Loader, Slots, blocking, in_order};
+use crate::outbox::Outbox;
+use crate::plugin::Plugin;
 use crate::settings::HostSettings;
 use crate::status::{Change, GenerationReport, HostStatus, What};
 use crate::watch::{self as files_watch, Watching};
@@ -34,6 +39,8 @@ pub(crate) struct Shared {
     /// Held while something is loaded: one thing at a time.
     books: Mutex<Books>,
     reports: watch::Sender<GenerationReport>,
+    /// Events on their way to plugins.
+    outbox: Outbox,
     /// Tells the watcher that something may have changed.
     pub(crate) stir: Notify,
 }
@@ -67,8 +74,10 @@ impl Host {
                 loader,
             }),
             reports: watch::Sender::new(GenerationReport::default()),
+            outbox: Outbox::default(),
             stir: Notify::new(),
         });
+        shared.serve(&[]);
         shared.report(gathered.changes);
         tokio::spawn(sweep(Arc::downgrade(&shared)));
         Ok(Host { shared })
@@ -124,9 +133,20 @@ impl Host {
         self.shared.reports.subscribe()
     }
 
+    /// Waits until the events so far are with the plugins that want them, for `within` at most.
+    pub async fn drain_events(&self, within: Duration) {
+        if tokio::time::timeout(within, self.shared.outbox.drained()).await.is_err() {
+            tracing::warn!("events not delivered in time");
+        }
+    }
+
     /// The plugins and their numbers.
     pub fn status(&self) -> HostStatus {
-        self.shared.current.load().status()
+        let mut status = self.shared.current.load().status();
+        for plugin in &mut status.plugins {
+            plugin.events = self.shared.outbox.counts(&plugin.name);
+        }
+        status
     }
 }
 
@@ -150,7 +170,7 @@ impl Shared {
 
     /// Looks at the files; those that do not have their stamp of `settled` are left for later.
     /// Tells whether there are such files.
-    pub(crate) async fn rescan(&self, settled: Option<Settled>) -> bool {
+    pub(crate) async fn rescan(self: &Arc<Self>, settled: Option<Settled>) -> bool {
         let mut books = self.books.lock().await;
         let books = &mut *books;
         let settings = Arc::clone(&books.settings);
@@ -162,12 +182,37 @@ impl Shared {
         unsettled
     }
 
+    /// The generation in force, if the plugin is part of it.
+    pub(crate) fn generation_of(&self, plugin: &Arc<Plugin>) -> Option<u64> {
+        let current = self.current.load();
+        let is_here = current.plugins().iter().any(|known| Arc::ptr_eq(known, plugin));
+        is_here.then_some(current.number)
+    }
+
+    /// The plugin of that name in force, and the generation.
+    pub(crate) fn find(&self, name: &str) -> Option<(Arc<Plugin>, u64)> {
+        let current = self.current.load();
+        let plugin = current.plugins().iter().find(|plugin| *plugin.name == *name)?;
+        Some((Arc::clone(plugin), current.number))
+    }
+
+    /// Goes by the plugins now in force, where no session asks for them.
+    fn serve(self: &Arc<Self>, before: &[Arc<Plugin>]) {
+        let current = self.current.load();
+        let is_new = |plugin: &&Arc<Plugin>| !before.iter().any(|old| Arc::ptr_eq(old, plugin));
+        let new: Vec<_> = current.plugins().iter().filter(is_new).cloned().collect();
+        let queues = self.outbox.serve(current.plugins());
+        errands::start(self, &new, queues);
+    }
+
     /// Puts what was gathered in force, as one generation, and tells of it.
-    fn take(&self, books: &mut Books, gathered: Gathered, next: u64) {
+    fn take(self: &Arc<Self>, books: &mut Books, gathered: Gathered, next: u64) {
         books.slots = gathered.slots;
         let plugins = in_order(&books.settings, &books.slots);
-        if !self.current.load().is_made_of(&plugins) {
+        let before = self.current.load_full();
+        if !before.is_made_of(&plugins) {
             self.current.store(Arc::new(Generation::new(next, plugins)));
+            self.serve(before.plugins());
         }
         self.report(gathered.changes);
     }
@@ -179,10 +224,34 @@ impl Shared {
         let generation = self.current.load().number;
         for change in &changes {
             log(change, generation);
+            self.tell(change);
         }
         self.reports.send_modify(|report| {
             *report = GenerationReport { sequence: report.sequence + 1, generation, changes };
         });
+    }
+}
+
+impl Shared {
+    /// Tells plugins what became of another.
+    fn tell(&self, change: &Change) {
+        let file = change.file.to_string_lossy();
+        let (name, reason) = match &change.what {
+            What::Loaded => ("plugin.load", None),
+            What::Replaced => ("plugin.replace", None),
+            What::Removed => ("plugin.remove", None),
+            What::Kept(reason) => ("plugin.keep", Some(reason.to_string())),
+            What::Refused(reason) => ("plugin.refuse", Some(reason.to_string())),
+        };
+        let reason = reason.as_deref().map(|reason| ("reason", reason));
+        let facts: Vec<_> = [("file", &*file)].into_iter().chain(reason).collect();
+        self.outbox.tell(name, &change.plugin, &facts);
+    }
+}
+
+impl EventSink for Host {
+    fn emit(&self, event: Event) {
+        self.shared.outbox.take(&event);
     }
 }
 

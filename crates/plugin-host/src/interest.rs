@@ -1,13 +1,21 @@
 //! What a plugin wants to see, so that whatever it does not want costs it nothing.
 
+mod events;
+mod own;
+mod times;
+
 use std::collections::BTreeSet;
 
+use waft_core::hooks::SiteCommand;
 use waft_proto::command::Name;
 use waft_proto::verb::TABLE;
 use waft_proto::{Code, Verb, VerbSet};
 
 use crate::bindings::exports::waft::plugin::lifecycle;
 use crate::limits;
+
+pub(crate) use events::Events;
+pub(crate) use times::Timer;
 
 /// Stands for everything in a list that is named in `extra`.
 const ALL: &str = "*";
@@ -70,6 +78,12 @@ pub(crate) struct Interest {
     pub(crate) replies: Verbs,
     /// Codes of replies; `None` is all.
     codes: Option<BTreeSet<u16>>,
+    /// Commands that it brings along.
+    pub(crate) site: Vec<SiteCommand>,
+    /// Lines for FEAT.
+    pub(crate) features: Vec<String>,
+    pub(crate) events: Events,
+    pub(crate) timers: Vec<Timer>,
 }
 
 impl Interest {
@@ -79,23 +93,40 @@ impl Interest {
     /// The lists make no sense; in words.
     pub(crate) fn read(descriptor: &lifecycle::Descriptor) -> Result<Interest, String> {
         let names = &descriptor.verbs;
-        if names.len() > limits::DESCRIPTOR_ENTRIES_MAX
-            || descriptor.extra.len() > limits::DESCRIPTOR_ENTRIES_MAX
-        {
+        let lengths = [
+            names.len(),
+            descriptor.site.len(),
+            descriptor.features.len(),
+            descriptor.events.len(),
+            descriptor.extra.len(),
+        ];
+        if lengths.into_iter().any(|length| length > limits::DESCRIPTOR_ENTRIES_MAX) {
             return Err(format!("a list has over {} entries", limits::DESCRIPTOR_ENTRIES_MAX));
         }
         let common = match names.as_slice() {
             [] => Verbs::ALL,
             names => Verbs::named(names.iter().map(String::as_str)),
         };
-        let mut interest = Interest { commands: common.clone(), replies: common, codes: None };
+        let mut interest = Interest {
+            commands: common.clone(),
+            replies: common,
+            codes: None,
+            site: own::commands(&descriptor.site)?,
+            features: own::features(&descriptor.features)?,
+            events: Events::read(&descriptor.events),
+            timers: Vec::new(),
+        };
         for (key, value) in &descriptor.extra {
             match key.as_str() {
                 "command.verbs" => interest.commands = listed(value)?,
                 "reply.verbs" => interest.replies = listed(value)?,
                 "reply.codes" => interest.codes = codes(value)?,
-                // Extras are how later versions say more: what is not known is not wanted here.
-                _ => {}
+                key => {
+                    // Extras are how later versions say more: others are not wanted here.
+                    if let Some(name) = key.strip_prefix("timer.") {
+                        interest.timers.push(times::timer(name, value)?);
+                    }
+                }
             }
         }
         Ok(interest)

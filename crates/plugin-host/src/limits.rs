@@ -40,7 +40,13 @@ pub(crate) const HOSTCALL_FUEL: usize = 4 * 1024 * 1024;
 pub(crate) const HANDLES_MAX: usize = 1000;
 
 /// Resources that the host keeps for one instance.
-pub(crate) const RESOURCES_MAX: usize = 64;
+pub(crate) const RESOURCES_MAX: usize = 512;
+
+/// Octets that a guest may print at once.
+pub(crate) const PRINTED_BYTES_MAX: usize = 64 * 1024;
+
+/// Random octets that a guest may ask for at once.
+pub(crate) const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 
 /// Lines of a reply that a plugin makes.
 pub(crate) const REPLY_LINES_MAX: usize = 64;
@@ -93,3 +99,27 @@ pub(crate) const COMPILED_KEPT_MAX: usize = 64;
 
 /// Functions of a trap's backtrace that are shown.
 pub(crate) const TRACE_FRAMES_MAX: usize = 6;
+
+/// Octets of the name of a command that a plugin brings along.
+pub(crate) const COMMAND_NAME_BYTES_MAX: usize = 32;
+
+/// The shortest time between two calls of a timer.
+pub(crate) const TIMER_MIN: Duration = Duration::from_millis(100);
+
+/// Events that wait for one plugin; the oldest goes when another comes.
+pub(crate) const EVENTS_WAITING_MAX: usize = 10_000;
+
+/// Events delivered together.
+pub(crate) const EVENTS_IN_BATCH_MAX: usize = 100;
+
+/// How long an event waits for others to be delivered with.
+pub(crate) const EVENTS_GATHERED_FOR: Duration = Duration::from_millis(100);
+
+/// Times that a plugin may break on a batch of events before it is dropped.
+pub(crate) const DELIVERY_FAILURES_MAX: u32 = 5;
+
+/// How long to wait before a batch is delivered again the first time; it doubles.
+pub(crate) const DELIVERY_PAUSE_MIN: Duration = Duration::from_millis(250);
+
+/// How long to wait at most.
+pub(crate) const DELIVERY_PAUSE_MAX: Duration = Duration::from_secs(30);

@@ -87,6 +87,7 @@ impl Loader {
                 gathered.slots.insert(key, slot);
             }
         }
+        refuse_rivals(old, &plan, &mut gathered);
         keep_or_drop(old, &plan, &mut gathered);
         self.artifacts.retain(|_, artifact| artifact.strong_count() > 0);
         gathered
@@ -278,6 +279,54 @@ fn fall_back(
         gathered.changes.push(change(candidate, what));
     }
     slot(candidate, running, stamp, Some(trouble))
+}
+
+/// A command has one owner: of two plugins that bring the same along, the one that came later is
+/// not taken, and stays what it was before.
+fn refuse_rivals(old: &Slots, plan: &Plan, gathered: &mut Gathered) {
+    let keys = plan.candidates.iter().map(|c| (c.settings.name.clone(), c.file.clone()));
+    let mut keys: Vec<_> = keys.filter(|key| gathered.slots.contains_key(key)).collect();
+    // Those that were there first come first; the order is kept otherwise.
+    keys.sort_by_key(|key| {
+        let (now, was) = (plugin_of(&gathered.slots, key), plugin_of(old, key));
+        !matches!((now, was), (Some(now), Some(was)) if Arc::ptr_eq(&now, &was))
+    });
+    let mut owners: BTreeMap<String, String> = BTreeMap::new();
+    for key in keys {
+        let Some(plugin) = plugin_of(&gathered.slots, &key) else { continue };
+        let rival = plugin.interest.site.iter().find_map(|command| {
+            let owner = owners.get(&command.name)?;
+            Some((command.name.clone(), owner.clone()))
+        });
+        if let Some((command, owner)) = rival {
+            let refusal = Refusal::CommandTaken { command, plugin: owner };
+            turn_down(old, plan, &key, refusal, gathered);
+            continue;
+        }
+        for command in &plugin.interest.site {
+            owners.insert(command.name.clone(), plugin.name.to_string());
+        }
+    }
+}
+
+fn plugin_of(slots: &Slots, key: &(String, PathBuf)) -> Option<Arc<Plugin>> {
+    slots.get(key)?.plugin.clone()
+}
+
+/// Takes back that a plugin was started. It is looked at again each time: its rival may go.
+fn turn_down(
+    old: &Slots,
+    plan: &Plan,
+    key: &(String, PathBuf),
+    refusal: Refusal,
+    gathered: &mut Gathered,
+) {
+    let is_it = |c: &&Candidate| c.settings.name == key.0 && c.file == key.1;
+    let Some(candidate) = plan.candidates.iter().find(is_it) else { return };
+    gathered.changes.retain(|change| change.plugin != key.0 || change.file != key.1);
+    let trouble = Trouble { digest: None, refusal };
+    let slot = fall_back(candidate, old.get(key), trouble, None, gathered);
+    gathered.slots.insert(key.clone(), slot);
 }
 
 /// What is wanted no longer goes, except what lies in a directory that cannot be read.

@@ -10,48 +10,15 @@ use wasmtime::wasmparser::{
 };
 
 use crate::errors::{Refusal, one_line};
+use crate::hook::{Hook, TABLE};
 use crate::inspect::Producer;
+use crate::service::{self, Service};
 
 /// The version of `waft:plugin` that this host serves; guests of any `0.1.x` run.
 pub(crate) const WIT_VERSION: &str = "0.1.0";
 
 /// The package of waft's interfaces.
 const PACKAGE: &str = "waft:plugin";
-
-/// A hook interface that a plugin may export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hook {
-    Lifecycle,
-    CommandFilter,
-    ReplyFilter,
-}
-
-/// Whether this version has something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Here {
-    /// It does.
-    Served(Hook),
-    /// A later one will.
-    Later,
-}
-
-/// Every hook interface of the package.
-const HOOKS: &[(&str, Here)] = &[
-    ("lifecycle", Here::Served(Hook::Lifecycle)),
-    ("connection-filter", Here::Later),
-    ("command-filter", Here::Served(Hook::CommandFilter)),
-    ("reply-filter", Here::Served(Hook::ReplyFilter)),
-    ("authenticator", Here::Later),
-    ("file-filter", Here::Later),
-    ("content-filter", Here::Later),
-    ("storage", Here::Later),
-    ("event-sink", Here::Later),
-    ("site-command", Here::Later),
-    ("timer", Here::Later),
-];
-
-/// The interfaces of the package that guests may import; none needs a grant.
-const CAPABILITIES: &[&str] = &["types", "sessions", "log", "config", "clock"];
 
 /// An imported or exported interface, its name taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,19 +49,24 @@ impl Interface {
         self.name.as_deref()
     }
 
-    fn hook(&self) -> Option<Here> {
-        let name = self.ours()?;
-        HOOKS.iter().find(|(known, _)| *known == name).map(|(_, here)| *here)
+    fn hook(&self) -> Option<Hook> {
+        Hook::from_name(self.ours()?)
     }
 
     /// Whether this host calls it.
     pub(crate) fn is_served_hook(&self) -> bool {
-        self.has_right_version() && matches!(self.hook(), Some(Here::Served(_)))
+        self.has_right_version() && self.hook().is_some_and(|hook| hook.row().served)
+    }
+
+    /// What this host has under that name for guests, if anything.
+    pub(crate) fn service(&self) -> Option<&'static Service> {
+        let path = self.full.split('@').next().unwrap_or_default();
+        service::find(path, self.version.as_deref())
     }
 
     /// Whether this host has it for guests.
     pub(crate) fn is_served_capability(&self) -> bool {
-        self.has_right_version() && self.ours().is_some_and(|name| CAPABILITIES.contains(&name))
+        self.service().is_some()
     }
 
     fn has_right_version(&self) -> bool {
@@ -191,16 +163,15 @@ impl Outline {
 
     /// Whether it exports that hook.
     pub(crate) fn exports_hook(&self, hook: Hook) -> bool {
-        self.exports.iter().any(|export| export.hook() == Some(Here::Served(hook)))
+        self.exports.iter().any(|export| export.hook() == Some(hook))
     }
 
     /// The hooks that it exports and this host calls.
     pub(crate) fn served_hooks(&self) -> Vec<&'static str> {
-        let served = HOOKS.iter().filter(|(_, here)| match here {
-            Here::Served(Hook::Lifecycle) | Here::Later => false,
-            Here::Served(hook) => self.exports_hook(*hook),
-        });
-        served.map(|(name, _)| *name).collect()
+        let served = TABLE
+            .iter()
+            .filter(|row| row.served && row.hook != Hook::Lifecycle && self.exports_hook(row.hook));
+        served.map(|row| row.name).collect()
     }
 
     /// The version of waft's package that it is built for, if it names one.
@@ -220,8 +191,8 @@ impl Outline {
         }
         for export in self.exports.iter().filter(|export| export.ours().is_some()) {
             match export.hook() {
-                Some(Here::Served(_)) => {}
-                Some(Here::Later) => problems.push(Refusal::HookNotServed(export.full.clone())),
+                Some(hook) if hook.row().served => {}
+                Some(_) => problems.push(Refusal::HookNotServed(export.full.clone())),
                 None => problems.push(Refusal::UnknownHook(export.full.clone())),
             }
         }
@@ -270,7 +241,7 @@ mod tests {
     fn what_cannot_be_bound_is_refused_and_foreign_exports_are_passed_over() {
         let outline = outline(
             &["waft:plugin/timer@0.1.0", "waft:plugin/nonsense@0.1.0", "exports"],
-            &["waft:plugin/log@0.1.3", "waft:plugin/kv@0.1.0", "wasi:io/poll@0.2.0"],
+            &["waft:plugin/log@0.1.3", "waft:plugin/kv@0.1.0", "wasi:nn/graph@0.2.0"],
         );
         assert_eq!(
             outline.problems(),
@@ -279,7 +250,7 @@ mod tests {
                 Refusal::HookNotServed("waft:plugin/timer@0.1.0".to_owned()),
                 Refusal::UnknownHook("waft:plugin/nonsense@0.1.0".to_owned()),
                 Refusal::ImportNotServed("waft:plugin/kv@0.1.0".to_owned()),
-                Refusal::ImportNotServed("wasi:io/poll@0.2.0".to_owned()),
+                Refusal::ImportNotServed("wasi:nn/graph@0.2.0".to_owned()),
             ]
         );
     }

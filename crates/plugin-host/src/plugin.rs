@@ -15,7 +15,8 @@ use crate::breaker::Breaker;
 use crate::capability::log::{Gate, cleaned, shortened};
 use crate::engine::Sandbox;
 use crate::errors::{Failure, Refusal, one_line};
-use crate::guest::{Identity, Warm};
+use crate::guest::{Caller, Identity, Warm};
+use crate::hook::Hook;
 use crate::inspect::Descriptor;
 use crate::interest::Interest;
 use crate::limits;
@@ -54,9 +55,8 @@ struct Counters {
 /// A call in progress.
 pub(crate) struct Call<'a> {
     pub(crate) plugin: &'a Plugin,
-    pub(crate) generation: u64,
-    hook: &'static str,
-    session: SessionId,
+    pub(crate) caller: Caller,
+    session: Option<SessionId>,
     began: Instant,
 }
 
@@ -79,7 +79,7 @@ impl Plugin {
         let described = describe(&mut first).await?;
         let interest =
             Interest::read(&described).map_err(|mistake| Refusal::Describe(one_line(&mistake)))?;
-        tell_what_is_unheard(&identity.name, &described);
+        tell_what_is_unheard(&identity.name, &artifact, &described);
         let said = first.init().await;
         let said = said.map_err(|failure| Refusal::Init(one_line(&failure.to_string())))?;
         said.map_err(|reason| {
@@ -103,12 +103,13 @@ impl Plugin {
 
     /// Whether it decides about commands of that verb.
     pub(crate) fn wants_command(&self, command: &Command) -> bool {
-        self.artifact.filters_commands() && self.interest.commands.contains(Some(command.name()))
+        self.artifact.has(Hook::CommandFilter)
+            && self.interest.commands.contains(Some(command.name()))
     }
 
     /// Whether it rewords replies of that code to that command.
     pub(crate) fn wants_reply(&self, command: Option<&Command>, reply: &Reply) -> bool {
-        self.artifact.filters_replies()
+        self.artifact.has(Hook::ReplyFilter)
             && self.interest.wants_code(reply.code())
             && self.interest.replies.contains(command.map(Command::name))
     }
@@ -121,16 +122,15 @@ impl Plugin {
     /// Begins a call: takes an instance out, if the plugin is in a state to be asked.
     pub(crate) async fn begin(
         &self,
-        generation: u64,
-        hook: &'static str,
-        session: SessionId,
+        caller: Caller,
+        session: Option<SessionId>,
     ) -> (Call<'_>, Result<Lease, Failure>) {
-        let call = Call { plugin: self, generation, hook, session, began: Instant::now() };
+        let call = Call { plugin: self, caller, session, began: Instant::now() };
         if self.breaker().is_open(call.began) {
             return (call, Err(Failure::BreakerOpen));
         }
         self.counters.calls.fetch_add(1, Ordering::Relaxed);
-        let lease = self.pool.take(generation).await;
+        let lease = self.pool.take(caller.generation).await;
         (call, lease)
     }
 
@@ -160,6 +160,7 @@ impl Plugin {
                 time: Duration::from_nanos(get(&self.counters.time_ns)),
                 log_lines_dropped: self.identity.log.dropped(),
             },
+            events: None,
         }
     }
 
@@ -212,9 +213,9 @@ impl Call<'_> {
         if let Some(untold) = plugin.complaints.pass(Instant::now()) {
             tracing::warn!(
                 plugin = &*plugin.name,
-                generation = self.generation,
-                session = self.session.0,
-                hook = self.hook,
+                generation = self.caller.generation,
+                session = self.session.map(|session| session.0),
+                hook = self.caller.hook.name(),
                 reason = cleaned(&failure.to_string()),
                 untold = (untold > 0).then_some(untold),
                 "plugin failed"
@@ -228,7 +229,7 @@ impl Call<'_> {
         if let Some(pause) = opened {
             tracing::error!(
                 plugin = &*self.plugin.name,
-                generation = self.generation,
+                generation = self.caller.generation,
                 pause_s = pause.as_secs(),
                 "plugin failed too often, not asked for a while"
             );
@@ -241,24 +242,28 @@ impl Call<'_> {
         self.plugin.counters.time_ns.fetch_add(ns, Ordering::Relaxed);
         tracing::debug!(
             plugin = &*self.plugin.name,
-            generation = self.generation,
-            session = self.session.0,
-            hook = self.hook,
+            generation = self.caller.generation,
+            session = self.session.map(|session| session.0),
+            hook = self.caller.hook.name(),
             elapsed_us = ns / 1000,
             "plugin called"
         );
     }
 }
 
-/// What it says of itself for hooks that are not called is not lost silently.
-fn tell_what_is_unheard(plugin: &str, described: &lifecycle::Descriptor) {
+/// What it says of itself for hooks that it does not have is not lost silently.
+fn tell_what_is_unheard(plugin: &str, artifact: &Artifact, said: &lifecycle::Descriptor) {
+    let has_timers = said.extra.iter().any(|(key, _)| key.starts_with("timer."));
     let wants = [
-        ("site", described.site.is_empty()),
-        ("features", described.features.is_empty()),
-        ("events", described.events.is_empty()),
+        ("site", !said.site.is_empty(), Hook::SiteCommand),
+        ("events", !said.events.is_empty(), Hook::EventSink),
+        ("timer", has_timers, Hook::Timer),
     ];
-    for (what, _) in wants.into_iter().filter(|(_, empty)| !empty) {
-        tracing::warn!(plugin, what, "plugin describes what this version does not use");
+    for (what, wanted, hook) in wants {
+        if wanted && !artifact.has(hook) {
+            let hook = hook.name();
+            tracing::warn!(plugin, what, hook, "plugin describes what it has no hook for");
+        }
     }
 }
 

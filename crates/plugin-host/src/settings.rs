@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::hook::{Budget, Hook};
+
 /// Everything about plugins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostSettings {
@@ -109,10 +111,11 @@ pub enum OnLoadError {
 pub struct Limits {
     /// Linear memory of one instance, in bytes.
     pub memory: usize,
-    /// Time that one call may compute, rounded up to ticks of 10 ms.
-    pub cpu: Duration,
-    /// Time that one call may take in all.
-    pub wall: Duration,
+    /// Time that one call of any hook may compute, rounded up to ticks of 10 ms; `None` is what the
+    /// hook's calls have by default.
+    pub cpu: Option<Duration>,
+    /// Time that one call of any hook may take in all, likewise.
+    pub wall: Option<Duration>,
     /// Time that a call waits for a free instance.
     pub queue: Duration,
     /// Instances kept ready.
@@ -131,8 +134,8 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             memory: 64 * 1024 * 1024,
-            cpu: Duration::from_millis(200),
-            wall: Duration::from_secs(2),
+            cpu: None,
+            wall: None,
             queue: Duration::from_secs(1),
             instances_min: 1,
             instances_max: 8,
@@ -140,6 +143,14 @@ impl Default for Limits {
             instance_age: Duration::from_secs(600),
             log_lines: 200,
         }
+    }
+}
+
+impl Limits {
+    /// What one call of `hook` may take.
+    pub(crate) fn budget(&self, hook: Hook) -> Budget {
+        let usual = hook.row().budget;
+        Budget { cpu: self.cpu.unwrap_or(usual.cpu), wall: self.wall.unwrap_or(usual.wall) }
     }
 }
 

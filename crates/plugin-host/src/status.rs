@@ -74,6 +74,17 @@ pub struct PluginStatus {
     pub breaker_open: bool,
     /// What was counted since it was loaded.
     pub counts: Counts,
+    /// Events on their way to it, if it wants any.
+    pub events: Option<EventCounts>,
+}
+
+/// Events on their way to one plugin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct EventCounts {
+    /// Those that wait.
+    pub waiting: usize,
+    /// Those dropped since the server started: too many waited, or the plugin failed on them.
+    pub dropped: u64,
 }
 
 /// Counts of one plugin's calls.

@@ -102,7 +102,7 @@ async fn run(shared: Arc<Shared>, mut watch: Watch) {
 }
 
 /// Loads everything that stays as it is for a while.
-async fn settle(shared: &Shared, settings: &HostSettings) {
+async fn settle(shared: &Arc<Shared>, settings: &HostSettings) {
     loop {
         let plan = find(settings).await;
         let Some(before) = blocking(move || files::stamps(&plan)).await else { return };

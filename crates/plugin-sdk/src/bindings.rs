@@ -19,51 +19,48 @@
 /// The lifecycle, and all that the host provides.
 pub mod base {
     wit_bindgen::generate!({
-        path: "../../wit",
-        world: "waft:plugin/base",
+        path: ["../../wit", "wit"],
+        world: "waft:sdk/services",
         pub_export_macro: true,
-        export_macro_name: "export_lifecycle",
+        export_macro_name: "export_hook",
         default_bindings_module: "waft_plugin_sdk::private::base",
         additional_derives: [PartialEq, Eq],
         generate_unused_types: true,
+        generate_all,
     });
 }
 
-/// The hook that sees commands.
-pub mod command_filter {
-    wit_bindgen::generate!({
-        path: "../../wit",
-        inline: "
-            package waft:sdk-command-filter;
-            world command-filter-hook { export waft:plugin/command-filter@0.1.0; }
-        ",
-        world: "waft:sdk-command-filter/command-filter-hook",
-        pub_export_macro: true,
-        export_macro_name: "export_command_filter",
-        default_bindings_module: "waft_plugin_sdk::private::command_filter",
-        additional_derives: [PartialEq, Eq],
-        with: {
-            "waft:plugin/types@0.1.0": crate::bindings::base::waft::plugin::types,
-            "waft:plugin/sessions@0.1.0": crate::bindings::base::waft::plugin::sessions,
-        },
-    });
+/// A hook's module, its world, and where [`export!`](crate::export) finds the module.
+macro_rules! hook {
+    ($module:ident, $world:tt, $place:tt) => {
+        pub mod $module {
+            wit_bindgen::generate!({
+                path: ["../../wit", "wit"],
+                world: $world,
+                pub_export_macro: true,
+                export_macro_name: "export_hook",
+                default_bindings_module: $place,
+                additional_derives: [PartialEq, Eq],
+                with: {
+                    "waft:plugin/types@0.1.0": crate::bindings::base::waft::plugin::types,
+                    "waft:plugin/sessions@0.1.0": crate::bindings::base::waft::plugin::sessions,
+                },
+            });
+        }
+    };
 }
 
-/// The hook that sees replies.
-pub mod reply_filter {
-    wit_bindgen::generate!({
-        path: "../../wit",
-        inline: "
-            package waft:sdk-reply-filter;
-            world reply-filter-hook { export waft:plugin/reply-filter@0.1.0; }
-        ",
-        world: "waft:sdk-reply-filter/reply-filter-hook",
-        pub_export_macro: true,
-        export_macro_name: "export_reply_filter",
-        default_bindings_module: "waft_plugin_sdk::private::reply_filter",
-        with: {
-            "waft:plugin/types@0.1.0": crate::bindings::base::waft::plugin::types,
-            "waft:plugin/sessions@0.1.0": crate::bindings::base::waft::plugin::sessions,
-        },
-    });
-}
+hook!(
+    connection_filter,
+    "waft:sdk/connection-filter-hook",
+    "waft_plugin_sdk::private::connection_filter"
+);
+hook!(command_filter, "waft:sdk/command-filter-hook", "waft_plugin_sdk::private::command_filter");
+hook!(reply_filter, "waft:sdk/reply-filter-hook", "waft_plugin_sdk::private::reply_filter");
+hook!(authenticator, "waft:sdk/authenticator-hook", "waft_plugin_sdk::private::authenticator");
+hook!(file_filter, "waft:sdk/file-filter-hook", "waft_plugin_sdk::private::file_filter");
+hook!(content_filter, "waft:sdk/content-filter-hook", "waft_plugin_sdk::private::content_filter");
+hook!(storage, "waft:sdk/storage-hook", "waft_plugin_sdk::private::storage");
+hook!(event_sink, "waft:sdk/event-sink-hook", "waft_plugin_sdk::private::event_sink");
+hook!(site_command, "waft:sdk/site-command-hook", "waft_plugin_sdk::private::site_command");
+hook!(timer, "waft:sdk/timer-hook", "waft_plugin_sdk::private::timer");

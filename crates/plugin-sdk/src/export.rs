@@ -4,16 +4,13 @@
 //! plugin, made when the server first asks anything, and hands the calls on to it.
 
 use crate::bindings::base::exports::waft::plugin::lifecycle;
-use crate::bindings::base::waft::plugin::{config, sessions};
-use crate::bindings::command_filter::exports::waft::plugin::command_filter;
-use crate::bindings::reply_filter::exports::waft::plugin::reply_filter;
-use crate::{Command, CommandDecision, CommandFilter, Interest, Plugin, Reply, ReplyFilter};
-use crate::{Session, Settings, log};
+use crate::bindings::base::waft::plugin::config;
+use crate::{Interest, Plugin, Settings, log};
 
 /// Makes a component of a plugin: `export!(Type: hook, hook)`.
 ///
-/// The hooks are `command_filter` and `reply_filter`; the type implements [`Plugin`] and the
-/// trait of every hook named. Name, version and description are those of the crate.
+/// The hooks are named as in the table at the head of this crate; the type implements [`Plugin`]
+/// and the trait of every hook named. Name, version and description are those of the crate.
 ///
 /// ```
 /// # use waft_plugin_sdk::{Command, Plugin, Reply, ReplyFilter, Session, Settings, export};
@@ -71,40 +68,32 @@ macro_rules! export {
                 }
             }
 
-            $crate::export!(@lifecycle);
+            #[cfg(target_arch = "wasm32")]
+            $crate::private::base::export_hook!(Exported with_types_in $crate::private::base);
             $($crate::export!(@hook $hook);)+
         };
     };
-    (@lifecycle) => {
-        #[cfg(target_arch = "wasm32")]
-        $crate::private::base::export_lifecycle!(
-            Exported with_types_in $crate::private::base
-        );
-    };
-    (@hook command_filter) => {
-        #[cfg(target_arch = "wasm32")]
-        $crate::private::command_filter::export_command_filter!(
-            Exported with_types_in $crate::private::command_filter
-        );
-        #[cfg(not(target_arch = "wasm32"))]
-        const _: () = {
-            const fn has_hook<H: $crate::private::Holder<Plugin: $crate::CommandFilter>>() {}
-            has_hook::<Exported>();
-        };
-    };
-    (@hook reply_filter) => {
-        #[cfg(target_arch = "wasm32")]
-        $crate::private::reply_filter::export_reply_filter!(
-            Exported with_types_in $crate::private::reply_filter
-        );
-        #[cfg(not(target_arch = "wasm32"))]
-        const _: () = {
-            const fn has_hook<H: $crate::private::Holder<Plugin: $crate::ReplyFilter>>() {}
-            has_hook::<Exported>();
-        };
-    };
+    (@hook connection_filter) => { $crate::export!(@join connection_filter ConnectionFilter); };
+    (@hook command_filter) => { $crate::export!(@join command_filter CommandFilter); };
+    (@hook reply_filter) => { $crate::export!(@join reply_filter ReplyFilter); };
+    (@hook authenticator) => { $crate::export!(@join authenticator Authenticator); };
+    (@hook file_filter) => { $crate::export!(@join file_filter FileFilter); };
+    (@hook content_filter) => { $crate::export!(@join content_filter ContentFilter); };
+    (@hook storage) => { $crate::export!(@join storage Storage); };
+    (@hook event_sink) => { $crate::export!(@join event_sink EventSink); };
+    (@hook site_command) => { $crate::export!(@join site_command SiteCommand); };
+    (@hook timer) => { $crate::export!(@join timer Timer); };
     (@hook $other:ident) => {
         compile_error!(concat!("no such hook: ", stringify!($other)));
+    };
+    (@join $module:ident $trait:ident) => {
+        #[cfg(target_arch = "wasm32")]
+        $crate::private::$module::export_hook!(Exported with_types_in $crate::private::$module);
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: () = {
+            const fn has_hook<H: $crate::private::Holder<Plugin: $crate::$trait>>() {}
+            has_hook::<Exported>();
+        };
     };
 }
 
@@ -122,7 +111,7 @@ pub struct About {
 }
 
 /// What holds an instance's one plugin.
-pub trait Holder {
+pub trait Holder: 'static {
     /// The plugin's type.
     type Plugin: Plugin;
     /// What the plugin says of itself.
@@ -138,44 +127,24 @@ pub fn started<P: Plugin>() -> &'static Result<P, String> {
     Box::leak(Box::new(P::new(&Settings::of(config::all()))))
 }
 
-/// The plugin, for hooks: the server calls none where `init` has failed.
-fn running<H: Holder>() -> Option<&'static H::Plugin> {
-    H::plugin().as_ref().ok()
-}
-
 impl<H: Holder> lifecycle::Guest for H {
     fn describe() -> lifecycle::Descriptor {
         let about = H::ABOUT;
-        let interest = running::<H>().map_or_else(Interest::nothing, Plugin::interest);
+        let plugin = H::plugin().as_ref();
+        let interest = plugin.map_or_else(|_| Interest::nothing(), Plugin::interest);
         lifecycle::Descriptor {
             name: about.name.to_owned(),
             version: about.version.to_owned(),
             description: about.description.to_owned(),
             verbs: interest.verbs(about.hooks),
-            site: Vec::new(),
-            features: Vec::new(),
-            events: Vec::new(),
             extra: interest.extra(about.hooks),
+            events: interest.events(about.hooks),
+            site: interest.site,
+            features: interest.features,
         }
     }
 
     fn init() -> Result<(), String> {
         H::plugin().as_ref().map(drop).map_err(Clone::clone)
-    }
-}
-
-impl<H: Holder<Plugin: CommandFilter>> command_filter::Guest for H {
-    fn on_command(session: &sessions::Session, command: Command) -> CommandDecision {
-        match running::<H>() {
-            Some(plugin) => plugin.on_command(Session::host(session), &command),
-            // Not reached; a filter that cannot decide must not let things pass.
-            None => CommandDecision::Answer(Reply::new(451, "the plugin is not configured")),
-        }
-    }
-}
-
-impl<H: Holder<Plugin: ReplyFilter>> reply_filter::Guest for H {
-    fn on_reply(session: &sessions::Session, command: Command, reply: Reply) -> Option<Reply> {
-        running::<H>()?.on_reply(Session::host(session), &command, &reply)
     }
 }

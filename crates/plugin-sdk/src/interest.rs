@@ -1,19 +1,33 @@
-//! What a plugin wants to see.
+//! What a plugin wants to see, and what it adds.
 //!
 //! Sets are short lists here: a tree would make every plugin 20 KB larger.
 
-/// The commands and replies that a plugin wants to see.
+use std::time::Duration;
+
+/// What a plugin wants to see, and what it adds.
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use waft_plugin_sdk::Interest;
 ///
-/// let interest = Interest::everything().in_commands(["SITE"]).in_codes([226, 550]);
+/// let interest = Interest::everything()
+///     .in_commands(["SITE"])
+///     .in_codes([226, 550])
+///     .in_events(["transfer.*"])
+///     .with_site("SITE QUOTA", "SITE QUOTA: how much room is left")
+///     .with_feature("SITE QUOTA")
+///     .with_timer("cleanup", Duration::from_secs(60));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interest {
     commands: Of<String>,
     replies: Of<String>,
     codes: Of<u16>,
+    events: Of<String>,
+    timers: Vec<(String, Duration)>,
+    pub(crate) site: Vec<(String, String)>,
+    pub(crate) features: Vec<String>,
 }
 
 /// All things of a kind, or some.
@@ -24,14 +38,28 @@ enum Of<T> {
 }
 
 impl Interest {
-    /// All commands, and all replies to all commands.
+    /// All commands, all replies to all commands, and all events.
     pub fn everything() -> Self {
-        Self { commands: Of::All, replies: Of::All, codes: Of::All }
+        Self {
+            commands: Of::All,
+            replies: Of::All,
+            codes: Of::All,
+            events: Of::All,
+            ..Self::nothing()
+        }
     }
 
     /// Nothing at all.
     pub fn nothing() -> Self {
-        Self { commands: Of::none(), replies: Of::none(), codes: Of::none() }
+        Self {
+            commands: Of::none(),
+            replies: Of::none(),
+            codes: Of::none(),
+            events: Of::none(),
+            timers: Vec::new(),
+            site: Vec::new(),
+            features: Vec::new(),
+        }
     }
 
     /// Of the commands, those with these verbs, in upper case.
@@ -52,17 +80,52 @@ impl Interest {
         self
     }
 
+    /// Of the events, those whose names fit one of these patterns, such as `transfer.*`.
+    pub fn in_events<P: Into<String>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
+        self.events = Of::these(patterns.into_iter().map(Into::into));
+        self
+    }
+
+    /// With a command of the plugin's own, "SITE NAME", or "NAME" for a verb that the server does
+    /// not know, or "OPTS NAME"; and a line of help. [`SiteCommand`](crate::SiteCommand) answers.
+    pub fn with_site(mut self, name: &str, help: &str) -> Self {
+        self.site.push((name.to_owned(), help.to_owned()));
+        self
+    }
+
+    /// With a line in the reply to FEAT.
+    pub fn with_feature(mut self, line: &str) -> Self {
+        self.features.push(line.to_owned());
+        self
+    }
+
+    /// With something to be done at every end of a period; [`Timer`](crate::Timer) does it.
+    pub fn with_timer(mut self, name: &str, period: Duration) -> Self {
+        self.timers.push((name.to_owned(), period));
+        self
+    }
+
     /// The descriptor's `verbs`, which know no difference between the hooks, and no "none".
     pub(crate) fn verbs(&self, hooks: &[&str]) -> Vec<String> {
         let mut union = Vec::new();
-        for hook in hooks {
-            let wanted = if *hook == "command_filter" { &self.commands } else { &self.replies };
+        for (hook, wanted) in [("command_filter", &self.commands), ("reply_filter", &self.replies)]
+        {
             match wanted {
+                _ if !hooks.contains(&hook) => {}
                 Of::All => return Vec::new(),
                 Of::These(verbs) => union.extend(verbs.iter().cloned()),
             }
         }
         distinct(union)
+    }
+
+    /// The descriptor's `events`, in which all is a pattern and none is an empty list.
+    pub(crate) fn events(&self, hooks: &[&str]) -> Vec<String> {
+        match &self.events {
+            _ if !hooks.contains(&"event_sink") => Vec::new(),
+            Of::All => vec!["*".to_owned()],
+            Of::These(patterns) => patterns.clone(),
+        }
     }
 
     /// The descriptor's `extra`, which says the same more exactly.
@@ -74,6 +137,12 @@ impl Interest {
         if hooks.contains(&"reply_filter") {
             extra.push(("reply.verbs".to_owned(), self.replies.listed()));
             extra.push(("reply.codes".to_owned(), self.codes.listed()));
+        }
+        if hooks.contains(&"timer") {
+            let named = |(name, period): &(String, Duration)| {
+                (format!("timer.{name}"), format!("{}ms", period.as_millis()))
+            };
+            extra.extend(self.timers.iter().map(named));
         }
         extra
     }
@@ -144,5 +213,16 @@ mod tests {
             pairs(&extra),
             [("command.verbs", ""), ("reply.verbs", ""), ("reply.codes", "226,550")]
         );
+    }
+
+    #[test]
+    fn of_events_and_timers_only_their_hooks_speak() {
+        let interest = Interest::everything().with_timer("tick", Duration::from_millis(1500));
+        assert_eq!(interest.events(&["event_sink"]), ["*"]);
+        assert!(interest.events(&BOTH).is_empty());
+        assert_eq!(interest.clone().in_events(["auth.*"]).events(&["event_sink"]), ["auth.*"]);
+        assert_eq!(pairs(&interest.extra(&["timer"])), [("timer.tick", "1500ms")]);
+        assert!(interest.extra(&["event_sink"]).is_empty());
+        assert!(interest.verbs(&["timer"]).is_empty());
     }
 }

@@ -40,32 +40,77 @@
 //! `cargo test`, with [`testing::TestSession`] in place of a session and [`Settings::of`] in place
 //! of the operator's configuration.
 //!
-//! Not here: hooks that the server does not call yet, and anything that needs a grant.
+//! # Hooks
+//!
+//! | trait | in `export!` | is asked |
+//! |---|---|---|
+//! | [`ConnectionFilter`] | `connection_filter` | who may connect |
+//! | [`Authenticator`] | `authenticator` | who may log in, and as whom |
+//! | [`CommandFilter`] | `command_filter` | what becomes of a command |
+//! | [`FileFilter`] | `file_filter` | what may be done to which file, and who sees it |
+//! | [`ContentFilter`] | `content_filter` | what becomes of the bytes of a transfer |
+//! | [`Storage`] | `storage` | for files and directories |
+//! | [`ReplyFilter`] | `reply_filter` | for other words |
+//! | [`EventSink`] | `event_sink` | to hear of what has happened |
+//! | [`SiteCommand`] | `site_command` | for answers to commands of its own |
+//! | [`Timer`] | `timer` | to do something now and then |
+//!
+//! # Services
+//!
+//! [`log`], [`clock`], [`crypto`] and [`metrics`] are there for all; [`kv`], [`http`], [`control`]
+//! and [`Settings::secret`] need a grant in the operator's configuration.
 
 mod bindings;
 mod export;
+mod file_stat;
+mod hooks;
 mod interest;
 mod plugin;
 mod reply;
+mod secret;
 mod session;
 mod settings;
 
 pub mod clock;
+pub mod control;
+pub mod crypto;
+pub mod http;
+pub mod kv;
 pub mod log;
+pub mod metrics;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
 pub use bindings::base::waft::plugin::sessions::TlsInfo;
-pub use bindings::base::waft::plugin::types::{Command, Reply};
+pub use bindings::base::waft::plugin::types::{Command, FileKind, FileStat, Reply};
 pub use bindings::command_filter::exports::waft::plugin::command_filter::CommandDecision;
+pub use bindings::connection_filter::exports::waft::plugin::connection_filter::ConnectDecision;
+pub use hooks::authenticator::{
+    Account, AuthDecision, Authenticator, CertificateOffer, Credentials, PasswordOffer,
+};
+pub use hooks::command_filter::CommandFilter;
+pub use hooks::connection_filter::ConnectionFilter;
+pub use hooks::content_filter::{ContentFilter, ContentInterest, Direction, Filter, Verdict};
+pub use hooks::event_sink::{Event, EventSink, Value};
+pub use hooks::file_filter::{FileDecision, FileFilter, FileOp, WriteKind};
+pub use hooks::reply_filter::ReplyFilter;
+pub use hooks::site_command::SiteCommand;
+pub use hooks::storage::{
+    Abilities, ErrorCode, Page, Reader, Storage, StorageError, WriteMode, Writer,
+};
+pub use hooks::timer::Timer;
 pub use interest::Interest;
-pub use plugin::{CommandFilter, Plugin, ReplyFilter};
+pub use plugin::Plugin;
+pub use secret::Secret;
 pub use session::Session;
 pub use settings::{Section, Settings, closest};
 
 /// What [`export!`] refers to; no part of the interface.
 #[doc(hidden)]
 pub mod private {
-    pub use crate::bindings::{base, command_filter, reply_filter};
+    pub use crate::bindings::{
+        authenticator, base, command_filter, connection_filter, content_filter, event_sink,
+        file_filter, reply_filter, site_command, storage, timer,
+    };
     pub use crate::export::{About, Holder, started};
 }

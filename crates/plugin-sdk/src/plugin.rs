@@ -1,10 +1,13 @@
-//! What a plugin's author writes.
+//! What every plugin is.
 
-use crate::{Command, CommandDecision, Interest, Reply, Session, Settings};
+use crate::{Interest, Settings};
 
 /// A plugin: made from the operator's settings, then asked by the hooks it has.
 pub trait Plugin: Sized + 'static {
-    /// Makes the plugin, once per instance.
+    /// Makes the plugin, once per instance, before anything else.
+    ///
+    /// Of the services, it may read the settings and write to the log: the server asks every
+    /// plugin what it wants before it lends it more.
     ///
     /// # Errors
     /// All that is wrong with the settings, a mistake per line, for the operator to read;
@@ -16,23 +19,4 @@ pub trait Plugin: Sized + 'static {
     fn interest(&self) -> Interest {
         Interest::everything()
     }
-}
-
-/// Decides about commands before the server looks at them.
-pub trait CommandFilter: Plugin {
-    /// Decides about one command.
-    ///
-    /// The argument of PASS is never shown. QUIT and ABOR cannot be denied, and verbs that move
-    /// the session's state machine, such as USER or PASV, cannot be rewritten: the server then
-    /// acts as if the plugin had failed.
-    fn on_command(&self, session: Session<'_>, command: &Command) -> CommandDecision;
-}
-
-/// Rewords replies before the server writes them.
-pub trait ReplyFilter: Plugin {
-    /// Returns another reply, or `None` to leave it as it is.
-    ///
-    /// The command is the one it answers; its verb is empty where the server speaks unasked, as
-    /// with the greeting. A reply keeps the first digit of its code.
-    fn on_reply(&self, session: Session<'_>, command: &Command, reply: &Reply) -> Option<Reply>;
 }

@@ -5,6 +5,10 @@ mod section;
 
 use std::cell::RefCell;
 
+use crate::Secret;
+#[cfg(target_arch = "wasm32")]
+use crate::bindings::base::waft::plugin::config;
+
 pub use closest::closest;
 pub use section::Section;
 
@@ -31,6 +35,8 @@ pub struct Settings {
     /// Keys and texts: few enough that looking at each is quicker than a tree is large.
     values: Vec<(String, String)>,
     notes: RefCell<Notes>,
+    #[cfg(not(target_arch = "wasm32"))]
+    secrets: Vec<(String, Secret)>,
 }
 
 /// What reading has shown so far.
@@ -53,7 +59,39 @@ impl Settings {
         let values: Vec<(String, String)> =
             values.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
         let notes = Notes { read: vec![false; values.len()], ..Notes::default() };
-        Self { values, notes: RefCell::new(notes) }
+        Self {
+            values,
+            notes: RefCell::new(notes),
+            #[cfg(not(target_arch = "wasm32"))]
+            secrets: Vec::new(),
+        }
+    }
+
+    /// With a secret, for tests.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn with_secret(mut self, name: &str, secret: Secret) -> Self {
+        self.secrets.push((name.to_owned(), secret));
+        self
+    }
+
+    /// What the operator has granted under a name: a password, a key. It is no part of the
+    /// settings' texts, so that it turns up in no log; `None` where the grant is missing.
+    ///
+    /// ```
+    /// use waft_plugin_sdk::{Secret, Settings};
+    ///
+    /// let settings = Settings::of([("url", "https://login.example.org")])
+    ///     .with_secret("token", Secret::new("s3cr3t"));
+    /// assert_eq!(settings.secret("token").unwrap().text(), Some("s3cr3t"));
+    /// assert_eq!(settings.secret("other"), None);
+    /// ```
+    pub fn secret(&self, name: &str) -> Option<Secret> {
+        #[cfg(target_arch = "wasm32")]
+        let secret = config::secret(name).map(Secret::new);
+        #[cfg(not(target_arch = "wasm32"))]
+        let secret =
+            self.secrets.iter().find(|(own, _)| own == name).map(|(_, secret)| secret.clone());
+        secret
     }
 
     /// The outermost table.

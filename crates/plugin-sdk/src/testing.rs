@@ -1,9 +1,28 @@
 //! Stand-ins for the server, for a plugin's own tests.
+//!
+//! [`TestSession`] stands for a session; of the services, each test has its own: a test runs on a
+//! thread, and what is set here holds for that thread alone. The clock is the machine's until
+//! [`set_clock`]; the store begins empty; requests are denied until [`answer_http`]; passwords are
+//! those of [`hash_of`] and [`offer_password`].
+
+pub(crate) mod clock;
+pub(crate) mod control;
+pub(crate) mod crypto;
+pub(crate) mod http;
+pub(crate) mod kv;
+pub(crate) mod metrics;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::{Session, TlsInfo};
+
+pub use clock::{advance_clock, set_clock};
+pub use control::{banned, disconnected};
+pub use crypto::{hash_of, offer_password};
+pub use http::{answer_http, response};
+pub use kv::fail_kv;
+pub use metrics::{counted, observed};
 
 /// A session with made-up facts.
 ///

@@ -108,6 +108,13 @@ pub struct Spec {
     pub help: &'static str,
 }
 
+/// The server's own commands of SITE, with what HELP says of them.
+pub const SITE_COMMANDS: &[(&str, &str)] = &[
+    ("CHMOD", "CHMOD <mode> <path>"),
+    ("HELP", "HELP"),
+    ("UTIME", "UTIME <YYYYMMDDhhmm[ss]> <path>"),
+];
+
 macro_rules! verbs {
     ($( $variant:ident $name:literal $argument:ident $phase:ident $data:ident $access:ident
         $during:ident $plugin:ident $implemented:ident $source:literal $syntax:literal $help:literal; )*) => {

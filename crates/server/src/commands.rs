@@ -6,14 +6,18 @@ mod checksum;
 mod facts;
 mod information;
 mod listing;
+mod login;
 mod navigate;
 mod parameters;
+mod reach;
 mod security;
 mod setup;
+mod site;
 mod transfers;
 
 use std::sync::Arc;
 
+use waft_core::hooks::Hooks;
 use waft_core::path::BadName;
 use waft_core::storage::{ErrorKind, StorageError};
 use waft_core::{Account, VirtualPath};
@@ -22,8 +26,10 @@ use waft_proto::{ArgumentError, Code, Reply, Text, Verb};
 use crate::net::Network;
 use crate::session::{Login, Pending, Session};
 use crate::transfer::Transfer;
+use reach::Actor;
 
 pub(crate) use information::Activity;
+pub(crate) use site::find;
 
 /// What a command leads to.
 pub(crate) enum Action {
@@ -89,6 +95,9 @@ impl From<ArgumentError> for Refusal {
 /// The one map from what goes wrong in a storage to what the client is told (docs/protocol.md, C-11).
 impl From<StorageError> for Refusal {
     fn from(error: StorageError) -> Refusal {
+        if let Some(reply) = error.reply() {
+            return Refusal(reply.clone());
+        }
         let (code, text) = match error.kind() {
             ErrorKind::NotFound => (Code::UNAVAILABLE, "No such file or directory."),
             ErrorKind::Denied => (Code::UNAVAILABLE, "Permission denied."),
@@ -105,7 +114,10 @@ impl From<StorageError> for Refusal {
             ErrorKind::TooManyEntries => {
                 (Code::LOCAL_ERROR, "Too many entries: the listing was cut off.")
             }
-            ErrorKind::Io => (Code::LOCAL_ERROR, "Local error in processing."),
+            ErrorKind::CrossDevice => {
+                (Code::BAD_NAME, "The new name lies in another storage: copy the file instead.")
+            }
+            ErrorKind::Refused | ErrorKind::Io => (Code::LOCAL_ERROR, "Local error in processing."),
         };
         if error.kind() == ErrorKind::Io {
             tracing::warn!(%error, "storage failed");
@@ -120,29 +132,35 @@ impl<N: Network> Session<N> {
     /// Executes a command that has passed every gate.
     pub(crate) async fn dispatch(
         &mut self,
+        hooks: &Arc<dyn Hooks>,
         verb: Verb,
         argument: &[u8],
         pending: Pending,
     ) -> Result<Action, Refusal> {
-        match self.dispatch_at_once(verb, argument) {
+        match self.dispatch_at_once(hooks, verb, argument) {
             Some(action) => action,
             // Boxed, so that an idle session does not hold the space of its largest command.
-            None => Box::pin(self.dispatch_waiting(verb, argument, pending)).await,
+            None => Box::pin(self.dispatch_waiting(hooks, verb, argument, pending)).await,
         }
     }
 
     /// The commands that wait for nothing.
-    fn dispatch_at_once(&mut self, verb: Verb, argument: &[u8]) -> Option<Result<Action, Refusal>> {
+    fn dispatch_at_once(
+        &mut self,
+        hooks: &Arc<dyn Hooks>,
+        verb: Verb,
+        argument: &[u8],
+    ) -> Option<Result<Action, Refusal>> {
         let answer = match verb {
             Verb::Abor => Ok(self.abor()),
-            Verb::Acct => self.acct(),
+            Verb::Acct if !matches!(self.login, Login::Unfinished(_)) => self.acct(),
             Verb::Auth => return Some(self.auth(argument)),
             Verb::Ccc => return Some(self.ccc()),
             Verb::Clnt => Ok(self.clnt(argument)),
             Verb::Csid => Ok(self.csid(argument)),
             Verb::Eprt => self.eprt(argument),
-            Verb::Feat => Ok(self.feat()),
-            Verb::Help => self.help(argument),
+            Verb::Feat => Ok(self.feat(hooks.site())),
+            Verb::Help => self.help(hooks.site(), argument),
             Verb::Host => self.host(argument),
             Verb::Lang => self.lang(argument),
             Verb::Mode => self.mode(argument),
@@ -168,46 +186,49 @@ impl<N: Network> Session<N> {
     /// The commands that wait: for a file system, a name server, a password's hash.
     async fn dispatch_waiting(
         &mut self,
+        hooks: &Arc<dyn Hooks>,
         verb: Verb,
         argument: &[u8],
         pending: Pending,
     ) -> Result<Action, Refusal> {
         match verb {
-            Verb::Pass => return self.pass(argument).await,
-            Verb::User => return self.user(argument).await,
+            Verb::Acct => return self.acct_of_login(hooks, argument).await,
+            Verb::Pass => return self.pass(hooks, argument).await,
+            Verb::User => return self.user(hooks, argument).await,
             _ => {}
         }
         let account = self.account()?;
+        let by = Actor { account: &account, hooks };
         let answer = match verb {
-            Verb::Allo => self.allo(&account, argument).await,
-            Verb::Appe => return self.appe(&account, argument, pending).await.map(Action::from),
-            Verb::Avbl => self.avbl(&account, argument).await,
-            Verb::Cdup | Verb::Xcup => self.cwd(&account, b"..").await,
-            Verb::Cwd | Verb::Xcwd => self.cwd(&account, argument).await,
-            Verb::Dele => self.dele(&account, argument).await,
+            Verb::Allo => self.allo(&by, argument).await,
+            Verb::Appe => return self.appe(&by, argument, pending).await.map(Action::from),
+            Verb::Avbl => self.avbl(&by, argument).await,
+            Verb::Cdup | Verb::Xcup => self.cwd(&by, b"..").await,
+            Verb::Cwd | Verb::Xcwd => self.cwd(&by, argument).await,
+            Verb::Dele => self.dele(&by, argument).await,
             Verb::Epsv => self.epsv(argument).await,
-            Verb::Hash => self.hash(&account, argument, pending).await,
-            Verb::List => return self.list(&account, argument).await.map(Action::from),
-            Verb::Mdtm => self.mdtm(&account, argument).await,
-            Verb::Mfct => self.mfct(&account, argument).await,
-            Verb::Mff => self.mff(&account, argument).await,
-            Verb::Mfmt => self.mfmt(&account, argument).await,
-            Verb::Mkd | Verb::Xmkd => self.mkd(&account, argument).await,
-            Verb::Mlsd => return self.mlsd(&account, argument).await.map(Action::from),
-            Verb::Mlst => self.mlst(&account, argument).await,
-            Verb::Nlst => return self.nlst(&account, argument).await.map(Action::from),
+            Verb::Hash => self.hash(&by, argument, pending).await,
+            Verb::List => return self.list(&by, argument).await.map(Action::from),
+            Verb::Mdtm => self.mdtm(&by, argument).await,
+            Verb::Mfct => self.mfct(&by, argument).await,
+            Verb::Mff => self.mff(&by, argument).await,
+            Verb::Mfmt => self.mfmt(&by, argument).await,
+            Verb::Mkd | Verb::Xmkd => self.mkd(&by, argument).await,
+            Verb::Mlsd => return self.mlsd(&by, argument).await.map(Action::from),
+            Verb::Mlst => self.mlst(&by, argument).await,
+            Verb::Nlst => return self.nlst(&by, argument).await.map(Action::from),
             Verb::Pasv => self.pasv().await,
-            Verb::Retr => return self.retr(&account, argument, pending).await.map(Action::from),
-            Verb::Rmd | Verb::Xrmd => self.rmd(&account, argument).await,
-            Verb::Rnfr => self.rnfr(&account, argument).await,
-            Verb::Rnto => self.rnto(&account, argument, pending).await,
-            Verb::Site => self.site(&account, argument).await,
-            Verb::Size => self.size(&account, argument).await,
-            Verb::Stat => self.stat_path(&account, argument).await,
-            Verb::Stor => return self.stor(&account, argument, pending).await.map(Action::from),
-            Verb::Stou => return self.stou(&account, argument, pending).await.map(Action::from),
+            Verb::Retr => return self.retr(&by, argument, pending).await.map(Action::from),
+            Verb::Rmd | Verb::Xrmd => self.rmd(&by, argument).await,
+            Verb::Rnfr => self.rnfr(&by, argument).await,
+            Verb::Rnto => self.rnto(&by, argument, pending).await,
+            Verb::Site => self.site(&by, argument).await,
+            Verb::Size => self.size(&by, argument).await,
+            Verb::Stat => self.stat_path(&by, argument).await,
+            Verb::Stor => return self.stor(&by, argument, pending).await.map(Action::from),
+            Verb::Stou => return self.stou(&by, argument, pending).await.map(Action::from),
             Verb::Xcrc | Verb::Xmd5 | Verb::Xsha | Verb::Xsha1 | Verb::Xsha256 | Verb::Xsha512 => {
-                self.checksum(&account, verb, argument, pending).await
+                self.checksum(&by, verb, argument, pending).await
             }
             verb => Err(Refusal::new(Code::NOT_IMPLEMENTED, format!("{verb} is not implemented."))),
         };

@@ -59,8 +59,24 @@ counters! {
     login_failures,
     /// Commands, malformed ones included.
     commands,
+    /// Connections that a plugin rejected with a reply.
+    connections_rejected,
+    /// Connections that a plugin dropped without one.
+    connections_dropped,
+    /// Logins that a plugin accepted.
+    plugin_logins,
+    /// Logins that a plugin denied, and those that one failed on.
+    plugin_login_denials,
+    /// Paths that a plugin put another in the place of.
+    plugin_redirects,
+    /// Commands on files that a plugin denied.
+    plugin_file_denials,
+    /// Entries of listings that a plugin hid.
+    plugin_entries_hidden,
     /// Replies that a plugin gave in the server's place.
     plugin_answers,
+    /// Commands that a plugin brought along and answered.
+    plugin_commands,
     /// Replies that a plugin reworded.
     plugin_rewordings,
     /// Commands that a plugin rewrote.

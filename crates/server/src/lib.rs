@@ -6,6 +6,7 @@
 //! (`commands`); a transfer (`transfer`) opens its data connection and moves octets (`data`).
 #![forbid(unsafe_code)]
 
+mod admission;
 mod commands;
 mod control;
 mod counters;

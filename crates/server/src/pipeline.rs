@@ -2,10 +2,15 @@
 //!
 //! The hook points stand here, in this order, and no other code of the server calls a plugin:
 //!
+//! - ADMIT, `connection-filter`: [`admission`](crate::admission), before the greeting.
 //! - FILTER, `command-filter`: [`Session::filtered`], behind the login gate, so that nobody
 //!   makes plugins work without having logged in, but for the few verbs that login itself needs.
-//! - AUTHENTICATE: PASS, in [`commands::access`](crate::commands).
+//! - AUTHENTICATE, `authenticator`: USER with a certificate, PASS and ACCT, in
+//!   [`commands::login`](crate::commands), before the server's own accounts.
+//! - REACH, `file-filter`: every path that a command touches, and every piece of a listing, in
+//!   [`commands::reach`](crate::commands).
 //! - STORAGE: the account's storage, wherever a command touches files.
+//! - EXTEND, `site-command`: commands that the server itself does not have.
 //! - INSPECT: between pump and publication, in [`transfer`](crate::transfer).
 //! - REWRITE, `reply-filter`: [`Session::reworded`], for every reply.
 //! - OBSERVE: the events that sessions emit.
@@ -20,7 +25,7 @@ use waft_proto::command::Name;
 use waft_proto::verb::{Data, Phase, PluginReach};
 use waft_proto::{Code, Command, ParseError, Reply, Verb};
 
-use crate::commands::{Action, Activity, Refusal};
+use crate::commands::{Action, Activity, Refusal, find};
 use crate::control::Input;
 use crate::data::Progress;
 use crate::net::Network;
@@ -143,7 +148,8 @@ impl<N: Network> Session<N> {
 
     /// Executes a command that may run and writes its replies.
     async fn execute(&mut self, hooks: &Arc<dyn Hooks>, command: &Command) -> Flow {
-        let action = self.action(command).await.unwrap_or_else(|Refusal(reply)| reply.into());
+        let action = self.action(hooks, command).await;
+        let action = action.unwrap_or_else(|Refusal(reply)| reply.into());
         match action {
             Action::Reply(reply) => self.reply(hooks, Some(command), reply).await,
             Action::Close(reply, reason) => {
@@ -165,7 +171,19 @@ impl<N: Network> Session<N> {
         }
     }
 
-    async fn action(&mut self, command: &Command) -> Result<Action, Refusal> {
+    async fn action(
+        &mut self,
+        hooks: &Arc<dyn Hooks>,
+        command: &Command,
+    ) -> Result<Action, Refusal> {
+        if let Some(site) = hooks.site()
+            && let Some(own) = find(site, command)
+        {
+            self.take_pending(command);
+            // OPTS may be given before a login, but not to make plugins work.
+            self.account()?;
+            return Ok(self.site_by_plugin(site, own).await.into());
+        }
         let Some(verb) = command.verb() else {
             self.take_pending(command);
             return Err(Refusal::new(
@@ -186,7 +204,7 @@ impl<N: Network> Session<N> {
         {
             return Err(Refusal::denied());
         }
-        self.dispatch(verb, command.argument_or_empty(), pending).await
+        self.dispatch(hooks, verb, command.argument_or_empty(), pending).await
     }
 
     /// What earlier commands left for this one.

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use waft_core::session::TlsFacts;
+use waft_core::{Account, Resumption};
 
 use crate::data::DataTls;
 use crate::net::Network;
@@ -42,8 +43,6 @@ struct Offer {
 struct Agreed {
     binding: Binding,
     facts: Arc<TlsFacts>,
-    /// Names of the client, out of its certificate.
-    names: Vec<String>,
 }
 
 impl Security {
@@ -102,12 +101,6 @@ impl Security {
         settings.is_some_and(|settings| settings.data_protection == DataProtection::Private)
     }
 
-    /// What is known of the client by its certificate: its digest and its names.
-    pub(crate) fn certificate(&self) -> Option<(&str, &[String])> {
-        let agreed = self.agreed.as_ref()?;
-        Some((agreed.facts.peer_certificate_sha256.as_deref()?, &agreed.names))
-    }
-
     /// The host that the client named when it shook hands.
     pub(crate) fn server_name(&self) -> Option<&str> {
         self.agreed.as_ref()?.facts.server_name.as_deref()
@@ -151,8 +144,6 @@ impl<N: Network> Session<N> {
             return ControlFlow::Break("connection lost");
         };
         let facts = Arc::new(tls::facts(connection));
-        let certificate = tls::certificate(connection);
-        let names = certificate.map(tls::certificate_names).unwrap_or_default();
         self.shared.counters.tls_handshakes.add_one();
         tracing::info!(
             version = %facts.version,
@@ -161,8 +152,9 @@ impl<N: Network> Session<N> {
             client_certificate = facts.peer_certificate_sha256.as_deref(),
             "TLS begins"
         );
-        self.security.agreed = Some(Box::new(Agreed { binding, facts: Arc::clone(&facts), names }));
+        self.security.agreed = Some(Box::new(Agreed { binding, facts: Arc::clone(&facts) }));
         self.facts_mut().tls = Some(facts);
+        self.is_unheard = true;
         ControlFlow::Continue(())
     }
 
@@ -192,13 +184,29 @@ impl<N: Network> Session<N> {
         if security.protection == Protection::Clear {
             return None;
         }
+        let account = self.account().ok();
+        let resumption = resumption(offer, account.as_deref());
         Some(DataTls {
-            config: offer.for_data(agreed.binding, is_download),
+            config: offer.for_data(agreed.binding, data_tickets(resumption, is_download)),
             limit: self.settings.timeouts.tls_handshake,
-            resumption: offer.settings.resumption,
+            resumption,
             close_notify: offer.settings.close_notify,
             truncated: Arc::default(),
             certificate: agreed.facts.peer_certificate_sha256.clone(),
         })
     }
+}
+
+/// What is demanded of data connections: the account's own rule goes before the listener's, so that
+/// one account can be held to more than the others, or an old device to less.
+fn resumption(offer: &Snapshot, account: Option<&Account>) -> Resumption {
+    account.and_then(|account| account.resumption).unwrap_or(offer.settings.resumption)
+}
+
+/// TLS 1.3 tickets that a data connection gets, in place of the one that it spent: clients that use
+/// a ticket once and keep one, such as those with OpenSSL's own cache, would be refused from their
+/// second transfer on. Uploads never get any: their clients do not read, and closing unread octets
+/// resets the connection.
+fn data_tickets(resumption: Resumption, is_download: bool) -> usize {
+    usize::from(is_download && resumption == Resumption::Require)
 }

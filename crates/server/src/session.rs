@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use waft_core::auth::Authenticator;
-use waft_core::event::Event;
+use waft_core::auth::{Authenticator, Credentials};
+use waft_core::event::{Event, Happening};
 use waft_core::hooks::Hooks;
 use waft_core::session::Scratch;
 use waft_core::{Account, SessionFacts, VirtualPath};
@@ -60,6 +60,8 @@ pub(crate) struct Session<N: Network> {
     /// Since when somebody should log in.
     awaited_since: Instant,
     commands: u64,
+    /// Whether nothing was heard yet since the connection, or TLS on it, began.
+    pub(crate) is_unheard: bool,
 }
 
 /// Who is at the other end.
@@ -71,6 +73,8 @@ pub(crate) enum Login {
         /// The name.
         user: String,
     },
+    /// A plugin wants to know an account besides: ACCT is awaited, and these are tried again.
+    Unfinished(Box<Credentials>),
     /// Somebody who is logged in.
     In(LoggedIn),
 }
@@ -147,6 +151,7 @@ impl<N: Network> Session<N> {
             began: Instant::now(),
             awaited_since: Instant::now(),
             commands: 0,
+            is_unheard: true,
             shared,
         }
     }
@@ -164,10 +169,16 @@ impl<N: Network> Session<N> {
 
     /// Runs the session to its end.
     pub(crate) async fn run(mut self) {
+        let hooks = self.shared.hooks.current();
+        if let Some(filter) = hooks.connections() {
+            match Box::pin(self.admitted(&hooks, filter)).await {
+                Some(session) => self = session,
+                None => return,
+            }
+        }
+        drop(hooks);
         self.shared.counters.sessions_opened.add_one();
-        self.shared
-            .events
-            .emit(Event::SessionOpened { session: self.facts.id, peer: self.facts.peer });
+        self.emit(Happening::SessionOpened);
         tracing::debug!("session opened");
         let reason = self.converse().await;
         self.login = Login::Nobody;
@@ -178,7 +189,8 @@ impl<N: Network> Session<N> {
             elapsed_ms = milliseconds(self.began.elapsed()),
             "session closed"
         );
-        self.shared.events.emit(Event::SessionClosed { session: self.facts.id, reason });
+        let (commands, elapsed) = (self.commands, self.began.elapsed());
+        self.emit(Happening::SessionClosed { reason, commands, elapsed });
         self.shared.counters.sessions_closed.add_one();
         self.control.close().await;
     }
@@ -250,7 +262,7 @@ impl<N: Network> Session<N> {
     }
 
     async fn handle(&mut self, input: Input) -> Flow {
-        let first = self.commands == 1;
+        let first = std::mem::replace(&mut self.is_unheard, false);
         match input {
             Input::End(End::Closed) => ControlFlow::Break("closed by the client"),
             Input::End(End::Broken) => ControlFlow::Break("connection lost"),
@@ -268,7 +280,8 @@ impl<N: Network> Session<N> {
     }
 
     /// Another protocol's first line: nothing is answered, or a browser could be made to send
-    /// commands (cross-protocol attacks).
+    /// commands (cross-protocol attacks). The first line under TLS is one, too: who sits in between
+    /// can say AUTH for a browser that then shakes hands.
     fn foreign_protocol(&self) -> Flow {
         self.shared.counters.foreign_protocols.add_one();
         tracing::warn!("the first bytes are another protocol's: dropped");
@@ -280,6 +293,11 @@ impl<N: Network> Session<N> {
             return Reply::new(Code::READY, format!("{} FTP server ready.", self.settings.name));
         }
         Reply::lines(Code::READY, self.settings.greeting.iter().map(|line| line.clone().into()))
+    }
+
+    /// Tells whoever observes what happened.
+    pub(crate) fn emit(&self, what: Happening) {
+        self.shared.events.emit(Event { session: Arc::clone(&self.facts), what });
     }
 
     /// The facts as a new snapshot may change them.

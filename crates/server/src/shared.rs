@@ -28,7 +28,7 @@ pub(crate) struct Shared<N> {
     pub(crate) hooks: Arc<dyn HookSource>,
     pub(crate) guard: Arc<dyn LoginGuard>,
     pub(crate) events: Arc<dyn EventSink>,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
     /// Permits for checksums.
     pub(crate) hashes: Semaphore,
     /// Sessions by address.
@@ -67,7 +67,7 @@ impl<N> Shared<N> {
             hooks,
             guard,
             events,
-            counters: Counters::default(),
+            counters: Arc::default(),
             addresses: Census::default(),
             accounts: Census::default(),
             unique_names: Census::default(),

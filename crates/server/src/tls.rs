@@ -7,6 +7,7 @@
 //!
 //! What is *not* here: files, and when they change; who answers AUTH, PBSZ and PROT.
 
+mod algorithms;
 mod binding;
 mod channel;
 mod identity;
@@ -19,12 +20,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::pki_types::CertificateDer;
+use waft_core::Resumption;
 
+pub use algorithms::{Algorithms, UnknownAlgorithm};
 pub use identity::{Concern, Identity, IdentityError, certificates_from_pem};
 
 pub(crate) use binding::Binding;
 pub(crate) use channel::{Channel, accept};
-pub(crate) use peer::{certificate, certificate_names, digest, facts};
+pub(crate) use peer::{certificate, digest, facts};
 pub(crate) use snapshot::Snapshot;
 
 /// What TLS means on a listener that offers it.
@@ -45,20 +48,6 @@ pub enum MinimumVersion {
     Tls12,
     /// TLS 1.3.
     Tls13,
-}
-
-/// What becomes of data connections that do not resume the control connection's TLS session.
-///
-/// Whoever resumes it proves to be the client of the control connection. Nothing of another
-/// session is ever resumed, whatever is chosen here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resumption {
-    /// They serve like all others.
-    Off,
-    /// They serve, are counted and logged.
-    Report,
-    /// They are refused with 522.
-    Require,
 }
 
 /// What a missing close_notify at the end of an upload means.
@@ -103,7 +92,9 @@ pub struct TlsSettings {
     pub identities: Vec<Identity>,
     /// The oldest version.
     pub minimum_version: MinimumVersion,
-    /// What is demanded of data connections.
+    /// Cipher suites and key exchange groups.
+    pub algorithms: Algorithms,
+    /// What is demanded of data connections, where an account has no rule of its own.
     pub resumption: Resumption,
     /// How uploads have to end.
     pub close_notify: CloseNotify,
@@ -116,10 +107,6 @@ pub struct TlsSettings {
     /// TLS 1.3 tickets that a control connection gets. Clients that use a ticket once need one
     /// for each transfer; most keep no more than this default.
     pub tickets: usize,
-    /// TLS 1.3 tickets that a data connection for a download gets, in place of the one that it
-    /// spent. Uploads never get any: their clients do not read, and closing unread octets resets
-    /// the connection.
-    pub download_tickets: usize,
 }
 
 impl TlsSettings {
@@ -129,13 +116,13 @@ impl TlsSettings {
             mode,
             identities: vec![identity],
             minimum_version: MinimumVersion::Tls12,
+            algorithms: Algorithms::default(),
             resumption: Resumption::Report,
             close_notify: CloseNotify::Lenient,
             data_protection: DataProtection::Any,
             client_certificates: ClientCertificates::None,
             ccc: false,
             tickets: 8,
-            download_tickets: 0,
         }
     }
 }
@@ -149,6 +136,26 @@ pub enum TlsError {
     /// No authority for the certificates of clients.
     #[error("no usable authority for client certificates: {0}")]
     Authorities(String),
+    /// No client of the oldest version could shake hands.
+    #[error("no cipher suite for the minimum version: {version}")]
+    NoCipherSuite {
+        /// The oldest version.
+        version: String,
+    },
+    /// Likewise, with a certificate that has such a key.
+    #[error("no cipher suite for the minimum version, {version}, and the certificate's key: {key}")]
+    NoCipherSuiteForKey {
+        /// The oldest version.
+        version: String,
+        /// The kind of key.
+        key: String,
+    },
+    /// Likewise.
+    #[error("no key exchange group for the minimum version: {version}")]
+    NoGroup {
+        /// The oldest version.
+        version: String,
+    },
     /// The cryptography refuses.
     #[error("cannot set up TLS: {0}")]
     Setup(#[from] rustls::Error),
@@ -164,7 +171,8 @@ impl Tls {
     /// Makes it ready for handshakes.
     ///
     /// # Errors
-    /// There is no certificate, or nobody to verify those of clients.
+    /// There is no certificate, nobody to verify those of clients, or no algorithm for the oldest
+    /// version.
     pub fn new(settings: TlsSettings) -> Result<Tls, TlsError> {
         Ok(Tls { snapshot: ArcSwap::from_pointee(Snapshot::new(settings)?) })
     }

@@ -14,7 +14,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use waft_core::event::{Direction, Event};
+use waft_core::event::{Direction, Happening};
 use waft_core::hooks::Hooks;
 use waft_core::storage::{ErrorKind, Reader, Storage, StorageError, WriteMode, Writer};
 use waft_core::{Account, VirtualPath};
@@ -460,8 +460,7 @@ impl<N: Network> Session<N> {
         files.add(u64::from(complete));
         octets.add(bytes);
         tracing::info!(%path, bytes, elapsed_ms, complete, "{}", record.what);
-        self.shared.events.emit(Event::TransferEnded {
-            session: self.facts.id,
+        self.emit(Happening::TransferEnded {
             direction: *direction,
             path: path.clone(),
             bytes,

@@ -3,6 +3,7 @@
 pub mod chance;
 pub mod connection;
 pub mod disk;
+pub mod filters;
 pub mod fixture;
 pub mod network;
 pub mod parts;

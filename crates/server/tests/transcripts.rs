@@ -81,6 +81,14 @@ transcripts! {
         facts_changed
         feat
         feat_of_the_session
+        filter_connect_drop
+        filter_connect_reject
+        filter_file_uploads
+        filter_files
+        filter_listings
+        filter_login
+        filter_login_account
+        filter_login_locked_out
         foreign_protocols
         greeting
         half_closed
@@ -184,6 +192,7 @@ transcripts! {
         data_accept_timeout
         download_order
         drain_too_slow
+        filter_login_delay
         idle_time_stands_still
         idle_timeout
         login_delay

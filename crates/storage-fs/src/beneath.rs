@@ -53,6 +53,12 @@ impl Root {
         }
     }
 
+    /// The directory that `path` names, as a root of its own.
+    pub(crate) fn beneath(&self, path: &VirtualPath) -> Result<Root> {
+        let directory = self.open_path(path, OFlags::PATH | OFlags::DIRECTORY)?;
+        Ok(Root { directory: Arc::new(directory) })
+    }
+
     pub(crate) fn directory(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()
     }

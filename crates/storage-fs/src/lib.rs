@@ -36,7 +36,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use waft_core::storage::{
-    ChangeFacts, Directory, Metadata, Reader, Replace, Result, Space, Storage, WriteMode, Writer,
+    ChangeFacts, Directory, ErrorKind, Metadata, Reader, Replace, Result, Space, Storage,
+    StorageError, WriteMode, Writer,
 };
 use waft_core::{BoxFuture, VirtualPath};
 
@@ -81,6 +82,20 @@ impl LocalStorage {
     /// 5.6, or a sandbox that forbids it).
     pub fn open(root: &Path, options: Options) -> io::Result<LocalStorage> {
         Ok(LocalStorage { root: Arc::new(Root::open(root)?), vacant: Arc::default(), options })
+    }
+
+    /// Opens the directory `path` beneath the directory `above`: no symbolic link on the way leads
+    /// out of that. For paths that come from others than the operator.
+    ///
+    /// # Errors
+    /// As [`open`](LocalStorage::open); `path` is not a directory beneath `above`.
+    pub fn open_beneath(
+        above: &Path,
+        path: &VirtualPath,
+        options: Options,
+    ) -> Result<LocalStorage> {
+        let above = Root::open(above).map_err(|error| StorageError::new(ErrorKind::Io, error))?;
+        Ok(LocalStorage { root: Arc::new(above.beneath(path)?), options })
     }
 }
 

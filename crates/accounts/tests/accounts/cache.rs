@@ -63,11 +63,11 @@ async fn a_changed_stored_password_is_verified_anew() {
     let setup = Setup::narrow(VerifierOptions::default());
     let mut specs = specs(&setup);
     accepted(&setup.accounts(&specs), "alice", PASSWORD).await;
-    specs[1].password = OTHER.to_owned();
+    specs[1].password = Some(OTHER.to_owned());
     let same_password = setup.accounts(&specs);
     assert!(takes_work(&same_password, "alice", PASSWORD).await);
     accepted(&same_password, "alice", PASSWORD).await;
-    specs[1].password = SLOW.to_owned();
+    specs[1].password = Some(SLOW.to_owned());
     let other_password = setup.accounts(&specs);
     assert_eq!(denied(&other_password, "alice", PASSWORD).await, "wrong password");
 }

@@ -31,6 +31,16 @@ async fn replies_are_held_back_longer_and_longer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_asks_for_the_delay_notes_nothing() {
+    let lockout = Lockout::new(OPTIONS);
+    let ask = || lockout.delay(ip("192.0.2.1"), "alice").as_secs();
+    assert_eq!([ask(), ask(), ask()], [0; 3]);
+    fail(&lockout, "192.0.2.1", "alice", 2);
+    assert_eq!([ask(), ask()], [2; 2]);
+    assert_eq!(fail(&lockout, "192.0.2.1", "alice", 1), [2]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_account_is_locked_out_for_the_address_that_failed_and_for_no_other() {
     let lockout = Lockout::new(OPTIONS);
     fail(&lockout, "192.0.2.1", "alice", 2);

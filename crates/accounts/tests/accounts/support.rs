@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
 use waft_accounts::{
-    AccountSpec, AnonymousSpec, LocalAccounts, Mistake, OpenStorage, Verifier, VerifierOptions,
+    AccountSpec, AnonymousSpec, CertificateLogin, LocalAccounts, Mistake, OpenStorage, Verifier,
+    VerifierOptions,
 };
 use waft_core::auth::{Authenticator, AuthenticatorError, Credentials, Secret, Verdict};
 use waft_core::storage::Storage;
@@ -45,12 +46,15 @@ impl Setup {
     pub(crate) fn spec(&self, name: &str, hash: &str) -> AccountSpec {
         AccountSpec {
             name: name.to_owned(),
-            password: hash.to_owned(),
+            password: Some(hash.to_owned()),
+            certificates: Vec::new(),
+            certificate_login: CertificateLogin::Alone,
             root: self.directory.path().to_owned(),
             permissions: Permissions::ALL,
             home: VirtualPath::root(),
             enabled: true,
             sessions_max: 0,
+            resumption: None,
             attributes: Vec::new(),
         }
     }
@@ -131,7 +135,7 @@ pub(crate) async fn takes_work(
     probed.is_err()
 }
 
-fn session() -> SessionFacts {
+pub(crate) fn session() -> SessionFacts {
     SessionFacts {
         id: SessionId(1),
         peer: "192.0.2.1:50000".parse().unwrap(),

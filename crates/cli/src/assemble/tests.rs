@@ -147,11 +147,13 @@ fn accounts_have_what_was_written() {
          [limits]\nsessions_per_user = 9\n\
          [anonymous]\nroot = \"{shown}\"\nsessions = 3\n\
          [[user]]\nname = \"alice\"\npassword = \"{hash}\"\nroot = \"{shown}\"\nhome = \"/a/b\"\n\
-         permissions = [\"list\", \"mkdir\"]\nenabled = false\nattributes = {{ team = \"x\" }}\n"
+         permissions = [\"list\", \"mkdir\"]\nenabled = false\ntls_resumption = \"require\"\n\
+         attributes = {{ team = \"x\" }}\n"
     );
     let config = config(&text);
-    let spec = account(&config.users[0], VirtualPath::root());
-    assert_eq!((spec.name.as_str(), spec.password.as_str()), ("alice", hash.as_str()));
+    let spec = account(&config.users[0], VirtualPath::root(), Vec::new());
+    assert_eq!((spec.name.as_str(), spec.password), ("alice", Some(hash)));
+    assert_eq!(spec.resumption, Some(waft_core::Resumption::Require));
     assert_eq!((spec.root.as_path(), spec.enabled), (root.path(), false));
     let expected: Permissions = [Permission::List, Permission::Mkdir].into_iter().collect();
     assert_eq!((spec.permissions, spec.sessions_max), (expected, 9));
@@ -200,7 +202,10 @@ fn every_key_reaches_the_plugin_host() {
     assert_eq!((one.required, one.priority), (true, 7));
     let limits = &one.limits;
     assert_eq!((limits.memory, limits.instances_max, limits.log_lines), (1 << 20, 3, 4));
-    assert_eq!((limits.cpu, limits.wall), (Duration::from_millis(1), Duration::from_millis(2)));
+    assert_eq!(
+        (limits.cpu, limits.wall),
+        (Some(Duration::from_millis(1)), Some(Duration::from_millis(2)))
+    );
     let expected = [("deny.0", "PORT"), ("texts.PORT", "no")];
     assert_eq!(one.config, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
     assert_eq!(one.grants.secrets, [("pin".to_owned(), Secret::new(*b"1234"))]);

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use waft_config::{Config, Listener, Mistake, TlsHost};
+use waft_core::Resumption;
 use waft_server::tls::{
-    self, Certificate, ClientCertificates, CloseNotify, Concern, DataProtection, Identity,
-    IdentityError, MinimumVersion, Mode, Resumption, TlsSettings,
+    self, Algorithms, Certificate, ClientCertificates, CloseNotify, Concern, DataProtection,
+    Identity, IdentityError, MinimumVersion, Mode, TlsError, TlsSettings, UnknownAlgorithm,
 };
 
 use crate::findings::mistake;
@@ -44,7 +45,9 @@ pub(crate) fn tls(config: &Config) -> Result<Option<Tls>, Vec<Mistake>> {
         return Err(mistakes);
     }
     let Some(first) = identities.first().cloned() else { return Ok(None) };
+    let algorithms = algorithms(config, section).map_err(|mistake| vec![mistake])?;
     let settings = TlsSettings {
+        algorithms,
         identities,
         minimum_version: match section.minimum_version {
             waft_config::TlsVersion::Tls12 => MinimumVersion::Tls12,
@@ -68,10 +71,54 @@ pub(crate) fn tls(config: &Config) -> Result<Option<Tls>, Vec<Mistake>> {
     };
     // What is wrong only shows where it is put together; better now than with the first listener.
     if let Err(error) = tls::Tls::new(settings.clone()) {
-        let remedy = "name a PEM file with the certificates of authorities";
-        return Err(vec![mistake(config, "tls.client_authorities", error.to_string(), remedy)]);
+        let (key, remedy) = misfit(&error);
+        return Err(vec![mistake(config, key, error.to_string(), remedy)]);
     }
     Ok(Some(Tls { settings }))
+}
+
+/// Which key is to be changed where single parts are right and do not go together, and how.
+fn misfit(error: &TlsError) -> (&'static str, &'static str) {
+    match error {
+        TlsError::NoCipherSuite { .. } => {
+            ("tls.cipher_suites", "add one of that version, or change minimum_version")
+        }
+        TlsError::NoCipherSuiteForKey { .. } => {
+            ("tls.cipher_suites", "add one for such keys, or change minimum_version")
+        }
+        TlsError::NoGroup { .. } => {
+            ("tls.key_exchange_groups", "add x25519 or secp256r1, or change minimum_version")
+        }
+        TlsError::NoIdentity | TlsError::Authorities(_) | TlsError::Setup(_) => {
+            ("tls.client_authorities", "name a PEM file with the certificates of authorities")
+        }
+    }
+}
+
+fn algorithms(config: &Config, section: &waft_config::Tls) -> Result<Algorithms, Mistake> {
+    let unknown = |key: &str, error: &UnknownAlgorithm| {
+        let remedy = format!("write one of {}", error.known.join(", "));
+        mistake(config, &format!("tls.{key}.{}", error.at), error.to_string(), remedy)
+    };
+    let mut algorithms = Algorithms::default();
+    if let Some(names) = &section.cipher_suites {
+        let picked = algorithms.with_cipher_suites(names);
+        algorithms = picked.map_err(|error| unknown("cipher_suites", &error))?;
+    }
+    if let Some(names) = &section.key_exchange_groups {
+        let picked = algorithms.with_groups(names);
+        algorithms = picked.map_err(|error| unknown("key_exchange_groups", &error))?;
+    }
+    Ok(algorithms)
+}
+
+/// Translates what is demanded of data connections.
+pub(super) fn resumption(policy: waft_config::TlsResumption) -> Resumption {
+    match policy {
+        waft_config::TlsResumption::Off => Resumption::Off,
+        waft_config::TlsResumption::Report => Resumption::Report,
+        waft_config::TlsResumption::Require => Resumption::Require,
+    }
 }
 
 impl Tls {
@@ -83,15 +130,8 @@ impl Tls {
             waft_config::TlsMode::Require => Mode::Require,
             waft_config::TlsMode::Implicit => Mode::Implicit,
         };
-        let resumption = match listener.tls_resumption {
-            waft_config::TlsResumption::Off => Resumption::Off,
-            waft_config::TlsResumption::Report => Resumption::Report,
-            waft_config::TlsResumption::Require => Resumption::Require,
-        };
-        // Clients that use a ticket once and keep one, such as those with OpenSSL's own cache, would
-        // be refused from their second transfer on.
-        let download_tickets = usize::from(resumption == Resumption::Require);
-        Some(TlsSettings { mode, resumption, download_tickets, ..self.settings.clone() })
+        let resumption = resumption(listener.tls_resumption);
+        Some(TlsSettings { mode, resumption, ..self.settings.clone() })
     }
 }
 

@@ -6,6 +6,8 @@ use std::path::Path;
 use super::{At, Findings, directory, duplicates, everyone};
 use crate::config::Config;
 use crate::permissions::Permission;
+use crate::sections::User;
+use crate::types::{CertificateLogin, ClientCertificates};
 
 pub(super) fn anonymous(config: &Config, findings: &mut Findings) {
     let Some(anonymous) = &config.anonymous else { return };
@@ -34,12 +36,35 @@ pub(super) fn users(config: &Config, findings: &mut Findings) {
             findings.mistake(at("name"), message, "rename the account, or remove [anonymous]");
         }
         directory(&user.root, at("root"), findings);
+        proof(config, user, findings);
     }
     let plugins = config.plugins.directory.is_some() || !config.named_plugins.is_empty();
     let written = ["user", "anonymous"].iter().any(|key| config.origins.contains_key(*key));
     if config.users.is_empty() && config.anonymous.is_none() && !plugins && !written {
         let remedy = "add [[user]], [anonymous] or a plugin that knows accounts";
         findings.warn(At::key(config, "user"), "nobody can log in", remedy);
+    }
+}
+
+/// What proves who logs in: a password, a certificate, or both.
+fn proof(config: &Config, user: &User, findings: &mut Findings) {
+    let at = |key| At::of(config, &user.key, key, &user.origin);
+    let alone = user.certificate_login == CertificateLogin::Alone;
+    let missing = !config.origins.contains_key(&format!("{}.password", user.key));
+    if missing && (user.certificates.is_empty() || !alone) {
+        findings.mistake(at("password"), "missing", "add password = …");
+    }
+    if user.certificates.is_empty() {
+        if !alone {
+            let message = "no certificate is the account's, so that it could never log in";
+            findings.mistake(at("certificate_login"), message, "add certificates = [ … ]");
+        }
+        return;
+    }
+    let asked = config.tls.as_ref().map(|tls| tls.client_certificates);
+    if asked.unwrap_or(ClientCertificates::None) == ClientCertificates::None {
+        let remedy = "write client_certificates = \"optional\" in [tls], or remove it here";
+        findings.mistake(at("certificates"), "nobody is asked for a certificate", remedy);
     }
 }
 

@@ -5,42 +5,62 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use waft_core::SessionId;
 use waft_proto::command::printable;
 
 use crate::bindings::waft::plugin::log::{Host, Level};
-use crate::guest::Guest;
+use crate::guest::{Guest, Identity};
 use crate::limits;
 
 const WINDOW: Duration = Duration::from_secs(1);
 
 impl Host for Guest {
     fn emit(&mut self, level: Level, message: String, fields: Vec<(String, String)>) {
-        let Some(dropped) = self.identity.log.pass(Instant::now()) else { return };
-        if dropped > 0 {
-            tracing::warn!(plugin = &*self.identity.name, dropped, "plugin logs too much");
-        }
-        let message = cleaned(&message);
-        let fields = joined(&fields);
-        macro_rules! emit {
-            ($level:ident) => {
-                tracing::event!(
-                    target: "waft::plugin",
-                    tracing::Level::$level,
-                    plugin = &*self.identity.name,
-                    generation = self.generation,
-                    session = self.session.map(|session| session.0),
-                    fields = (!fields.is_empty()).then_some(fields.as_str()),
-                    "{message}"
-                )
-            };
-        }
-        match level {
-            Level::Trace => emit!(TRACE),
-            Level::Debug => emit!(DEBUG),
-            Level::Info => emit!(INFO),
-            Level::Warn => emit!(WARN),
-            Level::Error => emit!(ERROR),
-        }
+        let about = About { generation: self.generation, session: self.session };
+        write(&self.identity, about, level, &message, &fields);
+    }
+}
+
+/// The call that a line comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About {
+    pub(crate) generation: u64,
+    pub(crate) session: Option<SessionId>,
+}
+
+/// Writes a guest's line, if its gate lets one pass.
+pub(crate) fn write(
+    identity: &Identity,
+    about: About,
+    level: Level,
+    message: &str,
+    fields: &[(String, String)],
+) {
+    let Some(dropped) = identity.log.pass(Instant::now()) else { return };
+    if dropped > 0 {
+        tracing::warn!(plugin = &*identity.name, dropped, "plugin logs too much");
+    }
+    let message = cleaned(message);
+    let fields = joined(fields);
+    macro_rules! emit {
+        ($level:ident) => {
+            tracing::event!(
+                target: "waft::plugin",
+                tracing::Level::$level,
+                plugin = &*identity.name,
+                generation = about.generation,
+                session = about.session.map(|session| session.0),
+                fields = (!fields.is_empty()).then_some(fields.as_str()),
+                "{message}"
+            )
+        };
+    }
+    match level {
+        Level::Trace => emit!(TRACE),
+        Level::Debug => emit!(DEBUG),
+        Level::Info => emit!(INFO),
+        Level::Warn => emit!(WARN),
+        Level::Error => emit!(ERROR),
     }
 }
 

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use waft_core::SessionFacts;
 use waft_core::hooks::{Closing, VerdictError, check_denial, rewrite};
 use waft_proto::verb::PluginReach;
-use waft_proto::{Code, Command, Reply};
+use waft_proto::{Command, Reply};
 
 use crate::bindings::exports::waft::plugin::command_filter::CommandDecision;
 use crate::bindings::waft::plugin::types;
 use crate::errors::Failure;
-use crate::hooks::{made, shown};
+use crate::guest::Caller;
+use crate::hook::Hook;
+use crate::hooks::{failed, made, not_unicode, shown};
 use crate::limits;
 use crate::plugin::Plugin;
 use crate::settings::OnError;
-
-const HOOK: &str = "command-filter";
 
 /// What one plugin wants done with a command, checked.
 #[derive(Debug)]
@@ -37,7 +37,8 @@ pub(crate) async fn ask(
     let Some(shown) = shown(command) else {
         return if observed { Verdict::Pass } else { Verdict::Answer(not_unicode()) };
     };
-    let (call, lease) = plugin.begin(generation, HOOK, session.id).await;
+    let caller = Caller { hook: Hook::CommandFilter, generation };
+    let (call, lease) = plugin.begin(caller, Some(session.id)).await;
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {
@@ -45,7 +46,13 @@ pub(crate) async fn ask(
             return by_policy(plugin, observed);
         }
     };
-    let decision = lease.warm.on_command(generation, session, &shown).await;
+    let decision = lease
+        .warm
+        .call_about(caller, session, async |exports, store, session| match &exports.command {
+            Some(hook) => hook.call_on_command(store, session, &shown).await,
+            None => Ok(CommandDecision::Pass),
+        })
+        .await;
     let verdict = decision.and_then(|decision| {
         // Whatever it says about QUIT and ABOR, they go on: it sees them, and no more.
         if observed { Ok(Verdict::Pass) } else { check(command, decision) }
@@ -87,12 +94,4 @@ fn by_policy(plugin: &Plugin, observed: bool) -> Verdict {
         OnError::Deny if !observed => Verdict::Answer(failed()),
         OnError::Deny | OnError::Allow => Verdict::Pass,
     }
-}
-
-fn failed() -> Reply {
-    Reply::new(Code::LOCAL_ERROR, "Local error: plugin failed.")
-}
-
-fn not_unicode() -> Reply {
-    Reply::new(Code::BAD_PARAMETER, "Argument is not UTF-8.")
 }

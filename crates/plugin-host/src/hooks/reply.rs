@@ -8,10 +8,10 @@ use waft_proto::{Command, Reply};
 
 use crate::bindings::waft::plugin::types;
 use crate::errors::Failure;
+use crate::guest::Caller;
+use crate::hook::Hook;
 use crate::hooks::{made, shown};
 use crate::plugin::Plugin;
-
-const HOOK: &str = "reply-filter";
 
 /// Asks `plugin` about `reply`. `None` leaves it as it is.
 pub(crate) async fn ask(
@@ -26,7 +26,8 @@ pub(crate) async fn ask(
         None => types::Command { verb: String::new(), arg: None },
     };
     let old = shown_reply(reply)?;
-    let (call, lease) = plugin.begin(generation, HOOK, session.id).await;
+    let caller = Caller { hook: Hook::ReplyFilter, generation };
+    let (call, lease) = plugin.begin(caller, Some(session.id)).await;
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {
@@ -34,7 +35,13 @@ pub(crate) async fn ask(
             return None;
         }
     };
-    let answer = lease.warm.on_reply(generation, session, &command, &old).await;
+    let answer = lease
+        .warm
+        .call_about(caller, session, async |exports, store, session| match &exports.reply {
+            Some(hook) => hook.call_on_reply(store, session, &command, &old).await,
+            None => Ok(None),
+        })
+        .await;
     let verdict = answer.and_then(|new| new.map_or(Ok(None), |new| check(reply, new)));
     call.end(lease, verdict).unwrap_or_default()
 }

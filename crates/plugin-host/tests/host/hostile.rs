@@ -8,8 +8,11 @@ use crate::support::*;
 
 /// Short limits, so that the tests are short.
 fn bad(name: &str, config: &[(&str, &str)]) -> PluginSettings {
-    let limits =
-        Limits { cpu: Duration::from_millis(30), memory: 8 * 1024 * 1024, ..Limits::default() };
+    let limits = Limits {
+        cpu: Some(Duration::from_millis(30)),
+        memory: 8 * 1024 * 1024,
+        ..Limits::default()
+    };
     PluginSettings { limits, ..plugin(name, config) }
 }
 
@@ -21,8 +24,8 @@ async fn commit(misdeed: &str, on_error: OnError) -> (String, &'static str) {
     let mut settings = PluginSettings { on_error, ..bad("bad", &config) };
     if misdeed != "loop" {
         // Long enough on a busy machine for all that ends by itself.
-        settings.limits.cpu = Duration::from_secs(60);
-        settings.limits.wall = Duration::from_secs(60);
+        settings.limits.cpu = Some(Duration::from_secs(60));
+        settings.limits.wall = Some(Duration::from_secs(60));
     }
     let (_directory, host) = host_of(&hostile(), settings).await;
     let verdict = ask(&host, "RETR a").await;
@@ -118,8 +121,8 @@ async fn quit_works_with_a_broken_plugin() {
 #[tokio::test]
 async fn a_guest_that_waits_too_long_in_all_is_stopped() {
     let mut settings = bad("bad", &[("command", "loop")]);
-    settings.limits.cpu = Duration::from_secs(600);
-    settings.limits.wall = Duration::from_millis(300);
+    settings.limits.cpu = Some(Duration::from_secs(600));
+    settings.limits.wall = Some(Duration::from_millis(300));
     let (_directory, host) = host_of(&hostile(), settings).await;
     let log = Log::listen();
     assert_eq!(ask(&host, "NOOP").await, DENIED);
@@ -152,8 +155,8 @@ async fn a_failure_is_logged_with_its_reason() {
 async fn a_flood_of_log_lines_is_held_back() {
     let log = Log::listen();
     let mut settings = plugin("bad", &[("command", "flood-log")]);
-    settings.limits.cpu = Duration::from_secs(60);
-    settings.limits.wall = Duration::from_secs(60);
+    settings.limits.cpu = Some(Duration::from_secs(60));
+    settings.limits.wall = Some(Duration::from_secs(60));
     let (_directory, host) = host_of(&hostile(), settings).await;
     assert_eq!(ask(&host, "NOOP").await, "pass");
     let dropped = host.status().plugins[0].counts.log_lines_dropped;
@@ -222,7 +225,7 @@ async fn a_plugin_that_fails_again_and_again_is_not_asked_for_a_while() {
 async fn calls_wait_for_a_free_instance_only_so_long_and_the_others_go_on() {
     let mut settings = bad("bad", &[("command", "loop"), ("verbs.0", "NOOP"), ("verbs.1", "PWD")]);
     settings.limits.instances_max = 1;
-    settings.limits.cpu = Duration::from_millis(300);
+    settings.limits.cpu = Some(Duration::from_millis(300));
     settings.limits.queue = Duration::from_millis(20);
     let (_directory, host) = host_of(&hostile(), settings).await;
     let log = Log::listen();
@@ -237,8 +240,8 @@ async fn calls_wait_for_a_free_instance_only_so_long_and_the_others_go_on() {
 async fn a_call_that_its_session_gave_up_costs_its_instance() {
     let mut settings = bad("bad", &[("command", "loop"), ("verbs.0", "NOOP")]);
     settings.limits.instances_max = 1;
-    settings.limits.cpu = Duration::from_secs(600);
-    settings.limits.wall = Duration::from_secs(600);
+    settings.limits.cpu = Some(Duration::from_secs(600));
+    settings.limits.wall = Some(Duration::from_secs(600));
     let (_directory, host) = host_of(&hostile(), settings).await;
     let gave_up = tokio::time::timeout(Duration::from_millis(20), ask(&host, "NOOP")).await;
     assert!(gave_up.is_err());

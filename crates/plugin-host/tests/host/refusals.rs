@@ -37,9 +37,9 @@ async fn a_hook_or_a_capability_that_is_not_here_is_named_with_a_remedy() {
     let import = r#"(import "waft:plugin/http@0.1.0" (instance))"#;
     let refused = refusal(&with(import)).await;
     assert_eq!(refused, Refusal::ImportNotServed("waft:plugin/http@0.1.0".to_owned()));
-    let import = r#"(import "wasi:filesystem/types@0.2.3" (instance))"#;
+    let import = r#"(import "wasi:filesystem/types@0.3.0" (instance))"#;
     let refused = refusal(&with(import)).await;
-    assert!(refused.remedy().unwrap().contains("without WASI"));
+    assert!(refused.remedy().unwrap().contains("WASI 0.2"));
     let export = r#"(instance $s) (export "waft:plugin/storage@0.1.0" (instance $s))"#;
     let refused = refusal(&with(export)).await;
     assert_eq!(refused, Refusal::HookNotServed("waft:plugin/storage@0.1.0".to_owned()));

@@ -126,6 +126,7 @@ pub(crate) fn session() -> Arc<SessionFacts> {
             cipher: "TLS13_AES_128_GCM_SHA256".to_owned(),
             server_name: None,
             peer_certificate_sha256: None,
+            peer_certificate_names: Vec::new(),
         })),
         user: Some("alice".into()),
         cwd: VirtualPath::root().join(b"pub/\xff").unwrap(),

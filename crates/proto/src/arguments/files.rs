@@ -32,6 +32,14 @@ impl FactChanges<'_> {
     /// The answer to MFF, MFMT and MFCT: `213 Modify=time;UNIX.mode=0644; path` with what was
     /// changed (draft-somers-ftp-mfxx-04).
     pub fn reply(&self) -> Reply {
+        let mut text = self.facts();
+        text.push(b' ');
+        text.extend_from_slice(self.path);
+        Reply::data(Code::FILE_STATUS, text)
+    }
+
+    /// What is changed, as MFF has it: `Modify=time;UNIX.mode=0644;`.
+    pub fn facts(&self) -> Vec<u8> {
         let mut text = Vec::new();
         for (name, time) in [("Modify=", self.modified), ("Create=", self.created)] {
             if let Some(time) = time {
@@ -45,9 +53,7 @@ impl FactChanges<'_> {
             write_octal(&mut text, u64::from(mode), 4);
             text.push(b';');
         }
-        text.push(b' ');
-        text.extend_from_slice(self.path);
-        Reply::data(Code::FILE_STATUS, text)
+        text
     }
 }
 

@@ -1,27 +1,25 @@
-//! Who is at the other end: USER, PASS, ACCT, REIN, QUIT, HOST.
+//! Who is at the other end: USER, REIN, QUIT, HOST.
 
 use std::sync::Arc;
 
-use waft_core::Account;
-use waft_core::auth::{AuthenticatorError, Credentials, Secret, Verdict};
-use waft_core::event::Event;
+use waft_core::hooks::Hooks;
 use waft_proto::arguments::{Host, parse_host};
 use waft_proto::{Code, Reply};
 
 use super::{Action, Answer, Refusal};
 use crate::net::Network;
-use crate::session::{LoggedIn, Login, Session};
-use crate::shared::Full;
-
-/// The one answer to a failed login, whatever failed: unknown users are not told apart.
-const LOGIN_INCORRECT: &str = "Login incorrect.";
+use crate::session::{Login, Session};
 
 impl<N: Network> Session<N> {
     /// USER: 331 for everybody, known or not.
     ///
     /// Where TLS is required, it is required here already, so that nobody sends a password in
     /// clear text.
-    pub(super) async fn user(&mut self, argument: &[u8]) -> Result<Action, Refusal> {
+    pub(super) async fn user(
+        &mut self,
+        hooks: &Arc<dyn Hooks>,
+        argument: &[u8],
+    ) -> Result<Action, Refusal> {
         if self.security.is_required() && self.control.tls().is_none() {
             return Err(Refusal::new(
                 Code::NOT_LOGGED_IN,
@@ -35,125 +33,13 @@ impl<N: Network> Session<N> {
             return Err(Refusal::new(Code::BAD_PARAMETER, "User names are UTF-8."));
         };
         let user = user.to_owned();
-        if let Some((sha256, names)) = self.security.certificate() {
-            let (sha256, names) = (sha256.to_owned(), names.to_vec());
-            let credentials = Credentials::Certificate { user: user.clone(), sha256, names };
-            if let Some(action) = self.log_in_by_certificate(&credentials).await? {
-                return Ok(action);
-            }
+        if let Some(credentials) = self.certificate_credentials(&user)
+            && let Some(action) = self.log_in_by_certificate(hooks, credentials).await?
+        {
+            return Ok(action);
         }
         self.login = Login::Named { user };
         Ok(Reply::new(Code::NEED_PASSWORD, "Password, please.").into())
-    }
-
-    /// USER of a client with a certificate (RFC 4217, 15.1.2): it may be all that is needed.
-    async fn log_in_by_certificate(
-        &mut self,
-        credentials: &Credentials,
-    ) -> Result<Option<Action>, Refusal> {
-        let user = credentials.user();
-        self.login = Login::Nobody;
-        if self.shared.guard.is_locked_out(self.facts.peer.ip(), Some(user)) {
-            return Ok(Some(self.login_failed(user, "locked out")));
-        }
-        match self.authenticator.authenticate(&self.facts, credentials).await {
-            Ok(Verdict::Abstain) => Ok(None),
-            Ok(Verdict::Accept(account)) => {
-                let text = format!("User {user} logged in by certificate.");
-                self.log_in(user, account)?;
-                Ok(Some(Reply::new(Code::CERTIFICATE_ACCEPTED, text).into()))
-            }
-            Ok(Verdict::Deny { reason }) => Ok(Some(self.refuse_login(credentials, reason).await)),
-            Err(error) => Err(undecided(&error)),
-        }
-    }
-
-    /// PASS: the authenticator decides.
-    pub(super) async fn pass(&mut self, argument: &[u8]) -> Result<Action, Refusal> {
-        let user = match std::mem::replace(&mut self.login, Login::Nobody) {
-            Login::Named { user } => user,
-            login => {
-                self.login = login;
-                return Err(Refusal::new(Code::BAD_SEQUENCE, "USER comes before PASS."));
-            }
-        };
-        let address = self.facts.peer.ip();
-        if self.shared.guard.is_locked_out(address, Some(&user)) {
-            return Ok(self.login_failed(&user, "locked out"));
-        }
-        let password = Secret::new(argument.to_vec());
-        let credentials = Credentials::Password { user, password };
-        let verdict = self.authenticator.authenticate(&self.facts, &credentials).await;
-        let user = credentials.user();
-        let reason = match verdict {
-            Ok(Verdict::Accept(account)) => return self.log_in(user, account),
-            Ok(Verdict::Deny { reason }) => reason,
-            Ok(Verdict::Abstain) => "unknown user",
-            Err(error) => return Err(undecided(&error)),
-        };
-        Ok(self.refuse_login(&credentials, reason).await)
-    }
-
-    /// Refuses a login, as late as the guard wants it.
-    async fn refuse_login(&mut self, credentials: &Credentials, reason: &'static str) -> Action {
-        let user = credentials.user();
-        let delay = self.shared.guard.note_failure(self.facts.peer.ip(), user);
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            () = self.control.broken() => {}
-        }
-        self.login_failed(user, reason)
-    }
-
-    fn login_failed(&mut self, user: &str, reason: &'static str) -> Action {
-        self.login_failures += 1;
-        self.shared.counters.login_failures.add_one();
-        self.shared.events.emit(Event::LoginFailed { session: self.facts.id, reason });
-        tracing::info!(user, reason, failures = self.login_failures, "login failed");
-        let limit = self.settings.limits.login_attempts_max;
-        if limit != 0 && self.login_failures >= limit {
-            let reply = Reply::new(Code::NOT_AVAILABLE, "Too many failed logins: closing.");
-            return Action::Close(reply, "too many failed logins");
-        }
-        Reply::new(Code::NOT_LOGGED_IN, LOGIN_INCORRECT).into()
-    }
-
-    fn log_in(&mut self, user: &str, account: Arc<Account>) -> Result<Action, Refusal> {
-        let name = Arc::clone(&account.name);
-        let places = usize::try_from(account.sessions_max).unwrap_or(usize::MAX);
-        let place = match self.shared.accounts.enter(Arc::clone(&name), 0, places) {
-            Ok(place) => place,
-            Err(Full::Total | Full::Key) => {
-                tracing::info!(user, "login refused: too many sessions of the account");
-                return Err(Refusal::new(
-                    Code::NOT_LOGGED_IN,
-                    "Too many sessions of this account.",
-                ));
-            }
-        };
-        self.shared.guard.note_success(self.facts.peer.ip(), user);
-        self.shared.counters.logins.add_one();
-        let facts = self.facts_mut();
-        facts.user = Some(Arc::clone(&name));
-        facts.cwd = account.home.clone();
-        facts.attributes = Arc::clone(&account.attributes);
-        tracing::Span::current().record("user", &*name);
-        tracing::info!("logged in");
-        self.shared.events.emit(Event::LoggedIn { session: self.facts.id, user: name });
-        let text = match account.anonymous {
-            true => "Anonymous user logged in.".to_owned(),
-            false => format!("User {user} logged in."),
-        };
-        self.login = Login::In(LoggedIn { account, _place: place });
-        Ok(Reply::new(Code::LOGGED_IN, text).into())
-    }
-
-    /// ACCT: nobody needs one here.
-    pub(super) fn acct(&mut self) -> Answer {
-        match self.login {
-            Login::Nobody => Err(Refusal::new(Code::BAD_SEQUENCE, "USER comes before ACCT.")),
-            _ => Ok(Reply::new(Code::SUPERFLUOUS, "No account needed.")),
-        }
     }
 
     /// REIN: as if the client had just connected (RFC 959, 4.1.1; RFC 4217, 13): TLS that AUTH
@@ -198,9 +84,4 @@ impl<N: Network> Session<N> {
         }
         Ok(Reply::new(Code::READY, format!("{name} it is.")))
     }
-}
-
-fn undecided(error: &AuthenticatorError) -> Refusal {
-    tracing::error!(%error, "login could not be decided");
-    Refusal::new(Code::LOCAL_ERROR, "Login is not possible now.")
 }

@@ -4,12 +4,14 @@ use md5::Md5;
 use sha1::Sha1;
 use sha2::digest::DynDigest;
 use sha2::{Sha256, Sha512};
+use waft_core::VirtualPath;
+use waft_core::hooks::FileOp;
 use waft_core::storage::{ErrorKind, Reader, StorageError};
-use waft_core::{Account, VirtualPath};
 use waft_proto::arguments::parse_checksum;
 use waft_proto::hash::checksum_reply;
 use waft_proto::{Code, HashAlgorithm, Verb};
 
+use super::reach::Actor;
 use super::{Answer, Refusal};
 use crate::net::Network;
 use crate::session::{Pending, Session};
@@ -33,15 +35,15 @@ impl<N: Network> Session<N> {
     /// HASH, of the range that RANG chose or of the whole file.
     pub(super) async fn hash(
         &mut self,
-        account: &Account,
+        by: &Actor<'_>,
         argument: &[u8],
         pending: Pending,
     ) -> Answer {
-        let path = self.path(argument)?;
         let part = part(&pending);
         let start = part.start;
+        let path = self.target(by, argument, |path| FileOp::Read(path, start)).await?;
         let algorithm = self.parameters.hash;
-        let digest = self.digest(account, &path, algorithm, part).await?;
+        let digest = self.digest(by, &path, algorithm, part).await?;
         let last = (start + digest.bytes).saturating_sub(1).max(start);
         Ok(algorithm.reply(start, last, &digest.digest, argument))
     }
@@ -49,31 +51,32 @@ impl<N: Network> Session<N> {
     /// XCRC, XMD5, XSHA, XSHA1, XSHA256, XSHA512.
     pub(super) async fn checksum(
         &mut self,
-        account: &Account,
+        by: &Actor<'_>,
         verb: Verb,
         argument: &[u8],
         pending: Pending,
     ) -> Answer {
         let wanted = parse_checksum(argument)?;
-        let path = self.path(wanted.path)?;
         let part = match (&pending, wanted.start, wanted.end) {
             (Pending::Range(_), 0, None) => part(&pending),
             (_, start, end) => Part { start, length: end.map(|end| end - start) },
         };
+        let start = part.start;
+        let path = self.target(by, wanted.path, |path| FileOp::Read(path, start)).await?;
         let algorithm = HashAlgorithm::of_verb(verb).unwrap_or_default();
-        let digest = self.digest(account, &path, algorithm, part).await?;
+        let digest = self.digest(by, &path, algorithm, part).await?;
         Ok(checksum_reply(&digest.digest))
     }
 
     /// Digests a part of a file; gives up when the client does. The idle time does not run.
     async fn digest(
         &mut self,
-        account: &Account,
+        by: &Actor<'_>,
         path: &VirtualPath,
         algorithm: HashAlgorithm,
         part: Part,
     ) -> Result<Digest, Refusal> {
-        let reader = account.storage.open_read(path, part.start).await?;
+        let reader = by.account.storage.open_read(path, part.start).await?;
         let work = async {
             let _permit = self.shared.hashes.acquire().await;
             read_all(reader, hasher(algorithm), part.length).await

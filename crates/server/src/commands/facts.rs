@@ -1,6 +1,7 @@
 //! Facts of files: SIZE, MDTM, MLST, MFMT, MFCT, MFF, AVBL, ALLO, SITE.
 
 use waft_core::account::{Permission, Permissions};
+use waft_core::hooks::FileOp;
 use waft_core::storage::{ChangeFacts, ErrorKind, FileKind, Metadata, StorageError};
 use waft_core::{Account, VirtualPath};
 use waft_proto::arguments::{
@@ -12,7 +13,8 @@ use waft_proto::facts::mlst_reply;
 use waft_proto::time::{Precision, write_time_val};
 use waft_proto::{Code, Entry, Kind, Perms, Reply, Timestamp};
 
-use super::information::site_help;
+use super::reach::Actor;
+use super::site::site_help;
 use super::{Answer, Refusal};
 use crate::net::Network;
 use crate::session::Session;
@@ -23,19 +25,19 @@ const READ_BYTES: usize = 64 * 1024;
 
 impl<N: Network> Session<N> {
     /// SIZE: exactly what a transfer of the current TYPE would move (RFC 3659, 4).
-    pub(super) async fn size(&mut self, account: &Account, argument: &[u8]) -> Answer {
-        let path = self.path(argument)?;
+    pub(super) async fn size(&mut self, by: &Actor<'_>, argument: &[u8]) -> Answer {
+        let path = self.target(by, argument, FileOp::Inspect).await?;
         let text = self.parameters.representation == Representation::Ascii
             && self.settings.transfers.ascii == Ascii::Translate;
         let size = match text {
-            true => self.text_size(account, &path).await?,
-            false => account.storage.resume_offset(&path).await?,
+            true => self.text_size(by, &path).await?,
+            false => by.account.storage.resume_offset(&path).await?,
         };
         Ok(Reply::data(Code::FILE_STATUS, size.to_string()))
     }
 
-    async fn text_size(&mut self, account: &Account, path: &VirtualPath) -> Result<u64, Refusal> {
-        let mut reader = account.storage.open_read(path, 0).await?;
+    async fn text_size(&mut self, by: &Actor<'_>, path: &VirtualPath) -> Result<u64, Refusal> {
+        let mut reader = by.account.storage.open_read(path, 0).await?;
         if reader.size().is_none_or(|size| size > self.settings.limits.ascii_size_bytes_max) {
             return Err(Refusal::new(
                 Code::UNAVAILABLE,
@@ -56,9 +58,9 @@ impl<N: Network> Session<N> {
     }
 
     /// MDTM: UTC (RFC 3659, 3).
-    pub(super) async fn mdtm(&mut self, account: &Account, argument: &[u8]) -> Answer {
-        let path = self.path(argument)?;
-        let metadata = account.storage.stat(&path).await?;
+    pub(super) async fn mdtm(&mut self, by: &Actor<'_>, argument: &[u8]) -> Answer {
+        let path = self.target(by, argument, FileOp::Inspect).await?;
+        let metadata = by.account.storage.stat(&path).await?;
         let modified = metadata.modified.filter(|_| metadata.kind == FileKind::File);
         let Some(modified) = modified else {
             return Err(StorageError::from(ErrorKind::IsADirectory).into());
@@ -67,39 +69,41 @@ impl<N: Network> Session<N> {
     }
 
     /// MLST: the facts of one file or directory, on the control connection.
-    pub(super) async fn mlst(&mut self, account: &Account, argument: &[u8]) -> Answer {
-        let path = self.path(argument)?;
-        let metadata = account.storage.stat(&path).await?;
-        let entry = entry(path.as_bytes(), &metadata, account.permissions);
+    pub(super) async fn mlst(&mut self, by: &Actor<'_>, argument: &[u8]) -> Answer {
+        let named = self.path(argument)?;
+        let path = self.reach(by, FileOp::Inspect(named.clone())).await?;
+        let metadata = by.account.storage.stat(&path).await?;
+        let entry = entry(named.as_bytes(), &metadata, by.account.permissions);
         mlst_reply(self.parameters.facts, &entry)
             .map_err(|_| Refusal::new(Code::BAD_NAME, "File name not allowed."))
     }
 
     /// MFMT (draft-somers-ftp-mfxx-04, 3).
-    pub(super) async fn mfmt(&mut self, account: &Account, argument: &[u8]) -> Answer {
-        let (time, name) = parse_time_and_path(argument)?;
-        let path = self.path(name)?;
-        changes(account)?.set_modified(&path, time).await?;
+    pub(super) async fn mfmt(&mut self, by: &Actor<'_>, argument: &[u8]) -> Answer {
+        let (time, path) = parse_time_and_path(argument)?;
+        let wanted = FactChanges { modified: Some(time), created: None, mode: None, path };
+        let (storage, path) = self.changed(by, &wanted).await?;
+        storage.set_modified(&path, time).await?;
         tracing::info!(%path, "modification time set");
-        Ok(FactChanges { modified: Some(time), created: None, mode: None, path: name }.reply())
+        Ok(wanted.reply())
     }
 
     /// MFCT (draft-somers-ftp-mfxx-04, 4).
-    pub(super) async fn mfct(&mut self, account: &Account, argument: &[u8]) -> Answer {
-        let (time, name) = parse_time_and_path(argument)?;
-        let path = self.path(name)?;
-        account.storage.stat(&path).await?;
-        changes(account)?.set_created(&path, time).await?;
-        Ok(FactChanges { modified: None, created: Some(time), mode: None, path: name }.reply())
+    pub(super) async fn mfct(&mut self, by: &Actor<'_>, argument: &[u8]) -> Answer {
+        let (time, path) = parse_time_and_path(argument)?;
+        let wanted = FactChanges { modified: None, created: Some(time), mode: None, path };
+        let (storage, path) = self.changed(by, &wanted).await?;
+        by.account.storage.stat(&path).await?;
+        storage.set_created(&path, time).await?;
+        Ok(wanted.reply())
     }
 
     /// MFF (draft-somers-ftp-mfxx-04, 5).
-    pub(super) async fn mff(&mut self, account: &Account, argument: &[u8]) -> Answer {
+    pub(super) async fn mff(&mut self, by: &Actor<'_>, argument: &[u8]) -> Answer {
         let wanted = parse_mff(argument)?;
         wanted.mode.map_or(Ok(()), refuse_special)?;
-        let path = self.path(wanted.path)?;
-        account.storage.stat(&path).await?;
-        let storage = changes(account)?;
+        let (storage, path) = self.changed(by, &wanted).await?;
+        by.account.storage.stat(&path).await?;
         if let Some(time) = wanted.created {
             storage.set_created(&path, time).await?;
         }
@@ -114,50 +118,65 @@ impl<N: Network> Session<N> {
     }
 
     /// SITE: CHMOD, UTIME, HELP.
-    pub(super) async fn site(&mut self, account: &Account, argument: &[u8]) -> Answer {
+    pub(super) async fn site(&mut self, by: &Actor<'_>, argument: &[u8]) -> Answer {
         let (word, rest) = split_word(argument);
         let rest = rest.unwrap_or_default();
         match &*word.to_ascii_uppercase() {
-            b"HELP" => Ok(site_help()),
-            b"CHMOD" => self.site_chmod(account, rest).await,
-            b"UTIME" => self.site_utime(account, rest).await,
+            b"HELP" => Ok(site_help(by.hooks.site())),
+            b"CHMOD" => self.site_chmod(by, rest).await,
+            b"UTIME" => self.site_utime(by, rest).await,
             _ => Err(Refusal::new(Code::UNRECOGNISED, "No such SITE command, see SITE HELP.")),
         }
     }
 
-    async fn site_chmod(&mut self, account: &Account, argument: &[u8]) -> Answer {
-        let (mode, name) = parse_chmod(argument)?;
+    async fn site_chmod(&mut self, by: &Actor<'_>, argument: &[u8]) -> Answer {
+        let (mode, path) = parse_chmod(argument)?;
         refuse_special(mode)?;
-        let path = self.path(name)?;
-        changes(account)?.set_mode(&path, mode).await?;
+        let wanted = FactChanges { modified: None, created: None, mode: Some(mode), path };
+        let (storage, path) = self.changed(by, &wanted).await?;
+        storage.set_mode(&path, mode).await?;
         tracing::info!(%path, mode = format_args!("{mode:03o}"), "mode set");
         Ok(Reply::new(Code::OKAY, "Mode set."))
     }
 
-    async fn site_utime(&mut self, account: &Account, argument: &[u8]) -> Answer {
-        let wanted = parse_utime(argument)?;
-        let path = self.path(wanted.path)?;
-        changes(account)?.set_modified(&path, wanted.modified).await?;
+    async fn site_utime(&mut self, by: &Actor<'_>, argument: &[u8]) -> Answer {
+        let time = parse_utime(argument)?;
+        let modified = Some(time.modified);
+        let wanted = FactChanges { modified, created: None, mode: None, path: time.path };
+        let (storage, path) = self.changed(by, &wanted).await?;
+        storage.set_modified(&path, time.modified).await?;
         tracing::info!(%path, "modification time set");
         Ok(Reply::new(Code::OKAY, "Time set."))
     }
 
+    /// The file whose facts a command changes, and how, for an account that may.
+    async fn changed<'a>(
+        &self,
+        by: &Actor<'a>,
+        wanted: &FactChanges<'_>,
+    ) -> Result<(&'a dyn ChangeFacts, VirtualPath), Refusal> {
+        let storage = changes(by.account)?;
+        let facts = String::from_utf8_lossy(&wanted.facts()).into_owned();
+        let path = self.target(by, wanted.path, |path| FileOp::Change(path, facts)).await?;
+        Ok((storage, path))
+    }
+
     /// AVBL: octets that can still be stored.
-    pub(super) async fn avbl(&mut self, account: &Account, argument: &[u8]) -> Answer {
-        let path = self.path(argument)?;
-        let metadata = account.storage.stat(&path).await?;
+    pub(super) async fn avbl(&mut self, by: &Actor<'_>, argument: &[u8]) -> Answer {
+        let path = self.target(by, argument, FileOp::Inspect).await?;
+        let metadata = by.account.storage.stat(&path).await?;
         if metadata.kind != FileKind::Directory {
             return Err(StorageError::from(ErrorKind::NotADirectory).into());
         }
-        let space = account.storage.space().ok_or(ErrorKind::Unsupported);
+        let space = by.account.storage.space().ok_or(ErrorKind::Unsupported);
         let bytes = space.map_err(StorageError::from)?.available(&path).await?;
         Ok(Reply::data(Code::FILE_STATUS, bytes.to_string()))
     }
 
     /// ALLO: nothing is reserved, but a file that cannot fit is refused now.
-    pub(super) async fn allo(&mut self, account: &Account, argument: &[u8]) -> Answer {
+    pub(super) async fn allo(&mut self, by: &Actor<'_>, argument: &[u8]) -> Answer {
         let wanted = parse_allo(argument)?.bytes;
-        let Some(space) = account.storage.space() else {
+        let Some(space) = by.account.storage.space() else {
             return Ok(Reply::new(Code::SUPERFLUOUS, "No allocation needed."));
         };
         if space.available(&self.facts.cwd).await? < wanted {

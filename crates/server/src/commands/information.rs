@@ -2,22 +2,17 @@
 
 use std::sync::atomic::Ordering;
 
+use waft_core::hooks::SiteCommands;
 use waft_proto::arguments::{name_value_pairs, parse_language};
 use waft_proto::command::printable;
 use waft_proto::verb::TABLE;
 use waft_proto::{Code, Reply, Text, Verb};
 
+use super::site::{find_named, own_verbs, site_feature, site_help};
 use super::{Answer, Refusal};
 use crate::data::{DataSetup, Progress};
 use crate::net::Network;
 use crate::session::{Login, Session};
-
-/// Commands of SITE, with what HELP says of them.
-pub(super) const SITE_COMMANDS: &[(&str, &str)] = &[
-    ("CHMOD", "CHMOD <mode> <path>"),
-    ("HELP", "HELP"),
-    ("UTIME", "UTIME <YYYYMMDDhhmm[ss]> <path>"),
-];
 
 /// What the session is doing when STAT asks.
 pub(crate) enum Activity<'a> {
@@ -29,7 +24,7 @@ pub(crate) enum Activity<'a> {
 
 impl<N: Network> Session<N> {
     /// FEAT: what is really enabled for this session (RFC 2389, 3).
-    pub(super) fn feat(&self) -> Reply {
+    pub(super) fn feat(&self, plugins: Option<&dyn SiteCommands>) -> Reply {
         let settings = &self.settings;
         let mut features: Vec<Text> = Vec::with_capacity(32);
         let offer = self.security.offer();
@@ -57,35 +52,29 @@ impl<N: Network> Session<N> {
         if offer.is_some() && (is_protected || !self.security.is_agreed()) {
             features.extend(["PBSZ", "PROT"].map(Text::from));
         }
+        features.extend(["RANG STREAM", "REST STREAM"].map(Text::from));
+        features.push(site_feature(plugins));
         features.extend(
-            [
-                "RANG STREAM",
-                "REST STREAM",
-                "SITE CHMOD;HELP;UTIME",
-                "SIZE",
-                "TVFS",
-                "UTF8",
-                "XCRC",
-                "XMD5",
-                "XSHA",
-                "XSHA1",
-                "XSHA256",
-                "XSHA512",
-            ]
-            .map(Text::from),
+            ["SIZE", "TVFS", "UTF8", "XCRC", "XMD5", "XSHA", "XSHA1", "XSHA256", "XSHA512"]
+                .map(Text::from),
         );
+        let brought = plugins.map_or(&[][..], SiteCommands::features);
+        features.extend(brought.iter().map(|line| Text::from(line.clone())));
         let lines = std::iter::once("Features:".into()).chain(features).chain(["End".into()]);
         Reply::lines(Code::SYSTEM_STATUS, lines).fixed()
     }
 
     /// HELP, from the command table.
-    pub(super) fn help(&self, argument: &[u8]) -> Answer {
+    pub(super) fn help(&self, plugins: Option<&dyn SiteCommands>, argument: &[u8]) -> Answer {
         if argument.is_empty() {
-            return Ok(help_all());
+            return Ok(help_all(plugins));
+        }
+        if let Some(command) = plugins.and_then(|plugins| find_named(plugins, argument)) {
+            return Ok(Reply::new(Code::HELP, format!("{} - {}", command.name, command.help)));
         }
         let word = argument.split(|&b| b == b' ').next().unwrap_or_default();
         match Verb::from_name(word) {
-            Some(Verb::Site) => Ok(site_help()),
+            Some(Verb::Site) => Ok(site_help(plugins)),
             Some(verb) if !verb.spec().missing => {
                 let spec = verb.spec();
                 let text = format!("Syntax: {} - {} ({})", spec.usage(), spec.help, spec.source);
@@ -100,6 +89,7 @@ impl<N: Network> Session<N> {
         let user = match &self.login {
             Login::In(who) => format!("Logged in as {}", who.account.name),
             Login::Named { .. } => "Awaiting the password".to_owned(),
+            Login::Unfinished(_) => "Awaiting the account".to_owned(),
             Login::Nobody => "Not logged in".to_owned(),
         };
         let parameters = &self.parameters;
@@ -150,15 +140,9 @@ impl<N: Network> Session<N> {
     }
 }
 
-/// HELP SITE.
-pub(super) fn site_help() -> Reply {
-    let commands = SITE_COMMANDS.iter().map(|(_, syntax)| Text::from(*syntax));
-    let lines = std::iter::once("SITE commands:".into()).chain(commands).chain(["End".into()]);
-    Reply::lines(Code::HELP, lines)
-}
-
-fn help_all() -> Reply {
-    let names: Vec<&str> = TABLE.iter().filter(|row| !row.missing).map(|row| row.name).collect();
+fn help_all(plugins: Option<&dyn SiteCommands>) -> Reply {
+    let known = TABLE.iter().filter(|row| !row.missing).map(|row| row.name);
+    let names: Vec<&str> = known.chain(own_verbs(plugins)).collect();
     let rows = names.chunks(8).map(|row| {
         let row: String = row.iter().map(|name| format!("{name:<8}")).collect();
         Text::from(row.trim_end().to_owned())

@@ -1,15 +1,17 @@
 //! Listings: LIST, NLST, MLSD on a data connection, STAT on the control connection.
 
 use waft_core::account::{Permission, Permissions};
+use waft_core::hooks::FileOp;
 use waft_core::storage::{
     Batch, Directory, ErrorKind, FileKind, LocalFile, Metadata, Reader, StorageError,
 };
-use waft_core::{Account, BoxFuture, VirtualPath};
+use waft_core::{BoxFuture, VirtualPath};
 use waft_proto::facts::write_mlsd_line;
 use waft_proto::listing::{parse_list_argument, write_list_line, write_name_line};
 use waft_proto::{Code, FactSet, Reply, Text, Timestamp};
 
 use super::facts::entry;
+use super::reach::{Actor, View};
 use super::{Answer, Refusal};
 use crate::glob;
 use crate::net::Network;
@@ -31,7 +33,12 @@ enum Format {
 /// What is to be listed.
 enum Subject {
     /// The entries of a directory; of those whose names fit a pattern.
-    Entries { directory: Box<dyn Directory>, pattern: Option<Vec<u8>> },
+    Entries {
+        directory: Box<dyn Directory>,
+        pattern: Option<Vec<u8>>,
+        /// As plugins let it be seen, if they have a say in it.
+        view: Option<View>,
+    },
     /// One file.
     One(Vec<u8>, Metadata),
 }
@@ -52,49 +59,50 @@ impl<N: Network> Session<N> {
     /// LIST.
     pub(super) async fn list(
         &mut self,
-        account: &Account,
+        by: &Actor<'_>,
         argument: &[u8],
     ) -> Result<Transfer, Refusal> {
         let now = Timestamp::from(std::time::SystemTime::now());
-        let listing = self.shell_listing(account, argument, Format::List { now }).await?;
+        let listing = self.shell_listing(by, argument, Format::List { now }).await?;
         Ok(Transfer::send("the directory listing", Source::Listing(Box::new(listing))))
     }
 
     /// NLST.
     pub(super) async fn nlst(
         &mut self,
-        account: &Account,
+        by: &Actor<'_>,
         argument: &[u8],
     ) -> Result<Transfer, Refusal> {
-        let listing = self.shell_listing(account, argument, Format::Names).await?;
+        let listing = self.shell_listing(by, argument, Format::Names).await?;
         Ok(Transfer::send("the list of names", Source::Listing(Box::new(listing))))
     }
 
     /// MLSD: of directories only (RFC 3659, 7.2).
     pub(super) async fn mlsd(
         &mut self,
-        account: &Account,
+        by: &Actor<'_>,
         argument: &[u8],
     ) -> Result<Transfer, Refusal> {
-        let path = self.path(argument)?;
-        if account.storage.stat(&path).await?.kind != FileKind::Directory {
+        let path = self.target(by, argument, FileOp::Inspect).await?;
+        if by.account.storage.stat(&path).await?.kind != FileKind::Directory {
             return Err(Refusal::new(Code::BAD_PARAMETER, "Not a directory; use MLST."));
         }
-        let directory = account.storage.open_directory(&path).await?;
-        let subject = Subject::Entries { directory, pattern: None };
+        let directory = by.account.storage.open_directory(&path).await?;
+        let view = self.view(by, &path);
+        let subject = Subject::Entries { directory, pattern: None, view };
         let format = Format::Facts(self.parameters.facts);
-        let listing = self.listing(account, subject, format, Hidden::Shown);
+        let listing = self.listing(by, subject, format, Hidden::Shown);
         Ok(Transfer::send("the directory listing", Source::Listing(Box::new(listing))))
     }
 
     /// STAT with a path: a listing on the control connection, of a bounded size. Unlike STAT without
     /// one, it is for those who may list.
-    pub(super) async fn stat_path(&mut self, account: &Account, argument: &[u8]) -> Answer {
-        if !account.permissions.allow(Permission::List) {
+    pub(super) async fn stat_path(&mut self, by: &Actor<'_>, argument: &[u8]) -> Answer {
+        if !by.account.permissions.allow(Permission::List) {
             return Err(Refusal::denied());
         }
         let now = Timestamp::from(std::time::SystemTime::now());
-        let mut listing = self.shell_listing(account, argument, Format::List { now }).await?;
+        let mut listing = self.shell_listing(by, argument, Format::List { now }).await?;
         let code = match listing.subject {
             Some(Subject::One(..)) => Code::FILE_STATUS,
             _ => Code::DIRECTORY_STATUS,
@@ -127,26 +135,27 @@ impl<N: Network> Session<N> {
     /// What the argument of LIST, NLST or STAT means: options, then a path or a pattern.
     async fn shell_listing(
         &self,
-        account: &Account,
+        by: &Actor<'_>,
         argument: &[u8],
         format: Format,
     ) -> Result<Listing, Refusal> {
         let argument = parse_list_argument(argument);
         let name = argument.path.unwrap_or_default();
         let hidden = if argument.all { Hidden::Shown } else { self.settings.transfers.hidden };
-        let path = self.path(name)?;
-        let (subject, prefix) = match account.storage.stat(&path).await {
+        let path = self.target(by, name, FileOp::Inspect).await?;
+        let (subject, prefix) = match by.account.storage.stat(&path).await {
             Ok(metadata) if metadata.kind == FileKind::Directory => {
-                let directory = account.storage.open_directory(&path).await?;
-                (Subject::Entries { directory, pattern: None }, directory_prefix(name))
+                let directory = by.account.storage.open_directory(&path).await?;
+                let view = self.view(by, &path);
+                (Subject::Entries { directory, pattern: None, view }, directory_prefix(name))
             }
             Ok(metadata) => (Subject::One(name.to_vec(), metadata), Vec::new()),
             Err(error) if error.kind() == ErrorKind::NotFound && glob::is_pattern(name) => {
-                self.matching(account, &path, name).await?
+                self.matching(by, &path, name).await?
             }
             Err(error) => return Err(error.into()),
         };
-        let mut listing = self.listing(account, subject, format, hidden);
+        let mut listing = self.listing(by, subject, format, hidden);
         if matches!(format, Format::Names) {
             listing.prefix = prefix;
         }
@@ -156,33 +165,29 @@ impl<N: Network> Session<N> {
     /// The entries of the directory above that fit the pattern which is the path's last part.
     async fn matching(
         &self,
-        account: &Account,
+        by: &Actor<'_>,
         path: &VirtualPath,
         name: &[u8],
     ) -> Result<(Subject, Vec<u8>), Refusal> {
         let (Some(parent), Some(pattern)) = (path.parent(), path.file_name()) else {
             return Err(StorageError::from(ErrorKind::NotFound).into());
         };
-        let directory = account.storage.open_directory(&parent).await?;
+        let parent = self.reach(by, FileOp::Inspect(parent)).await?;
+        let directory = by.account.storage.open_directory(&parent).await?;
+        let view = self.view(by, &parent);
         let slash = name.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
         let prefix = name.get(..slash).unwrap_or_default().to_vec();
-        Ok((Subject::Entries { directory, pattern: Some(pattern.to_vec()) }, prefix))
+        Ok((Subject::Entries { directory, pattern: Some(pattern.to_vec()), view }, prefix))
     }
 
-    fn listing(
-        &self,
-        account: &Account,
-        subject: Subject,
-        format: Format,
-        hidden: Hidden,
-    ) -> Listing {
+    fn listing(&self, by: &Actor<'_>, subject: Subject, format: Format, hidden: Hidden) -> Listing {
         let entries = self.settings.limits.listing_entries_max;
         Listing {
             subject: Some(subject),
             format,
             prefix: Vec::new(),
             hidden,
-            may: account.permissions,
+            may: by.account.permissions,
             entries_left: (entries != 0).then_some(entries),
             batch: Batch::default(),
         }
@@ -212,15 +217,19 @@ impl Listing {
                     self.write(out, &name, &metadata);
                     return Ok(());
                 }
-                Some(Subject::Entries { mut directory, pattern }) => {
+                Some(Subject::Entries { mut directory, pattern, mut view }) => {
                     let mut batch = std::mem::take(&mut self.batch);
                     directory.read(&mut batch).await?;
                     if batch.is_empty() {
                         return Ok(());
                     }
-                    self.write_batch(out, &batch, pattern.as_deref())?;
+                    let shown = match &mut view {
+                        Some(view) => view.of(&batch).await?,
+                        None => None,
+                    };
+                    self.write_batch(out, &batch, shown.as_deref(), pattern.as_deref())?;
                     self.batch = batch;
-                    self.subject = Some(Subject::Entries { directory, pattern });
+                    self.subject = Some(Subject::Entries { directory, pattern, view });
                     if out.len() >= target {
                         return Ok(());
                     }
@@ -233,9 +242,13 @@ impl Listing {
         &mut self,
         out: &mut Vec<u8>,
         batch: &Batch,
+        shown: Option<&[bool]>,
         pattern: Option<&[u8]>,
     ) -> Result<(), StorageError> {
-        for (name, metadata) in batch.iter() {
+        for (index, (name, metadata)) in batch.iter().enumerate() {
+            if shown.is_some_and(|shown| shown.get(index) != Some(&true)) {
+                continue;
+            }
             let hidden = self.hidden == Hidden::OnlyAsked && name.starts_with(b".");
             // As in a shell, a pattern fits a hidden name only if it says the dot itself.
             let fits = pattern.is_none_or(|pattern| {

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 use tokio::io::AsyncReadExt;
+use waft_core::Resumption;
 use waft_proto::{Code, Reply};
 
 use super::{pump, sentence};
 use crate::counters::Counters;
 use crate::net::Stream;
 use crate::time::within;
-use crate::tls::{self, Channel, CloseNotify, Resumption};
+use crate::tls::{self, Channel, CloseNotify};
 
 /// Octets read from a data connection at a time, at most.
 const READ_BYTES_MAX: usize = 256 * 1024;

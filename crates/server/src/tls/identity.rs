@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::peer::dns_names;
-use super::snapshot::provider;
 
 /// A certificate with the chain that leads to it, its private key, and the names that it is for.
 #[derive(Clone, Debug)]
@@ -110,8 +109,8 @@ impl Identity {
         key: PrivateKeyDer<'static>,
     ) -> Result<Identity, IdentityError> {
         let names = dns_names(chain.first().ok_or(IdentityError::NoCertificate)?);
-        let provider: &CryptoProvider = &provider();
-        let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        let provider = aws_lc_rs::default_provider();
+        let key = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => IdentityError::Mismatch,
             error => IdentityError::Unusable(error),
         })?;

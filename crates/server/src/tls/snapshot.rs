@@ -3,28 +3,15 @@
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::aws_lc_rs::{self, Ticketer, cipher_suite};
+use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig, SupportedCipherSuite, version};
+use rustls::{ProtocolVersion, RootCertStore, ServerConfig, version};
 
 use super::binding::{Binding, BoundSessions, BoundTickets, Use};
 use super::resolver::Resolver;
 use super::{ClientCertificates, MinimumVersion, TlsError, TlsSettings};
-
-/// The ciphers, the best first: AES-128-GCM is the fastest where the processor knows AES.
-const CIPHER_SUITES: [SupportedCipherSuite; 9] = [
-    cipher_suite::TLS13_AES_128_GCM_SHA256,
-    cipher_suite::TLS13_AES_256_GCM_SHA384,
-    cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
-    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-    cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-    cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-    cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-    cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-];
 
 /// TLS 1.2 sessions of clients without tickets that are remembered, in a few hundred octets each.
 const SESSIONS_MAX: usize = 4096;
@@ -35,12 +22,6 @@ const REQUESTED_TICKETS_MAX: usize = 64;
 /// Protocols by ALPN. Clients that offer none are served; those that offer only others are not.
 const CONTROL_PROTOCOLS: &[&[u8]] = &[b"ftp"];
 const DATA_PROTOCOLS: &[&[u8]] = &[b"ftp-data", b"ftp"];
-
-/// The cryptography: aws-lc, in our order.
-pub(super) fn provider() -> Arc<CryptoProvider> {
-    let cipher_suites = CIPHER_SUITES.to_vec();
-    Arc::new(CryptoProvider { cipher_suites, ..aws_lc_rs::default_provider() })
-}
 
 /// What handshakes use, until it is exchanged. Tickets made with one do not open another.
 #[derive(Debug)]
@@ -57,12 +38,15 @@ impl Snapshot {
         if identities.is_empty() {
             return Err(TlsError::NoIdentity);
         }
-        let resolver = Arc::new(Resolver::new(identities));
-        let provider = provider();
-        let versions: &[_] = match settings.minimum_version {
-            MinimumVersion::Tls12 => &[&version::TLS13, &version::TLS12],
-            MinimumVersion::Tls13 => &[&version::TLS13],
+        let (oldest, versions): (_, &[_]) = match settings.minimum_version {
+            MinimumVersion::Tls12 => {
+                (ProtocolVersion::TLSv1_2, &[&version::TLS13, &version::TLS12])
+            }
+            MinimumVersion::Tls13 => (ProtocolVersion::TLSv1_3, &[&version::TLS13]),
         };
+        settings.algorithms.check(oldest, &identities)?;
+        let resolver = Arc::new(Resolver::new(identities));
+        let provider = settings.algorithms.provider();
         let verifier = verifier(&settings.client_certificates, &provider)?;
         let mut control = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)?
@@ -90,10 +74,10 @@ impl Snapshot {
     }
 
     /// For the handshake of a data connection of the control session with that binding.
-    pub(crate) fn for_data(&self, binding: Binding, is_download: bool) -> Arc<ServerConfig> {
+    pub(crate) fn for_data(&self, binding: Binding, tickets: usize) -> Arc<ServerConfig> {
         let mut config = self.bound(binding, Use::Data);
         config.alpn_protocols = DATA_PROTOCOLS.iter().map(|name| name.to_vec()).collect();
-        config.send_tls13_tickets = if is_download { self.settings.download_tickets } else { 0 };
+        config.send_tls13_tickets = tickets;
         config.max_tls13_tickets = 0;
         Arc::new(config)
     }

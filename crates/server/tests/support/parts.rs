@@ -9,11 +9,15 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use waft_core::account::{Permission, Permissions};
 use waft_core::auth::{Authenticator, AuthenticatorError, Credentials, LoginGuard, Verdict};
-use waft_core::event::{Direction, Event, EventSink};
-use waft_core::hooks::{CommandVerdict, HookSource, Hooks, ReplyVerdict};
+use waft_core::event::{Direction, Event, EventSink, Happening};
+use waft_core::hooks::{
+    CommandVerdict, ConnectionFilter, FileFilter, HookSource, Hooks, LoginFilter, ReplyVerdict,
+};
 use waft_core::{Account, BoxFuture, SessionFacts, VirtualPath};
 use waft_proto::{Code, Command, Reply, Verb, VerbSet};
 use waft_storage_fs::{LocalStorage, Options};
+
+use super::filters::Filters;
 
 /// The accounts of a transcript.
 #[derive(Default)]
@@ -57,7 +61,8 @@ impl Accounts {
     }
 }
 
-fn account(name: &str, files: &Path) -> Account {
+/// An account with everything allowed.
+pub fn account(name: &str, files: &Path) -> Account {
     Account {
         name: name.into(),
         permissions: Permissions::ALL,
@@ -65,6 +70,7 @@ fn account(name: &str, files: &Path) -> Account {
         home: VirtualPath::root(),
         anonymous: false,
         sessions_max: 0,
+        resumption: None,
         attributes: Arc::default(),
     }
 }
@@ -120,6 +126,10 @@ impl LoginGuard for Guard {
         self.delay
     }
 
+    fn delay(&self, _: IpAddr, _: &str) -> Duration {
+        self.delay
+    }
+
     fn note_success(&self, _: IpAddr, _: &str) {}
 }
 
@@ -135,12 +145,19 @@ impl Events {
 
 impl EventSink for Events {
     fn emit(&self, event: Event) {
-        let told = match event {
-            Event::SessionOpened { peer, .. } => format!("session opened {}", peer.ip()),
-            Event::SessionClosed { reason, .. } => format!("session closed: {reason}"),
-            Event::LoggedIn { user, .. } => format!("logged in {user}"),
-            Event::LoginFailed { reason, .. } => format!("login failed: {reason}"),
-            Event::TransferEnded { direction, path, bytes, complete, .. } => {
+        let Event { session, what } = event;
+        let told = match what {
+            Happening::SessionOpened => format!("session opened {}", session.peer.ip()),
+            Happening::SessionClosed { reason, .. } => format!("session closed: {reason}"),
+            Happening::LoggedIn => {
+                format!("logged in {}", session.user.as_deref().unwrap_or_default())
+            }
+            Happening::LoginFailed { reason, .. } => format!("login failed: {reason}"),
+            Happening::FileRemoved { path } => format!("removed {path}"),
+            Happening::Renamed { from, to } => format!("renamed {from} to {to}"),
+            Happening::DirectoryMade { path } => format!("made {path}"),
+            Happening::DirectoryRemoved { path } => format!("removed directory {path}"),
+            Happening::TransferEnded { direction, path, bytes, complete, .. } => {
                 let direction = match direction {
                     Direction::Upload => "upload",
                     Direction::Download => "download",
@@ -159,12 +176,16 @@ impl EventSink for Events {
 /// - `on VERB [ARGUMENT] pass`, `… rewrite LINE`, `… answer CODE TEXT`, `… close CODE TEXT`, where
 ///   `OTHER` is any verb that the table does not know;
 /// - `reword VERB CODE TEXT`: the reply to that command of that code; `NONE` where the server
-///   speaks unasked, `ALL` for all.
+///   speaks unasked, `ALL` for all;
+/// - those of [`Filters`].
 #[derive(Default)]
 pub struct Plugins {
     script: Mutex<Arc<Rules>>,
-    seen: Arc<Mutex<VecDeque<String>>>,
+    seen: Seen,
 }
+
+/// What hooks have been asked about, oldest first.
+pub type Seen = Arc<Mutex<VecDeque<String>>>;
 
 #[derive(Clone, Default)]
 struct Rules {
@@ -172,7 +193,8 @@ struct Rules {
     replies: Vec<ReplyRule>,
     command_interest: VerbSet,
     reply_interest: VerbSet,
-    seen: Arc<Mutex<VecDeque<String>>>,
+    filters: Filters,
+    seen: Seen,
 }
 
 #[derive(Clone)]
@@ -192,14 +214,17 @@ struct ReplyRule {
 
 impl Plugins {
     /// Adds a rule, as a new generation; `none` removes them all.
-    pub fn add(&self, rule: &str) {
+    pub fn add(&self, rule: &str, files: &Path) {
         let mut script = self.script.lock().unwrap();
         let mut rules = Rules { seen: Arc::clone(&self.seen), ..(**script).clone() };
         match rule.split_once(' ') {
             None => rules = Rules { seen: Arc::clone(&self.seen), ..Rules::default() },
             Some(("on", rest)) => rules.add_command(rest),
             Some(("reword", rest)) => rules.add_reply(rest),
-            Some(_) => panic!("not a hook: {rule}"),
+            Some(_) => {
+                rules.filters.seen = Arc::clone(&self.seen);
+                assert!(rules.filters.add(rule, files), "not a hook: {rule}");
+            }
         }
         *script = Arc::new(rules);
     }
@@ -331,5 +356,17 @@ impl Hooks for Rules {
             },
         };
         Box::pin(std::future::ready(verdict))
+    }
+
+    fn connections(&self) -> Option<&dyn ConnectionFilter> {
+        (!self.filters.connect.is_empty()).then_some(&self.filters)
+    }
+
+    fn logins(&self) -> Option<&dyn LoginFilter> {
+        (!self.filters.login.is_empty()).then_some(&self.filters)
+    }
+
+    fn files(&self) -> Option<&dyn FileFilter> {
+        Some(&self.filters)
     }
 }

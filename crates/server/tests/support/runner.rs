@@ -132,7 +132,7 @@ impl Stage {
             Setup::File(name, what) => self.disk.make_file(name, what),
             Setup::Directory(name) => self.disk.make_directory(name),
             Setup::Symlink(name, target) => self.disk.make_link(name, target),
-            Setup::Hook(rule) => self.plugins.add(rule),
+            Setup::Hook(rule) => self.plugins.add(rule, &self.disk.root()),
         }
         Some(())
     }
@@ -227,7 +227,7 @@ impl<W: World> Runner<W> {
             Step::Event(pattern) => self.expect_event(pattern).await,
             Step::Saw(expected) => self.expect_seen(expected.as_ref()),
             Step::Hook(rule) => {
-                self.plugins.add(rule);
+                self.plugins.add(rule, &self.disk.root());
                 Ok(())
             }
             Step::Reload(name, value) => {

@@ -58,6 +58,24 @@ async fn another_protocol_under_tls_gets_no_answer() {
     assert_eq!(world.counts().foreign_protocols, 1);
 }
 
+/// Who sits between a browser and the server says AUTH in clear text, and hands the browser's
+/// handshake on.
+#[tokio::test]
+async fn another_protocol_behind_auth_gets_no_answer() {
+    let world = World::new(Mode::Require).await;
+    for line in ["GET / HTTP/1.1", "POST /upload HTTP/1.1", "EHLO mail.example.org"] {
+        let mut client = Client::connect(&world).await;
+        client.reply().await;
+        client.auth().await;
+        client.send(format!("{line}\r\nUSER alice\r\nPASS secret\r\n").as_bytes()).await;
+        assert_eq!(client.line().await, None, "{line}");
+    }
+    assert_eq!((world.counts().foreign_protocols, world.counts().logins), (3, 0));
+    // Behind the first line it is a command that nobody knows.
+    let mut client = Client::explicit(&world).await;
+    client.expect("GET / HTTP/1.1", "500 ").await;
+}
+
 #[tokio::test]
 async fn clients_that_offer_only_other_protocols_are_refused() {
     let world = World::new(Mode::Implicit).await;

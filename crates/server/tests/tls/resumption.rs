@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rustls::client::Resumption as Memory;
 use rustls::{HandshakeKind, version};
 use tokio::io::AsyncReadExt;
-use waft_server::tls::{Mode, Resumption};
+use waft_core::Resumption;
+use waft_server::tls::Mode;
 
 use super::client::{Client, Keeping, config};
 use super::world::World;
@@ -80,11 +81,7 @@ async fn a_client_that_uses_tickets_once_resumes_as_often_as_it_has_got_some() {
 
 #[tokio::test]
 async fn tickets_for_downloads_let_a_client_that_uses_tickets_once_go_on() {
-    let world = World::tls(Mode::Require, |tls| {
-        tls.resumption = Resumption::Require;
-        tls.download_tickets = 1;
-    })
-    .await;
+    let world = World::tls(Mode::Require, |tls| tls.resumption = Resumption::Require).await;
     world.put("file", b"content");
     let mut client = Client::private(&world).await;
     for _ in 0..50 {

@@ -134,6 +134,7 @@ fn account(root: &Path) -> Arc<Account> {
         home: VirtualPath::root(),
         anonymous: false,
         sessions_max: 0,
+        resumption: None,
         attributes: Arc::default(),
     })
 }

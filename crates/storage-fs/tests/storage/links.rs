@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use waft_core::storage::{ErrorKind, FileKind, Replace, Storage, WriteMode};
 use waft_proto::time::Timestamp;
+use waft_storage_fs::{LocalStorage, Options};
 
 use super::support::{Tree, kind, path};
 
@@ -19,6 +20,20 @@ fn links_out(tree: &Tree) -> Vec<&'static str> {
     tree.link("inner/../../out", "around");
     tree.link("..", "parent");
     vec!["up", "absolute", "chain", "inner/up", "by-directory", "slash", "around", "parent"]
+}
+
+#[test]
+fn a_root_beneath_another_is_reached_by_no_link_that_leads_out() {
+    let tree = Tree::new();
+    fs::create_dir_all(tree.local("a/b")).unwrap();
+    tree.link("a", "inside");
+    let open =
+        |name: &str| LocalStorage::open_beneath(&tree.local("."), &path(name), Options::default());
+    assert!(open("a/b").is_ok() && open("inside/b").is_ok() && open("/").is_ok());
+    for name in links_out(&tree) {
+        assert!(open(name).is_err(), "{name}");
+    }
+    assert_eq!(open("missing").unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[tokio::test]

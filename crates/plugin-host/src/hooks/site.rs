@@ -1,0 +1,60 @@
+//! `site-command`: a plugin's answer to one of its own commands.
+
+use std::sync::Arc;
+
+use waft_core::SessionFacts;
+use waft_core::hooks::SiteAnswer;
+use waft_proto::reply::Class;
+use waft_proto::{Code, Reply};
+
+use crate::bindings::waft::plugin::types;
+use crate::errors::Failure;
+use crate::guest::Caller;
+use crate::hook::Hook;
+use crate::hooks::{failed, made, not_unicode};
+use crate::plugin::Plugin;
+
+/// Has `plugin` answer its command `name`. Whatever goes wrong is answered with 451: nobody else
+/// could answer it.
+pub(crate) async fn run(
+    plugin: &Plugin,
+    generation: u64,
+    session: &Arc<SessionFacts>,
+    name: &str,
+    argument: Option<&[u8]>,
+) -> SiteAnswer {
+    let answer = |reply| SiteAnswer { reply, plugin: Arc::clone(&plugin.name) };
+    let Ok(argument) = argument.map(std::str::from_utf8).transpose() else {
+        return answer(not_unicode());
+    };
+    let caller = Caller { hook: Hook::SiteCommand, generation };
+    let (call, lease) = plugin.begin(caller, Some(session.id)).await;
+    let mut lease = match lease {
+        Ok(lease) => lease,
+        Err(failure) => {
+            call.failed(failure);
+            return answer(failed());
+        }
+    };
+    let said = lease
+        .warm
+        .call_about(caller, session, async |exports, store, session| match &exports.site {
+            Some(hook) => hook.call_on_site(store, session, name, argument).await.map(Some),
+            None => Ok(None),
+        })
+        .await;
+    let reply = call.end(lease, said.and_then(check));
+    answer(reply.unwrap_or_else(|_| failed()))
+}
+
+/// The reply that ends the command, and nothing else.
+fn check(said: Option<types::Reply>) -> Result<Reply, Failure> {
+    let Some(said) = said else { return Ok(failed()) };
+    let reply = made(said)?;
+    let code = reply.code();
+    let is_final = !matches!(code.class(), Class::Preliminary | Class::Intermediate);
+    if !is_final || code == Code::NOT_AVAILABLE {
+        return Err(Failure::Verdict(format!("not a final reply code: {code}")));
+    }
+    Ok(reply)
+}
