@@ -6,9 +6,14 @@ pub mod tcp;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use rustls::ServerConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+
+use crate::tls::CloseNotify;
 
 /// A connection: control or data.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
@@ -23,6 +28,17 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
     where
         Self: Sized;
 
+    /// The TCP connection and the TLS over it, where there is nothing else to this stream.
+    ///
+    /// # Errors
+    /// Gives the stream back.
+    fn into_sealed(self) -> Result<Sealed, Self>
+    where
+        Self: Sized,
+    {
+        Err(self)
+    }
+
     /// What is to be read to its end in the background once our half is ended: closed earlier, the
     /// connection would be reset, and what the other end has not read yet be lost.
     fn into_rest(self) -> Option<Box<dyn AsyncRead + Send + Unpin>>
@@ -31,6 +47,19 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
     {
         None
     }
+}
+
+/// A TCP connection under TLS, taken apart.
+#[derive(Debug)]
+pub struct Sealed {
+    pub(crate) tcp: TcpStream,
+    pub(crate) tls: Box<ServerConnection>,
+    /// What was read from the connection and TLS has not had yet.
+    pub(crate) ahead: Vec<u8>,
+    /// How an upload has to end.
+    pub(crate) close_notify: CloseNotify,
+    /// Set when it has not ended so.
+    pub(crate) truncated: Arc<AtomicBool>,
 }
 
 /// A listener for one passive data connection.

@@ -95,7 +95,7 @@ impl LocalStorage {
         options: Options,
     ) -> Result<LocalStorage> {
         let above = Root::open(above).map_err(|error| StorageError::new(ErrorKind::Io, error))?;
-        Ok(LocalStorage { root: Arc::new(above.beneath(path)?), options })
+        Ok(LocalStorage { root: Arc::new(above.beneath(path)?), vacant: Arc::default(), options })
     }
 }
 

@@ -19,7 +19,8 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 use waft_core::storage::{ErrorKind, Reader, StorageError, Writer};
 
@@ -29,6 +30,9 @@ use coding::Corrupt;
 
 /// How long a client that sends what nobody asked for may keep a finished connection open.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Octets at the beginning of a transfer that are moved in the session's task.
+const ON_THE_SPOT_BYTES: usize = 64 * 1024;
 
 /// How octets are represented on the network: TYPE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,10 +166,19 @@ async fn send_all<S: Stream>(
     if download.is_plain()
         && let Some(file) = download.reader.local_file()
     {
+        let left = Left::new(download.reader.size(), download.limit);
+        if left.at_most(ON_THE_SPOT_BYTES + 1) > ON_THE_SPOT_BYTES {
+            stream = match stream.into_sealed() {
+                Err(stream) => stream,
+                Ok(sealed) => {
+                    end(direct::sealed::send(sealed, file, left, progress).await?);
+                    return Ok(());
+                }
+            };
+        }
         stream = match stream.into_tcp() {
             Err(stream) => stream,
             Ok(tcp) => {
-                let left = Left::new(download.reader.size(), download.limit);
                 return match direct::send(tcp, file, left, progress).await? {
                     direct::Sent::All(None) => Ok(()),
                     direct::Sent::All(Some(tcp)) => Ok(close(tcp).await),
@@ -211,7 +224,13 @@ async fn receive_all<S: Stream>(
     {
         stream = match stream.into_tcp() {
             Ok(tcp) => return direct::receive(tcp, file, progress).await,
-            Err(stream) => stream,
+            Err(stream) => match stream.into_sealed() {
+                Ok(sealed) => {
+                    end(direct::sealed::receive(sealed, file, progress).await?);
+                    return Ok(());
+                }
+                Err(stream) => stream,
+            },
         };
     }
     portable::receive(&mut stream, writer, upload, progress).await?;
@@ -236,13 +255,26 @@ pub(super) async fn close<S: Stream>(mut stream: S) {
         Ok::<(), io::Error>(())
     };
     let _ = within(CLOSE_LIMIT, end).await;
-    if let Some(mut rest) = stream.into_rest() {
-        tokio::spawn(async move {
-            let mut nowhere = tokio::io::sink();
-            let reading = tokio::io::copy(&mut rest, &mut nowhere);
-            within(CLOSE_LIMIT, reading).await;
-        });
+    if let Some(rest) = stream.into_rest() {
+        drain(rest);
     }
+}
+
+/// Ends the connection of a transfer under TLS, of which the client may still have to hear.
+#[cfg(target_os = "linux")]
+fn end(tcp: TcpStream) {
+    // Fails only where the connection has ended already.
+    let _ = rustix::net::shutdown(&tcp, rustix::net::Shutdown::Write);
+    drain(tcp);
+}
+
+/// Reads to the end, for a moment and in the background, what nobody wants to know.
+fn drain(mut rest: impl AsyncRead + Send + Unpin + 'static) {
+    tokio::spawn(async move {
+        let mut nowhere = tokio::io::sink();
+        let reading = tokio::io::copy(&mut rest, &mut nowhere);
+        within(CLOSE_LIMIT, reading).await;
+    });
 }
 
 /// Does work that takes long where no connection waits for it.

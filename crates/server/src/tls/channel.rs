@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::CloseNotify;
 use super::records::Records;
-use crate::net::Stream;
+use crate::net::{Sealed, Stream};
 
 /// A connection, control or data.
 pub(crate) enum Channel<S> {
@@ -134,6 +134,21 @@ impl<S: Stream> Stream for Channel<S> {
         match self {
             Channel::Clear(io) => io.into_tcp().map_err(Channel::Clear),
             channel => Err(channel),
+        }
+    }
+
+    fn into_sealed(self) -> Result<Sealed, Channel<S>> {
+        let Channel::Tls(secured) = self else { return Err(self) };
+        if secured.stream.get_ref().0.io().tcp().is_none() {
+            return Err(Channel::Tls(secured));
+        }
+        let Secured { stream, close_notify, truncated } = *secured;
+        let (records, tls) = stream.into_inner();
+        let (io, ahead) = records.into_parts();
+        match io.into_tcp() {
+            Ok(tcp) => Ok(Sealed { tcp, tls: Box::new(tls), ahead, close_notify, truncated }),
+            // Not a stream that says of itself that it is TCP.
+            Err(_) => Err(Channel::Gone),
         }
     }
 

@@ -9,6 +9,7 @@
 //! cost more than the work.
 
 mod receive;
+pub(super) mod sealed;
 mod send;
 mod splice;
 
@@ -22,8 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use waft_core::storage::{ErrorKind, StorageError};
 
-/// Octets at the beginning of a transfer that are moved in the session's task.
-const ON_THE_SPOT_BYTES: usize = 64 * 1024;
+use super::ON_THE_SPOT_BYTES;
+
 /// Octets that a thread moves before it reports how far it is.
 const BURST_BYTES: u64 = 8 * 1024 * 1024;
 

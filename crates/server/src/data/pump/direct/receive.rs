@@ -33,8 +33,7 @@ pub(in crate::data::pump) async fn receive(
 ) -> Result<(), PumpError> {
     let leash = Leash::default();
     let LocalFile { file, offset } = file;
-    let on_the_spot = offset.saturating_add(ON_THE_SPOT_BYTES as u64);
-    let mut sink = Sink { file, offset, on_the_spot, collar: leash.collar() };
+    let mut sink = Sink::new(file, offset, leash.collar());
     let mut pipe = Pipe::Untried;
     loop {
         let gathered;
@@ -115,6 +114,11 @@ pub(super) struct Sink {
 }
 
 impl Sink {
+    pub(super) fn new(file: Arc<File>, offset: u64, collar: Collar) -> Sink {
+        let on_the_spot = offset.saturating_add(ON_THE_SPOT_BYTES as u64);
+        Sink { file, offset, on_the_spot, collar }
+    }
+
     fn is_at_its_beginning(&self) -> bool {
         self.offset < self.on_the_spot
     }
@@ -128,10 +132,16 @@ impl Sink {
 
     /// Writes the buffer and clears it.
     pub(super) fn write(&mut self, buffer: &mut Vec<u8>) -> Result<(), StorageError> {
-        let write = || self.file.write_all_at(buffer, self.offset);
-        self.collar.step(write).unwrap_or(Ok(())).map_err(storage_error)?;
-        self.offset += buffer.len() as u64;
+        self.write_octets(buffer)?;
         buffer.clear();
+        Ok(())
+    }
+
+    /// Writes them all.
+    pub(super) fn write_octets(&mut self, octets: &[u8]) -> Result<(), StorageError> {
+        let write = || self.file.write_all_at(octets, self.offset);
+        self.collar.step(write).unwrap_or(Ok(())).map_err(storage_error)?;
+        self.offset += octets.len() as u64;
         Ok(())
     }
 }

@@ -1,0 +1,270 @@
+//! Uploads.
+
+use std::io::{self, Read, Write};
+use std::net;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rustix::net::SendFlags;
+use rustls::ServerConnection;
+use tokio::net::TcpStream;
+use waft_core::storage::{LocalFile, StorageError};
+
+use super::super::Leash;
+use super::super::receive::Sink;
+use super::{BURST_TIME, CHUNK_BYTES, Shared, Stop, is_waiting, write_records};
+use crate::data::pump::{ON_THE_SPOT_BYTES, Progress, PumpError, aside};
+use crate::net::Sealed;
+use crate::tls::CloseNotify;
+
+/// Octets of the first buffers: a record and what goes with it. They grow while they are filled.
+const FIRST_BYTES: usize = 17 * 1024;
+/// How long a thread waits for a client that pauses.
+const LINGER: Duration = Duration::from_millis(4);
+/// How long what a slow client sends is gathered before a thread is asked.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// Receives to the end of TLS or of the connection, and ends both; gives the connection back, whose
+/// client may not be done yet.
+pub(in crate::data::pump) async fn receive(
+    sealed: Sealed,
+    file: LocalFile,
+    progress: &Progress,
+) -> Result<TcpStream, PumpError> {
+    let Sealed { mut tcp, tls, ahead, close_notify, truncated } = sealed;
+    let leash = Leash::default();
+    let LocalFile { file, offset } = file;
+    let sink = Sink::new(file, offset, leash.collar());
+    let (ahead, plain) = (Buffer::of(ahead), Buffer::default());
+    let mut incoming = Incoming { tls, ahead, plain, sink, has_ended: false };
+    if !incoming.begin(&tcp, progress).await? {
+        (tcp, incoming) = go_on(tcp, incoming, progress).await?;
+    }
+    if incoming.has_ended {
+        truncated.store(true, Ordering::Relaxed);
+        if close_notify == CloseNotify::Strict {
+            return Err(PumpError::Network(io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
+    incoming.tls.send_close_notify();
+    // A client that is gone has said so: everything has arrived.
+    let _ = write_records(&mut incoming.tls, &mut Watched(&tcp));
+    Ok(tcp)
+}
+
+/// Receives in threads, to the end.
+async fn go_on(
+    tcp: TcpStream,
+    mut incoming: Incoming,
+    progress: &Progress,
+) -> Result<(TcpStream, Incoming), PumpError> {
+    let shared = Shared::new(tcp).map_err(PumpError::Network)?;
+    shared.socket.set_read_timeout(Some(LINGER)).map_err(PumpError::Network)?;
+    loop {
+        let (before, socket) = (incoming.sink.offset, Arc::clone(&shared.socket));
+        let stop;
+        (incoming, stop) = aside(move || {
+            let stop = incoming.burst(&socket);
+            drop(socket);
+            (incoming, stop)
+        })
+        .await?;
+        progress.advance(incoming.sink.offset - before);
+        match stop? {
+            Stop::BurstMoved => {}
+            Stop::ClientSlow => {
+                let watched = shared.watched().map_err(PumpError::Network)?;
+                watched.readable().await.map_err(PumpError::Network)?;
+                progress.touch();
+                tokio::time::sleep(GATHER).await;
+            }
+            Stop::Complete => {
+                let tcp = shared.watched().map_err(PumpError::Network)?;
+                shared.keep();
+                return Ok((tcp, incoming));
+            }
+        }
+    }
+}
+
+/// Octets that wait for the next who takes them.
+#[derive(Default)]
+struct Buffer {
+    space: Vec<u8>,
+    begin: usize,
+    end: usize,
+}
+
+impl Buffer {
+    fn of(octets: Vec<u8>) -> Buffer {
+        Buffer { begin: 0, end: octets.len(), space: octets }
+    }
+
+    fn octets(&self) -> &[u8] {
+        self.space.get(self.begin..self.end).unwrap_or_default()
+    }
+
+    fn take(&mut self, length: usize) {
+        self.begin += length;
+        if self.begin >= self.end {
+            (self.begin, self.end) = (0, 0);
+        }
+    }
+
+    /// Puts what `read` gives behind what there is; 0 also where the buffer is as large as it may
+    /// be, and full.
+    fn fill(&mut self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
+        if self.end == self.space.len() && self.end < CHUNK_BYTES {
+            let length = (self.end * 4).clamp(FIRST_BYTES, CHUNK_BYTES);
+            self.space.resize(length, 0);
+        }
+        let length = read(self.space.get_mut(self.end..).unwrap_or_default())?;
+        self.end += length;
+        Ok(length)
+    }
+
+    fn is_full(&self) -> bool {
+        self.end >= CHUNK_BYTES
+    }
+}
+
+/// What arrives.
+struct Incoming {
+    tls: Box<ServerConnection>,
+    /// What was read from the connection and TLS has not had yet.
+    ahead: Buffer,
+    /// What was decrypted and not written yet.
+    plain: Buffer,
+    sink: Sink,
+    /// Whether the connection has ended before TLS did.
+    has_ended: bool,
+}
+
+impl Incoming {
+    /// Receives the first octets, in the session's task; tells whether they were all.
+    async fn begin(&mut self, tcp: &TcpStream, progress: &Progress) -> Result<bool, PumpError> {
+        let before = self.sink.offset;
+        while self.sink.offset - before < ON_THE_SPOT_BYTES as u64 {
+            let is_over = self.step(&mut Watched(tcp), |space| tcp.try_read(space));
+            let offset = self.sink.offset;
+            let written = self.write();
+            progress.advance(self.sink.offset - offset);
+            let is_over = is_over?;
+            written?;
+            match is_over {
+                Some(true) => return Ok(true),
+                Some(false) => progress.touch(),
+                None => tcp.readable().await.map_err(PumpError::Network)?,
+            }
+        }
+        Ok(false)
+    }
+
+    /// Receives in a thread until something ends the burst.
+    fn burst(&mut self, socket: &net::TcpStream) -> Result<Stop, PumpError> {
+        let stop = self.burst_unwritten(socket);
+        // Also before an error is told: what arrived may be kept.
+        let written = self.write();
+        let stop = stop?;
+        written?;
+        Ok(stop)
+    }
+
+    fn burst_unwritten(&mut self, socket: &net::TcpStream) -> Result<Stop, PumpError> {
+        socket.set_nonblocking(false).map_err(PumpError::Network)?;
+        let began = Instant::now();
+        let (mut reading, mut writing) = (socket, socket);
+        loop {
+            match self.step(&mut writing, |space| reading.read(space))? {
+                Some(true) => return Ok(Stop::Complete),
+                Some(false) if !self.sink.collar.is_wanted() => return Ok(Stop::BurstMoved),
+                Some(false) if began.elapsed() >= BURST_TIME => return Ok(Stop::BurstMoved),
+                Some(false) => {}
+                None => return Ok(Stop::ClientSlow),
+            }
+        }
+    }
+
+    /// Reads from the connection and decrypts what came; tells whether that was the end, or
+    /// nothing if nothing came.
+    fn step(
+        &mut self,
+        socket: &mut impl Write,
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> Result<Option<bool>, PumpError> {
+        if self.decrypt(socket)? {
+            return Ok(Some(true));
+        }
+        match self.ahead.fill(read) {
+            Ok(0) => {
+                self.has_ended = true;
+                return Ok(Some(true));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_waiting(&error) => return Ok(None),
+            Err(error) => return Err(PumpError::Network(error)),
+        }
+        self.decrypt(socket).map(Some)
+    }
+
+    /// Decrypts all that is there, and writes it when it is much; tells whether TLS has ended.
+    fn decrypt(&mut self, socket: &mut impl Write) -> Result<bool, PumpError> {
+        loop {
+            if self.take_plain()? {
+                return Ok(true);
+            }
+            let mut rest = self.ahead.octets();
+            let before = rest.len();
+            if before == 0 {
+                return Ok(false);
+            }
+            let fed = self.tls.read_tls(&mut rest).map_err(PumpError::Network)?;
+            self.ahead.take(fed);
+            let processed = self.tls.process_new_packets();
+            // An answer of TLS, or an alert: whether the client hears it changes nothing.
+            let _ = write_records(&mut self.tls, socket);
+            if let Err(error) = processed {
+                let error = io::Error::new(io::ErrorKind::InvalidData, error);
+                return Err(PumpError::Network(error));
+            }
+        }
+    }
+
+    /// Takes what was decrypted; tells whether there will be no more.
+    fn take_plain(&mut self) -> Result<bool, PumpError> {
+        loop {
+            if self.plain.is_full() {
+                self.write()?;
+            }
+            let mut reader = self.tls.reader();
+            match self.plain.fill(|space| reader.read(space)) {
+                Ok(0) => return Ok(true),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(PumpError::Network(error)),
+            }
+        }
+    }
+
+    fn write(&mut self) -> Result<(), StorageError> {
+        self.sink.write_octets(self.plain.octets())?;
+        self.plain.take(self.plain.octets().len());
+        Ok(())
+    }
+}
+
+/// A connection that the runtime watches: what does not fit into it now is refused.
+struct Watched<'a>(&'a TcpStream);
+
+impl Write for Watched<'_> {
+    /// Asks the system: the runtime may not know yet that there is room.
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(self.0, octets, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
