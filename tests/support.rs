@@ -9,10 +9,12 @@
 pub(crate) mod client;
 pub(crate) mod content;
 pub(crate) mod ftp;
+pub(crate) mod ftps;
 pub(crate) mod log;
 pub(crate) mod plugin;
 pub(crate) mod process;
 pub(crate) mod site;
+pub(crate) mod tls;
 pub(crate) mod waft;
 
 use std::time::Duration;

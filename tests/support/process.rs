@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -47,12 +48,17 @@ impl Finished {
 
 /// Runs a command to its end, with `input` on its stdin.
 pub(crate) fn run(command: &mut Command, input: &[u8]) -> Finished {
+    run_for(PATIENCE, command, input)
+}
+
+/// The same for a command that may take longer than anything else.
+pub(crate) fn run_for(patience: Duration, command: &mut Command, input: &[u8]) -> Finished {
     let mut running = Running::start(command);
     let mut stdin = running.child.stdin.take().unwrap();
     let input = input.to_vec();
     // A process that does not want its input closes the pipe: that is its business.
     std::thread::spawn(move || stdin.write_all(&input));
-    running.finish()
+    running.finish_within(patience)
 }
 
 /// A process that runs.
@@ -75,10 +81,14 @@ impl Running {
     }
 
     /// Waits for its end.
-    pub(crate) fn finish(mut self) -> Finished {
+    pub(crate) fn finish(self) -> Finished {
+        self.finish_within(PATIENCE)
+    }
+
+    fn finish_within(mut self, patience: Duration) -> Finished {
         drop(self.child.stdin.take());
-        let stdout = self.stdout.recv_timeout(PATIENCE);
-        let stderr = self.stderr.recv_timeout(PATIENCE);
+        let stdout = self.stdout.recv_timeout(patience);
+        let stderr = self.stderr.recv_timeout(patience);
         let (Ok(stdout), Ok(stderr)) = (stdout, stderr) else {
             panic!("does not end: {}", self.command);
         };

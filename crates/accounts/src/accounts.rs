@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use waft_core::auth::{Authenticator, AuthenticatorError, Credentials, Secret, Verdict};
-use waft_core::storage::Storage;
+use waft_core::storage::{self, Storage, StoragePlace, Storages};
 use waft_core::{
     Account, BoxFuture, CertificateName, Permissions, Resumption, SessionFacts, VirtualPath,
 };
@@ -30,8 +29,8 @@ pub struct AccountSpec {
     pub certificates: Vec<CertificateName>,
     /// Whether one of them is enough.
     pub certificate_login: CertificateLogin,
-    /// The local directory that the account sees as `/`.
-    pub root: PathBuf,
+    /// Where the account's files are: what it sees as `/`.
+    pub storage: StoragePlace,
     /// What the account may do.
     pub permissions: Permissions,
     /// The working directory after login.
@@ -60,9 +59,6 @@ pub struct AnonymousSpec {
     /// Facts for plugins, by name.
     pub attributes: Vec<(String, String)>,
 }
-
-/// Opens the storage for a local directory.
-pub type OpenStorage = Arc<dyn Fn(&Path) -> io::Result<Arc<dyn Storage>> + Send + Sync>;
 
 /// An account cannot be taken over from the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,9 +91,9 @@ pub struct LocalAccounts {
     /// Held against the password where there is no account.
     stand_in: Arc<StoredHash>,
     verifier: Arc<Verifier>,
-    open: OpenStorage,
+    places: Arc<dyn Storages>,
     /// Storages that some session still uses.
-    storages: Mutex<HashMap<PathBuf, Weak<dyn Storage>>>,
+    storages: Mutex<HashMap<StoragePlace, Weak<dyn Storage>>>,
 }
 
 struct Entry {
@@ -110,7 +106,7 @@ struct Entry {
 /// An account without its storage, which is opened when somebody logs in.
 struct Template {
     name: Arc<str>,
-    root: PathBuf,
+    place: StoragePlace,
     permissions: Permissions,
     home: VirtualPath,
     anonymous: bool,
@@ -127,7 +123,7 @@ impl LocalAccounts {
     pub fn new(
         accounts: Vec<AccountSpec>,
         anonymous: Option<AnonymousSpec>,
-        open: OpenStorage,
+        places: Arc<dyn Storages>,
         verifier: Arc<Verifier>,
     ) -> Result<LocalAccounts, Vec<Mistake>> {
         let mut mistakes = Vec::new();
@@ -148,7 +144,7 @@ impl LocalAccounts {
             accounts: entries,
             anonymous: anonymous.map(Template::anonymous),
             verifier,
-            open,
+            places,
             storages: Mutex::default(),
         })
     }
@@ -221,7 +217,7 @@ impl LocalAccounts {
     }
 
     fn accept(&self, template: &Template) -> Result<Verdict, AuthenticatorError> {
-        let storage = self.storage(&template.root).map_err(|error| {
+        let storage = self.storage(&template.place).map_err(|error| {
             failed(format!("cannot open the root of {}: {error}", template.name))
         })?;
         Ok(Verdict::Accept(Arc::new(Account {
@@ -236,19 +232,19 @@ impl LocalAccounts {
         })))
     }
 
-    /// The storage for `root`: the one that other sessions use, if there are any.
-    fn storage(&self, root: &Path) -> io::Result<Arc<dyn Storage>> {
+    /// The storage at `place`: the one that other sessions use, if there are any.
+    fn storage(&self, place: &StoragePlace) -> storage::Result<Arc<dyn Storage>> {
         // Opening takes a few microseconds: nobody waits long for the lock.
         let mut storages = self.storages.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(storage) = storages.get(root).and_then(Weak::upgrade) {
+        if let Some(storage) = storages.get(place).and_then(Weak::upgrade) {
             return Ok(storage);
         }
-        let storage = (self.open)(root)?;
+        let storage = self.places.open(place)?;
         if storages.len() == storages.capacity() {
             // Instead of growing: forget what nobody uses.
             storages.retain(|_, storage| storage.strong_count() > 0);
         }
-        storages.insert(root.to_owned(), Arc::downgrade(&storage));
+        storages.insert(place.clone(), Arc::downgrade(&storage));
         Ok(storage)
     }
 }
@@ -279,7 +275,7 @@ impl Entry {
         let certificates = Certificates::new(spec.certificates, spec.certificate_login);
         let template = Template {
             name: spec.name.into(),
-            root: spec.root,
+            place: spec.storage,
             permissions: spec.permissions,
             home: spec.home,
             anonymous: false,
@@ -295,7 +291,7 @@ impl Template {
     fn anonymous(spec: AnonymousSpec) -> Template {
         Template {
             name: "anonymous".into(),
-            root: spec.root,
+            place: StoragePlace::Local(spec.root),
             permissions: spec.permissions,
             home: spec.home,
             anonymous: true,
@@ -323,7 +319,7 @@ impl fmt::Debug for AccountSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccountSpec")
             .field("name", &self.name)
-            .field("root", &self.root)
+            .field("storage", &self.storage)
             .field("permissions", &self.permissions)
             .field("home", &self.home)
             .field("enabled", &self.enabled)
@@ -356,7 +352,7 @@ mod tests {
                 password: Some(hash.to_owned()),
                 certificates: Vec::new(),
                 certificate_login: CertificateLogin::Alone,
-                root: PathBuf::new(),
+                storage: StoragePlace::Local(PathBuf::new()),
                 permissions: Permissions::NONE,
                 home: VirtualPath::root(),
                 enabled: true,

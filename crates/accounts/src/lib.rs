@@ -16,7 +16,7 @@ mod lockout;
 mod memory;
 mod verifier;
 
-pub use accounts::{AccountSpec, AnonymousSpec, LocalAccounts, Mistake, OpenStorage};
+pub use accounts::{AccountSpec, AnonymousSpec, LocalAccounts, Mistake};
 pub use certificates::CertificateLogin;
 pub use hash::{HashError, hash_password, validate_hash};
 pub use lockout::{Lockout, LockoutOptions};

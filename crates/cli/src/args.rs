@@ -184,7 +184,17 @@ pub(crate) enum Plugin {
     /// Tell what a component is and wants
     Inspect(Component),
     /// Load a component as the server would, and tell why it would not be taken
-    Check(Component),
+    Check(PluginCheck),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginCheck {
+    #[command(flatten)]
+    pub(crate) component: Component,
+    /// Go by what this configuration says about the plugin: its settings, limits and grants. Without
+    /// it, nothing is set, and everything is granted and leads nowhere
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

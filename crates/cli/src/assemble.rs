@@ -1,7 +1,9 @@
 //! From the configuration to the parts of a server: each function translates one section into the
 //! words of the crate that acts on it. Nothing is decided here.
 
+mod acme;
 mod plugins;
+mod storages;
 mod tls;
 
 use std::collections::BTreeSet;
@@ -11,18 +13,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waft_accounts::{
-    AccountSpec, AnonymousSpec, CertificateLogin, LocalAccounts, LockoutOptions, OpenStorage,
-    Verifier, VerifierOptions,
+    AccountSpec, AnonymousSpec, CertificateLogin, LocalAccounts, LockoutOptions, Verifier,
+    VerifierOptions,
 };
 use waft_config::{Config, Listener, Mistake, PassiveAddress};
-use waft_core::storage::{Interrupted, Storage};
+use waft_core::storage::{Interrupted, Storages};
 use waft_core::{CertificateName, Permission, Permissions, VirtualPath};
 use waft_server::settings;
 use waft_storage_fs::{LocalStorage, Options};
 
 use crate::findings::{both, mistake};
 
-pub(crate) use plugins::{SECRETS, host_settings, plugin_mistakes};
+pub(crate) use acme::acme_settings;
+pub(crate) use plugins::{host_settings, plugin_mistakes};
+pub(crate) use storages::Places;
 pub(crate) use tls::{Tls, certificate_warnings, tls};
 
 /// Translates what sessions go by.
@@ -120,6 +124,7 @@ fn transfers(config: &Config) -> settings::Transfers {
             waft_config::HiddenFiles::Show => settings::Hidden::Shown,
             waft_config::HiddenFiles::OnRequest => settings::Hidden::OnlyAsked,
         },
+        quarantine: storages::quarantine(config),
     }
 }
 
@@ -155,9 +160,9 @@ pub(crate) fn verifier_options(config: &Config) -> VerifierOptions {
 pub(crate) fn accounts(
     config: &Config,
     verifier: Arc<Verifier>,
+    places: Arc<dyn Storages>,
 ) -> Result<LocalAccounts, Vec<Mistake>> {
-    let options = storage_options(config);
-    let mut mistakes = unusable_roots(config, options);
+    let mut mistakes = unusable_roots(config, storage_options(config));
     let mut specs = Vec::with_capacity(config.users.len());
     for user in &config.users {
         let certificates = certificates(config, user);
@@ -170,9 +175,7 @@ pub(crate) fn accounts(
         mistakes.push(mistake);
         None
     });
-    let open: OpenStorage =
-        Arc::new(move |root| Ok(Arc::new(LocalStorage::open(root, options)?) as Arc<dyn Storage>));
-    match LocalAccounts::new(specs, anonymous, open, verifier) {
+    match LocalAccounts::new(specs, anonymous, places, verifier) {
         Ok(accounts) if mistakes.is_empty() => Ok(accounts),
         Ok(_) => Err(mistakes),
         Err(wrong) => {
@@ -195,7 +198,7 @@ fn account(
             waft_config::CertificateLogin::Alone => CertificateLogin::Alone,
             waft_config::CertificateLogin::WithPassword => CertificateLogin::WithPassword,
         },
-        root: user.root.clone(),
+        storage: storages::place(user),
         permissions: permissions(user.permissions),
         home,
         enabled: user.enabled,
@@ -269,7 +272,8 @@ fn storage_options(config: &Config) -> Options {
 /// Tells of the directories that exist and cannot be served: storages are opened when somebody
 /// logs in, which is too late to learn that.
 fn unusable_roots(config: &Config, options: Options) -> Vec<Mistake> {
-    let users = config.users.iter().map(|user| (user.root.as_path(), user.key.as_str()));
+    let users = config.users.iter().filter(|user| user.storage.is_none());
+    let users = users.map(|user| (user.root.as_path(), user.key.as_str()));
     let anonymous = config.anonymous.iter().map(|a| (a.root.as_path(), a.key.as_str()));
     let mut seen: BTreeSet<&Path> = BTreeSet::new();
     users

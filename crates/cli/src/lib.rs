@@ -23,7 +23,6 @@ mod output;
 mod process;
 mod running;
 mod source;
-mod unavailable;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

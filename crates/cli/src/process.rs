@@ -1,9 +1,11 @@
 //! The process itself: how many files it may open, and as whom it runs.
 
 use std::ffi::CString;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use nix::unistd::{User, getuid, initgroups, setgid, setuid};
+use nix::unistd::{Gid, Uid, User, getgrouplist, getuid, initgroups, setgid, setuid};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use waft_config::{Config, Mistake};
 
@@ -42,6 +44,37 @@ pub(crate) fn check_user(config: &Config) -> Option<Mistake> {
     Some(mistake(config, "server.run_as", message, remedy))
 }
 
+/// Returns what keeps the user to become from reading a file that root can read: the file itself or
+/// a directory above it. Access control lists are not looked at: they may allow it nevertheless.
+pub(crate) fn barrier(config: &Config, file: &Path) -> Option<PathBuf> {
+    let user = User::from_name(config.server.run_as.as_deref()?).ok()??;
+    if !getuid().is_root() || user.uid.is_root() {
+        return None;
+    }
+    let name = CString::new(user.name.as_bytes()).ok()?;
+    let groups = getgrouplist(&name, user.gid).unwrap_or_else(|_| vec![user.gid]);
+    barrier_for(user.uid, &groups, file)
+}
+
+fn barrier_for(user: Uid, groups: &[Gid], file: &Path) -> Option<PathBuf> {
+    const READ: u32 = 0o4;
+    const ENTER: u32 = 0o1;
+    let file = file.canonicalize().ok()?;
+    let mut above: Vec<&Path> = file.ancestors().collect();
+    above.reverse();
+    let denied = above.into_iter().find(|path| {
+        let needed = if *path == file { READ } else { ENTER };
+        let Ok(metadata) = path.metadata() else { return false };
+        let granted = match metadata.mode() {
+            mode if metadata.uid() == user.as_raw() => mode >> 6,
+            mode if groups.contains(&Gid::from_raw(metadata.gid())) => mode >> 3,
+            mode => mode,
+        };
+        granted & needed == 0
+    });
+    denied.map(Path::to_path_buf)
+}
+
 /// Becomes the user `name` for good, with the groups of that user, if the process runs as root.
 ///
 /// All threads become that user: the C library sees to it.
@@ -71,7 +104,8 @@ pub(crate) fn become_user(name: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -90,5 +124,34 @@ mod tests {
         let me = User::from_uid(getuid()).unwrap().unwrap();
         become_user(&me.name).unwrap();
         assert_eq!(getuid(), me.uid);
+    }
+
+    #[test]
+    fn what_keeps_another_user_from_a_file_is_found_on_the_way_to_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let (inner, file) = (directory.path().join("inner"), directory.path().join("inner/key"));
+        fs::create_dir(&inner).unwrap();
+        fs::write(&file, "").unwrap();
+        let owner = fs::metadata(&file).unwrap();
+        let (own, group) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+        let (other, strangers) = (Uid::from_raw(owner.uid() + 1), Gid::from_raw(owner.gid() + 1));
+        let [outer, inner, file] =
+            [directory.path(), &inner, &file].map(|path| path.canonicalize().unwrap());
+        for (modes, user, groups, expected) in [
+            ([0o700, 0o700, 0o400], own, [strangers], None),
+            ([0o700, 0o755, 0o644], other, [strangers], Some(&outer)),
+            ([0o711, 0o700, 0o644], other, [strangers], Some(&inner)),
+            ([0o711, 0o750, 0o640], other, [strangers], Some(&inner)),
+            ([0o711, 0o711, 0o640], other, [strangers], Some(&file)),
+            ([0o711, 0o711, 0o604], other, [strangers], None),
+            ([0o710, 0o710, 0o640], other, [group], None),
+            ([0o710, 0o710, 0o604], other, [group], Some(&file)),
+        ] {
+            for (path, mode) in [&outer, &inner, &file].into_iter().zip(modes) {
+                fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+            }
+            let found = barrier_for(user, &groups, &file);
+            assert_eq!(found.as_ref(), expected, "{modes:?} {user} {groups:?}");
+        }
     }
 }

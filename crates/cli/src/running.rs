@@ -1,5 +1,6 @@
 //! A server that runs: the parts put together, kept in step with the configuration, ended in order.
 
+mod acme;
 mod listeners;
 
 use std::future::Future;
@@ -18,6 +19,7 @@ pub use listeners::BindError;
 
 use crate::findings::{both, unless};
 use crate::{assemble, process};
+use acme::Acme;
 use listeners::Listeners;
 
 /// Threads that serve sessions, for each processor; `server.worker_threads` says so to operators.
@@ -31,6 +33,7 @@ pub struct Running {
     host: Host,
     keeper: Keeper,
     listeners: Listeners,
+    acme: Option<Acme>,
     config: Config,
     _watching: Option<Watching>,
 }
@@ -83,7 +86,11 @@ impl Running {
     /// The configuration cannot be acted on, or the system refuses. Nothing runs then.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         unless((), refusals(config))?;
-        let (mut listeners, failed) = Listeners::bind(&config.listeners);
+        let (mut listeners, mut failed) = Listeners::bind(&config.listeners);
+        let mut acme = Acme::bind(config).unwrap_or_else(|error| {
+            failed.push(error);
+            None
+        });
         if !failed.is_empty() {
             return Err(StartError::Bind(failed));
         }
@@ -107,7 +114,8 @@ impl Running {
         let server = Arc::new(server.with_workers(workers));
         let _watching = watch(&host);
         listeners.accept(&config.listeners, tls.as_ref(), &server)?;
-        Ok(Self { server, host, keeper, listeners, config: config.clone(), _watching })
+        acme.as_mut().map_or(Ok(()), Acme::begin)?;
+        Ok(Self { server, host, keeper, listeners, acme, config: config.clone(), _watching })
     }
 
     /// Returns the addresses that it listens on, in the order of the configuration, with the ports
@@ -140,7 +148,8 @@ impl Running {
     pub async fn reload(&mut self, config: &Config) -> Result<(), Mistakes> {
         unless((), refusals(config))?;
         let verifier = self.keeper.verifier_for(config);
-        let accounts = assemble::accounts(config, Arc::clone(&verifier));
+        let places = assemble::Places::new(config, Some(&self.host));
+        let accounts = assemble::accounts(config, Arc::clone(&verifier), places);
         let accounts = both(accounts, assemble::tls(config)).map_err(|wrong| wrong.mistakes);
         let ((accounts, tls), plugins) = both(accounts, assemble::host_settings(config))?;
         if let Err(errors) = self.host.reconfigure(plugins).await {
@@ -151,11 +160,20 @@ impl Running {
         for error in self.listeners.go_by(&config.listeners, tls.as_ref(), &self.server) {
             tracing::error!("{error}");
         }
+        self.acme = Acme::go_by(self.acme.take(), config);
         for key in needing_restart(&self.config, config) {
             tracing::warn!(key, "takes effect when the server is restarted");
         }
         self.config = config.clone();
         Ok(())
+    }
+
+    /// Waits until an authority has issued another certificate; to use it, [`reload`](Self::reload).
+    pub async fn certificate_renewed(&self) {
+        match &self.acme {
+            Some(acme) => acme.renewed().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Ends in order: accepts nobody any more, lets transfers finish within `timeouts.drain`, and
@@ -226,13 +244,14 @@ struct Loaded {
 }
 
 async fn parts(config: &Config, verifier: &Arc<Verifier>) -> Result<Loaded, Mistakes> {
-    let accounts = assemble::accounts(config, Arc::clone(verifier));
     let host = match assemble::host_settings(config) {
         Ok(settings) => {
             Host::load(settings).await.map_err(|errors| assemble::plugin_mistakes(config, &errors))
         }
         Err(mistakes) => Err(mistakes),
     };
+    let places = assemble::Places::new(config, host.as_ref().ok());
+    let accounts = assemble::accounts(config, Arc::clone(verifier), places);
     let tls = assemble::tls(config);
     let accounts = both(accounts, tls).map_err(|wrong| wrong.mistakes);
     let ((accounts, tls), host) = both(accounts, host)?;

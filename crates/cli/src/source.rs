@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use waft_config::{Config, Mistakes, QuickStart, Warnings};
 
-use crate::{assemble, unavailable};
+use crate::assemble;
 
 /// Where the configuration comes from.
 #[derive(Debug)]
@@ -26,7 +26,6 @@ impl Source {
             Self::File(path) => Config::load(path.as_deref())?,
             Self::Quick(start) => Config::quick(start)?,
         };
-        warnings.0.append(&mut unavailable::grants(&config));
         warnings.0.append(&mut assemble::certificate_warnings(&config));
         Ok((config, warnings))
     }

@@ -319,16 +319,17 @@ fn a_plugin_that_would_be_refused_is_a_mistake_with_its_place() {
 }
 
 #[test]
-fn a_granted_capability_that_is_not_there_is_warned_of() {
+fn a_grant_that_is_none_is_a_mistake_with_its_place() {
     let site = Site::new(&format!(
         "{LISTENER}[plugins]\ndirectory = \"plugins.d\"\n[[plugin]]\nname = \"later\"\n\
-         on_load_error = \"disable\"\n[plugin.grant]\nhttp = []\n"
+         on_load_error = \"disable\"\n[plugin.grant]\nkw = \"1 MiB\"\n"
     ));
     fs::create_dir(site.path("plugins.d")).unwrap();
     let run = site.check(&[]);
-    assert_eq!(run.code, Some(0), "{}", run.stderr);
-    let start = format!("warning: {}:9:8: plugin.0.grant.http: ", site.path("waft.toml"));
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    let start = format!("error: {}:9:1: plugin.0.grant.kw: ", site.path("waft.toml"));
     assert!(run.stderr.contains(&start), "{}", run.stderr);
+    assert!(run.stderr.contains("did you mean"), "{}", run.stderr);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::system::System;
 mod accounts;
 mod network;
 mod plugins;
+mod storages;
 
 /// What the checks have found.
 #[derive(Default)]
@@ -81,6 +82,7 @@ pub(crate) fn all(config: &Config, system: &System, findings: &mut Findings) {
     limits(config, findings);
     network::listeners(config, findings);
     network::certificate(config, findings);
+    network::acme(config, findings);
     network::passive(config, system, findings);
     network::active(config, findings);
     accounts::anonymous(config, findings);
@@ -89,6 +91,9 @@ pub(crate) fn all(config: &Config, system: &System, findings: &mut Findings) {
     plugins::general(config, findings);
     plugins::named(config, findings);
     plugins::reach(config, findings);
+    storages::users(config, findings);
+    storages::mounts(config, findings);
+    storages::quarantine(config, findings);
 }
 
 /// The shortest command line that still holds a name of the usual greatest length.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use crate::place::Origin;
 use crate::sections::{
-    Active, Anonymous, Limits, Listener, Log, Login, Passive, Plugin, Plugins, Server, Timeouts,
-    Tls, Transfers, User,
+    Active, Anonymous, Limits, Listener, Log, Login, Mount, Passive, Plugin, Plugins, Server,
+    Timeouts, Tls, Transfers, User,
 };
 
 /// What the operator wrote, resolved: every default filled in, nothing left to look up.
@@ -38,6 +38,8 @@ pub struct Config {
     pub users: Vec<User>,
     /// `file` in `[users]`
     pub users_file: Option<PathBuf>,
+    /// `[[mount]]`
+    pub mounts: Vec<Mount>,
     /// `[plugins]`
     pub plugins: Plugins,
     /// `[[plugin]]`, as they were written; `order` in [`Plugins`] says in which order they are

@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use crate::password::{PasswordHash, Rejection};
 use crate::permissions::{Permission, Permissions};
 use crate::schema::{Kind, Reader, Section, Shape, nearest};
+use crate::sections::KvGrant;
 use crate::types::{PassiveAddress, PortRange, Settings};
 use crate::units;
 use crate::value::{Node, Value};
@@ -407,6 +408,69 @@ impl Scalar for Advertised {
     }
 }
 
+/// A host name that certificates can be for.
+pub(crate) struct HostName;
+
+impl Scalar for HostName {
+    type Out = String;
+    const WHAT: &'static str = "a host name";
+    const REMEDY: &'static str = "write a name such as \"ftp.example.org\"; the challenges are \
+                                  for neither addresses nor wildcards";
+
+    fn parse(value: &Value) -> Option<String> {
+        match text(value)?.parse() {
+            Ok(PassiveAddress::Name(name)) if !name.ends_with('.') => Some(name),
+            _ => None,
+        }
+    }
+
+    fn show(out: &String) -> String {
+        quote(out)
+    }
+}
+
+/// A mail address.
+pub(crate) struct MailAddress;
+
+impl Scalar for MailAddress {
+    type Out = String;
+    const WHAT: &'static str = "a mail address";
+    const REMEDY: &'static str = "write one such as \"admin@example.org\"";
+
+    fn parse(value: &Value) -> Option<String> {
+        let address = text(value)?;
+        let (user, host) = address.rsplit_once('@')?;
+        let plain = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_graphic());
+        let fine = plain(user) && plain(host) && !user.contains([':', ',', '?']);
+        fine.then(|| address.to_owned())
+    }
+
+    fn show(out: &String) -> String {
+        quote(out)
+    }
+}
+
+/// A URL under which something is found by TLS.
+pub(crate) struct SecureUrl;
+
+impl Scalar for SecureUrl {
+    type Out = String;
+    const WHAT: &'static str = "a URL with https";
+    const REMEDY: &'static str =
+        "write one that begins with https://, for example \"https://ca.example.org/directory\"";
+
+    fn parse(value: &Value) -> Option<String> {
+        let url = text(value)?;
+        let rest = url.strip_prefix("https://")?;
+        let fine = !rest.starts_with('/') && rest.chars().all(|c| c.is_ascii_graphic());
+        (fine && !rest.is_empty()).then(|| url.to_owned())
+    }
+
+    fn show(out: &String) -> String {
+        quote(out)
+    }
+}
+
 /// The mode of files or directories, in octal.
 pub(crate) struct Mode;
 
@@ -664,24 +728,47 @@ impl Kind for Free {
     }
 }
 
-/// Names with values of any kind.
-pub(crate) struct Grants;
+/// Names with where each secret is kept.
+pub(crate) struct Secrets;
 
-impl Kind for Grants {
+impl Kind for Secrets {
     type Out = BTreeMap<String, Node>;
 
     fn shape() -> Shape {
-        Shape::Free("capabilities with what is granted")
+        Shape::Free("names with where each is kept: `file:PATH` or `env:VARIABLE`")
     }
 
     fn read(node: &Node, reader: &mut Reader) -> Option<Self::Out> {
         let Value::Table(table) = &node.value else {
-            return reader.refuse_kind(node, "a table", "write it as a table: [plugin.grant]");
+            let remedy = "write NAME = \"file:PATH\" or NAME = \"env:VARIABLE\" in it";
+            return reader.refuse_kind(node, "a table", remedy);
         };
         Some(table.iter().map(|(name, node)| (name.to_owned(), node.clone())).collect())
     }
 
     fn show(_: &Self::Out) -> String {
         String::new()
+    }
+}
+
+/// A size, or a table that says more about what is kept.
+pub(crate) struct Room;
+
+impl Kind for Room {
+    type Out = KvGrant;
+
+    fn shape() -> Shape {
+        Shape::Value("a size, or { size = …, persistent = … }".to_owned())
+    }
+
+    fn read(node: &Node, reader: &mut Reader) -> Option<KvGrant> {
+        match &node.value {
+            Value::Table(_) => KvGrant::read(node, reader),
+            _ => Amount::read(node, reader).map(|size| KvGrant { size, persistent: false }),
+        }
+    }
+
+    fn show(out: &KvGrant) -> String {
+        <Amount as Scalar>::show(&out.size)
     }
 }

@@ -12,6 +12,7 @@
 //! Not here: acting on the configuration. Nothing is bound, watched, verified or loaded; no other
 //! crate of waft is known; there is no async.
 
+mod acme;
 mod check;
 mod config;
 mod kind;
@@ -39,13 +40,14 @@ pub use place::Origin;
 pub use quick::QuickStart;
 pub use reference::reference_markdown;
 pub use sections::{
-    Active, Anonymous, Limits, Listener, Log, Login, Passive, PassiveRule, Plugin, PluginLimits,
-    Plugins, Server, Timeouts, Tls, TlsHost, Transfers, User, Users,
+    Acme, Active, Anonymous, Grants, KvGrant, Limits, Listener, Log, Login, Mount, Passive,
+    PassiveRule, Plugin, PluginLimits, Plugins, Server, Timeouts, Tls, TlsHost, Transfers, User,
+    Users,
 };
 pub use types::{
-    ActiveMode, Ascii, CertificateLogin, ClientCertificates, CloseNotify, DataProtection,
-    HiddenFiles, Interrupted, LogFormat, LogLevel, NotAnAddress, OnError, OnLoadError,
-    PassiveAddress, PortRange, Settings, TlsMode, TlsResumption, TlsVersion,
+    AcmeChallenge, ActiveMode, Ascii, CertificateLogin, ClientCertificates, CloseNotify,
+    DataProtection, HiddenFiles, Interrupted, LogFormat, LogLevel, NotAnAddress, OnError,
+    OnLoadError, PassiveAddress, PortRange, Settings, TlsMode, TlsResumption, TlsVersion, Unlisted,
 };
 pub use users_file::{NewUser, UsersFile, UsersFileError};
 pub use value::{Node, Table, Value};

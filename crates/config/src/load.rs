@@ -71,6 +71,7 @@ pub(crate) fn resolve(layers: Layers, system: &System) -> Result<(Config, Warnin
         users: document.user,
         users_file: document.users.file,
         plugins: document.plugins,
+        mounts: document.mount,
         named_plugins: document.plugin,
         main: layers.tree.origin,
         files: layers.files,
@@ -92,6 +93,12 @@ fn line_of(mistake: &Mistake) -> (PathBuf, u32) {
 /// Fills in the defaults that depend on other keys.
 fn fill(config: &mut Config) {
     let written = |entry: &str, key: &str| config.origins.contains_key(&format!("{entry}.{key}"));
+    if let Some(tls) = &mut config.tls
+        && let Some(acme) = &tls.acme
+    {
+        tls.certificate = acme.certificate_file();
+        tls.private_key = acme.certificate_file();
+    }
     let certificate = config.tls.is_some();
     for listener in &mut config.listeners {
         if listener.name.is_empty() {
@@ -127,6 +134,7 @@ fn fill(config: &mut Config) {
             cpu: if written("limits.cpu") { own.cpu } else { others.cpu },
             wall: if written("limits.wall") { own.wall } else { others.wall },
             instances: if written("limits.instances") { own.instances } else { others.instances },
+            transfers: if written("limits.transfers") { own.transfers } else { others.transfers },
             log_lines: if written("limits.log_lines") { own.log_lines } else { others.log_lines },
         };
     }

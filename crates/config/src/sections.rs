@@ -15,16 +15,16 @@ use ipnet::IpNet;
 
 use crate::kind::{
     Address, Advertised, Amount, Attributes, ClientDirectory, Count, Deadline, FileName, Flag,
-    Free, Grants, Limit, Lines, List, Many, Maybe, Mode, Name, Network, Number, Password, Ports,
-    Rights, Size, Sub, Time, Word,
+    Free, HostName, Limit, Lines, List, MailAddress, Many, Maybe, Mode, Name, Network, Number,
+    Password, Ports, Rights, Room, Secrets, SecureUrl, Size, Sub, Time, Word,
 };
 use crate::password::PasswordHash;
 use crate::permissions::Permissions;
 use crate::schema::{entry, section};
 use crate::types::{
-    ActiveMode, Ascii, CertificateLogin, ClientCertificates, CloseNotify, DataProtection,
-    HiddenFiles, Interrupted, LogFormat, LogLevel, OnError, OnLoadError, PassiveAddress, PortRange,
-    Settings, TlsMode, TlsResumption, TlsVersion,
+    AcmeChallenge, ActiveMode, Ascii, CertificateLogin, ClientCertificates, CloseNotify,
+    DataProtection, HiddenFiles, Interrupted, LogFormat, LogLevel, OnError, OnLoadError,
+    PassiveAddress, PortRange, Settings, TlsMode, TlsResumption, TlsVersion, Unlisted,
 };
 use crate::value::Node;
 
@@ -57,6 +57,8 @@ section! {
         users: Users as Sub<Users> = Users::default(),
         /// Accounts.
         user: Vec<User> as Many<User> = Vec::new(),
+        /// Storages of plugins under paths that every account has.
+        mount: Vec<Mount> as Many<Mount> = Vec::new(),
         /// Plugins as a whole.
         plugins: Plugins as Sub<Plugins> = Plugins::default(),
         /// Plugins, one by one.
@@ -169,10 +171,13 @@ entry! {
 entry! {
     /// TLS on the listeners that have it. The files are read again when they change.
     pub struct Tls by [] {
-        /// The certificate and the chain that leads to it, in PEM.
-        certificate: PathBuf as FileName,
-        /// Its private key, in PEM.
-        private_key: PathBuf as FileName,
+        /// The certificate and the chain that leads to it, in PEM. Must be given, but for
+        /// `[tls.acme]`.
+        certificate: PathBuf as FileName = PathBuf::new(); "that of `[tls.acme]`",
+        /// Its private key, in PEM. Must be given, but for `[tls.acme]`.
+        private_key: PathBuf as FileName = PathBuf::new(); "that of `[tls.acme]`",
+        /// A certificate that an authority issues, in place of `certificate` and `private_key`.
+        acme: Option<Acme> as Maybe<Sub<Acme>> = None,
         /// Certificates for other names of the server.
         host: Vec<TlsHost> as Many<TlsHost> = Vec::new(),
         /// The oldest version that is spoken.
@@ -200,6 +205,35 @@ entry! {
         client_authorities: Option<PathBuf> as Maybe<FileName> = None,
         /// Whether CCC may end TLS on the control connection, so that firewalls can read along.
         ccc: bool as Flag = false,
+    }
+}
+
+entry! {
+    /// A certificate that an authority issues by ACME, such as Let's Encrypt. It is asked for when
+    /// the server starts, and renewed when a third of its time is left; what fails is tried again.
+    /// Until the first one comes, clients see one that nobody has signed.
+    pub struct Acme by [] {
+        /// The names of the server, as clients connect to it.
+        names: Vec<String> as List<HostName>,
+        /// Whether you agree to the authority's terms of service; those of Let's Encrypt are at
+        /// <https://letsencrypt.org/repository/>.
+        terms_of_service_agreed: bool as Flag = false; "none: it must be `true`",
+        /// Mail addresses that the authority may write to.
+        contact: Vec<String> as List<MailAddress> = Vec::new(),
+        /// The authority: the URL of its directory.
+        authority: String as SecureUrl = "https://acme-v02.api.letsencrypt.org/directory".to_owned(),
+        /// The certificate that the authority's own server is verified by, in PEM, for one that is
+        /// not public.
+        authority_certificate: Option<PathBuf> as Maybe<FileName> = None;
+            "those that the system trusts",
+        /// How the authority sees that the names are the server's.
+        challenge: AcmeChallenge as Word<AcmeChallenge> = AcmeChallenge::Http01,
+        /// The address and port where it is answered, such as `0.0.0.0:80`. The authority connects
+        /// to the port of the challenge, which may be forwarded to this one.
+        address: SocketAddr as Address,
+        /// The directory that the account, the certificate and their keys are kept in, for the
+        /// user that the server runs as alone. It is made if it does not exist.
+        directory: PathBuf as FileName,
     }
 }
 
@@ -331,7 +365,10 @@ entry! {
         password: Option<PasswordHash> as Maybe<Password> = None;
             "none, which only accounts may have to which a certificate alone logs in",
         /// The directory that is all the account sees.
-        root: PathBuf as FileName,
+        root: PathBuf as FileName = PathBuf::new(); "none, with `storage`; needed otherwise",
+        /// Where its files are instead: `"plugin:NAME"` for the storage that the plugin of that name
+        /// is.
+        storage: Option<String> as Maybe<Name> = None; "the directory in `root`",
         /// What the account may do. Replacing a file needs both `write` and `delete`.
         permissions: Permissions as Rights = Permissions::ALL,
         /// The directory in which its sessions begin.
@@ -358,6 +395,17 @@ entry! {
     }
 }
 
+entry! {
+    /// The storage of a plugin under a path of every account's. What an account may do there is what
+    /// it may do elsewhere.
+    pub struct Mount by ["path"] {
+        /// The path, as clients see it. It hides what accounts have there.
+        path: String as ClientDirectory,
+        /// The name of the plugin.
+        plugin: String as Name,
+    }
+}
+
 section! {
     /// Plugins as a whole.
     pub struct Plugins {
@@ -366,11 +414,17 @@ section! {
         directory: Option<PathBuf> as Maybe<FileName> = None,
         /// The names of plugins in the order in which they are asked; the others come after.
         order: Vec<String> as List<Name> = Vec::new(),
+        /// What becomes of components in the directory that no `[[plugin]]` names.
+        unlisted: Unlisted as Word<Unlisted> = Unlisted::HooksOnly,
         /// What a failed call counts as, for plugins that do not say otherwise.
         on_error: OnError as Word<OnError> = OnError::Deny,
         /// What happens when a plugin cannot be loaded at the start, for plugins that do not say
         /// otherwise. While the server runs, the version before goes on in any case.
         on_load_error: OnLoadError as Word<OnLoadError> = OnLoadError::RefuseStart,
+        /// The directory of uploads that plugins put in quarantine. Nobody is served from it.
+        quarantine: Option<PathBuf> as Maybe<FileName> = None; "such uploads are refused and deleted",
+        /// Memory of all instances of all plugins. One more waits until another is gone.
+        memory_budget: u64 as Amount = 512 << 20,
         /// How long a changed file has to be quiet before it is loaded.
         debounce: Duration as Time = Duration::from_millis(250),
         /// How often the directory is looked at where its changes are not told, as on network
@@ -392,6 +446,9 @@ section! {
         wall: Option<Duration> as Maybe<Deadline> = None; "what the hook needs",
         /// Instances at the same time; further calls wait.
         instances: u32 as Number<1, 10_000> = 8,
+        /// Transfers at the same time that pass through it, each of which has an instance of its own;
+        /// further ones wait.
+        transfers: u32 as Number<1, 2048> = 256,
         /// Lines that it may write to the log in a second.
         log_lines: u32 as Count = 200,
     }
@@ -413,13 +470,49 @@ entry! {
             "what `[plugins]` says",
         /// Its place among the plugins that `order` does not name: the lowest is asked first.
         priority: u32 as Count = 100,
+        /// The directory of uploads that it puts in quarantine.
+        quarantine: Option<PathBuf> as Maybe<FileName> = None; "what `[plugins]` says",
         /// What it may use up.
         limits: PluginLimits as Sub<PluginLimits> = PluginLimits::default();
             "what `[plugins.limits]` says, key by key",
         /// Its settings, handed over as they are.
         config: Settings as Free = Settings::default(),
         /// What it may reach beside its hooks; nothing unless granted.
-        grant: BTreeMap<String, Node> as Grants = BTreeMap::new(),
+        grant: Grants as Sub<Grants> = Grants::default(),
+    }
+}
+
+section! {
+    /// What one plugin may reach beside its hooks. What a component needs is what it imports:
+    /// `waft plugin inspect` tells, with the lines to write here.
+    pub struct Grants {
+        /// A store of its own, with room for so much: its keys and values. It survives a reload of
+        /// the plugin, and with `persistent = true` a restart of the server, in `server.state`.
+        kv: Option<KvGrant> as Maybe<Room> = None,
+        /// The web services that it may ask: URLs that begin so, compared by scheme, host, port and
+        /// whole steps of the path. An empty list lets a component load that wants to ask, and
+        /// denies whatever it asks.
+        http: Option<Vec<String>> as Maybe<List<Name>> = None,
+        /// Whether these services may have addresses of this machine or of a private network.
+        http_private: bool as Flag = false,
+        /// Whether it may end sessions and ban addresses.
+        control: bool as Flag = false,
+        /// Whether it is shown the passwords that clients offer.
+        passwords: bool as Flag = false,
+        /// The directories within which the accounts that it lets in may have their files.
+        storage: Vec<PathBuf> as List<FileName> = Vec::new(),
+        /// Secrets, such as passwords for services.
+        secrets: BTreeMap<String, Node> as Secrets = BTreeMap::new(),
+    }
+}
+
+section! {
+    /// A plugin's store.
+    pub struct KvGrant {
+        /// Room for its keys and values.
+        size: u64 as Amount = 1 << 20,
+        /// Whether it is there again after a restart of the server.
+        persistent: bool as Flag = false,
     }
 }
 

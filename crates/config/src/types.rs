@@ -128,6 +128,16 @@ words! {
 }
 
 words! {
+    /// How an authority sees that a name is the server's.
+    pub enum AcmeChallenge {
+        /// It fetches a text by HTTP, from port 80.
+        Http01 = "http-01",
+        /// It begins a TLS handshake, on port 443.
+        TlsAlpn01 = "tls-alpn-01",
+    }
+}
+
+words! {
     /// What a client's certificate is to an account that names it.
     pub enum CertificateLogin {
         /// Enough: with it, no password is asked for. Without one, the password is.
@@ -197,6 +207,19 @@ words! {
         RefuseStart = "refuse_start",
         /// It starts without the plugin.
         Disable = "disable",
+    }
+}
+
+words! {
+    /// What becomes of a component that lies in the directory of plugins and that no `[[plugin]]`
+    /// names.
+    pub enum Unlisted {
+        /// It is not loaded.
+        Off = "off",
+        /// It is loaded, unless it decides who may log in or has files of its own; without grants.
+        HooksOnly = "hooks_only",
+        /// It is loaded, whatever it is; without grants.
+        On = "on",
     }
 }
 

@@ -391,6 +391,13 @@ mod tests {
     }
 
     #[test]
+    fn an_account_with_a_certificate_alone_gets_a_password_and_keeps_the_rest() {
+        let before = "[[user]]\nname = \"bob\"\nroot = \"/srv/bob\"\ncertificates = [\"cn:b\"]\n";
+        let after = edited(before, |file| file.set_password("bob", &hash(HASH)).unwrap());
+        assert_eq!(after, format!("{before}password = \"{HASH}\"\n"));
+    }
+
+    #[test]
     fn removing_an_account_takes_its_own_comments_along_and_no_others() {
         let before = format!(
             "# our people\n\n# the boss\n{}\n# the others\n{}\n{}",

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use waft_config::{
     ActiveMode, Config, LogFormat, OnError, PassiveAddress, PasswordHash, Permission, Permissions,
-    QuickStart, TlsMode, Value, Warnings,
+    QuickStart, TlsMode, Warnings,
 };
 
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamtsbW5vcA";
@@ -139,8 +139,8 @@ fn the_contract_holds_as_it_is_written() {
     let flat = [("deny.0", "PORT"), ("deny.1", "EPRT"), ("message", message)];
     let flat = flat.map(|(key, value)| (key.to_owned(), value.to_owned()));
     assert_eq!(plugin.config.flattened(), flat);
-    let Value::Array(http) = &plugin.grant["http"].value else { panic!("not a list") };
-    assert_eq!(http[0].value, Value::String("https://auth.example.org".to_owned()));
+    assert_eq!(plugin.grant.http, Some(vec!["https://auth.example.org".to_owned()]));
+    assert_eq!((&plugin.grant.kv, plugin.grant.control), (&None, false));
 }
 
 #[test]
@@ -174,6 +174,20 @@ fn a_certificate_makes_tls_required_unless_told_otherwise() {
     let (config, _) = Place::new().load(text);
     let modes: Vec<TlsMode> = config.listeners.iter().map(|listener| listener.tls).collect();
     assert_eq!(modes, [TlsMode::Require, TlsMode::Off, TlsMode::Implicit]);
+}
+
+#[test]
+fn an_authority_s_certificate_is_in_a_directory_of_that_authority_and_makes_tls_required() {
+    let text = "[tls.acme]\nnames = [\"ftp.example.org\"]\nterms_of_service_agreed = true\n\
+                address = \"127.0.0.1:0\"\ndirectory = \"acme\"\n\
+                [[listener]]\naddress = \"0.0.0.0:1\"\n";
+    let place = Place::new();
+    let (config, _) = place.load(text);
+    assert_eq!(config.listeners[0].tls, TlsMode::Require);
+    let tls = config.tls.as_ref().unwrap();
+    let file = place.at("acme/acme-v02.api.letsencrypt.org-directory/certificate.pem");
+    assert_eq!((&tls.certificate, &tls.private_key), (&file, &file));
+    assert!(config.watched_paths().contains(&file));
 }
 
 #[test]

@@ -185,7 +185,7 @@ fn unknown_keys_are_refused_and_the_likely_one_named() {
     check(
         "[tls]\ncertificate = \"cert.pem\"\nprivate_key = \"key.pem\"\nciphers = 1",
         &["waft.toml:4:1: tls.ciphers: unknown key -> remove it; the keys here are certificate, \
-           private_key, host, minimum_version, cipher_suites, key_exchange_groups, resumption, \
+           private_key, acme, host, minimum_version, cipher_suites, key_exchange_groups, resumption, \
            close_notify, data_connections, client_certificates, client_authorities, ccc"],
     );
     check(
@@ -214,7 +214,7 @@ fn keys_that_must_be_there_are_missed_where_their_table_begins() {
     check("[anonymous]", &["waft.toml:1:1: anonymous.root: missing -> add root = …"]);
     check(
         "[tls]\ncertificate = \"cert.pem\"",
-        &["waft.toml:1:1: tls.private_key: missing -> add private_key = …"],
+        &["waft.toml:1:1: tls.private_key: missing -> add private_key = …, or [tls.acme]"],
     );
 }
 
@@ -396,6 +396,42 @@ fn tls_wants_a_certificate() {
              file that the server can read",
             "waft.toml:3:15: tls.private_key: not a file: root -> name a PEM file that the server \
              can read",
+        ],
+    );
+}
+
+#[test]
+fn an_authority_is_asked_for_names_by_somebody_who_agrees() {
+    check(
+        "[tls.acme]\nnames = [\"192.0.2.1\", \"*.example.org\"]\ncontact = [\"admin\"]\n\
+         authority = \"http://ca.example.org\"\ndirectory = \"acme\"\n",
+        &[
+            "waft.toml:1:1: tls.acme.address: missing -> add address = …",
+            "waft.toml:2:10: tls.acme.names.0: not a host name: \"192.0.2.1\" -> write a name such \
+             as \"ftp.example.org\"; the challenges are for neither addresses nor wildcards",
+            "waft.toml:2:23: tls.acme.names.1: not a host name: \"*.example.org\" -> write a name \
+             such as \"ftp.example.org\"; the challenges are for neither addresses nor wildcards",
+            "waft.toml:3:12: tls.acme.contact.0: not a mail address: \"admin\" -> write one such as \
+             \"admin@example.org\"",
+            "waft.toml:4:13: tls.acme.authority: not a URL with https: \"http://ca.example.org\" -> \
+             write one that begins with https://, for example \"https://ca.example.org/directory\"",
+        ],
+    );
+    check(
+        "[tls]\ncertificate = \"cert.pem\"\n[tls.acme]\nnames = []\nauthority_certificate = \
+         \"gone.pem\"\naddress = \"127.0.0.1:2121\"\ndirectory = \"cert.pem\"\n",
+        &[
+            "waft.toml:2:15: tls.certificate: the certificate is that of [tls.acme] -> remove it, \
+             or remove [tls.acme]",
+            "waft.toml:3:1: tls.acme.terms_of_service_agreed: not agreed to the authority's terms of \
+             service -> read them, and write terms_of_service_agreed = true",
+            "waft.toml:4:9: tls.acme.names: no name to ask for -> name the server as clients connect \
+             to it: names = [\"ftp.example.org\"]",
+            "waft.toml:5:25: tls.acme.authority_certificate: no such file or directory: gone.pem -> \
+             name a PEM file that the server can read",
+            "waft.toml:6:11: tls.acme.address: used by a listener: 127.0.0.1:2121 -> take port 80 \
+             for http-01, 443 for tls-alpn-01, or one that they lead to",
+            "waft.toml:7:13: tls.acme.directory: not a directory: cert.pem -> name a directory",
         ],
     );
 }

@@ -92,8 +92,13 @@ macro_rules! exports {
 }
 
 exports! {
+    connection: connection_filter as ConnectionFilter,
     command: command_filter as CommandFilter,
+    login: authenticator as Authenticator,
+    file: file_filter as FileFilter,
     reply: reply_filter as ReplyFilter,
+    content: content_filter as ContentFilter,
+    storage: storage as Storage,
     events: event_sink as EventSink,
     site: site_command as SiteCommand,
     timer: timer as Timer,

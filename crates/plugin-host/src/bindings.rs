@@ -12,6 +12,7 @@ wasmtime::component::bindgen!({
             import waft:plugin/log@0.1.0;
             import waft:plugin/config@0.1.0;
             import waft:plugin/clock@0.1.0;
+            import waft:plugin/crypto@0.1.0;
             export waft:plugin/lifecycle@0.1.0;
             export waft:plugin/command-filter@0.1.0;
             export waft:plugin/reply-filter@0.1.0;
@@ -27,7 +28,12 @@ wasmtime::component::bindgen!({
     ",
     path: "../../wit",
     world: "waft:host/served",
-    imports: { "waft:plugin/sessions": trappable },
+    imports: {
+        "waft:plugin/sessions": trappable,
+        "waft:plugin/crypto": trappable,
+        "waft:plugin/crypto.verify-password": async | trappable,
+        "waft:plugin/crypto.verify-offered": async | trappable,
+    },
     exports: { default: async },
     with: { "waft:plugin/sessions.session": crate::capability::sessions::Session },
 });

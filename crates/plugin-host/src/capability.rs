@@ -6,6 +6,7 @@
 pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod console;
+pub(crate) mod crypto;
 pub(crate) mod log;
 pub(crate) mod sessions;
 pub(crate) mod wasi;

@@ -4,22 +4,27 @@
 //! saw a command last sees its reply first. A rewritten command goes on to the next plugin and
 //! never back to one that it has passed, so there are no loops.
 
+mod deciding;
+
 use std::fmt;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 use waft_core::hooks::{
-    CommandVerdict, Hooks, ReplyVerdict, SiteAnswer, SiteCommand, SiteCommands,
+    CommandVerdict, ConnectionFilter, ContentFilters, FileFilter, Hooks, LoginFilter, ReplyVerdict,
+    SiteAnswer, SiteCommand, SiteCommands,
 };
 use waft_core::{BoxFuture, SessionFacts};
 use waft_proto::{Code, Command, Reply, VerbSet};
 
 use crate::hook::Hook;
 use crate::hooks::command::{self, Verdict};
+use crate::hooks::content::Filters;
 use crate::hooks::{reply, site};
 use crate::interest::Verbs;
 use crate::plugin::Plugin;
 use crate::status::HostStatus;
+use deciding::Decisions;
 
 /// One generation of plugins.
 pub(crate) struct Generation {
@@ -28,7 +33,9 @@ pub(crate) struct Generation {
     plugins: Vec<Arc<Plugin>>,
     command_interest: VerbSet,
     reply_interest: VerbSet,
+    content: Option<Filters>,
     site: Site,
+    decisions: Decisions,
 }
 
 /// What plugins bring along.
@@ -50,8 +57,9 @@ impl Generation {
         let command_interest = all(&mut filters.map(|plugin| &plugin.interest.commands));
         let filters = plugins.iter().filter(|plugin| plugin.artifact.has(Hook::ReplyFilter));
         let reply_interest = all(&mut filters.map(|plugin| &plugin.interest.replies));
-        let site = Site::of(&plugins);
-        Generation { number, plugins, command_interest, reply_interest, site }
+        let content = Filters::of(&plugins, number);
+        let (site, decisions) = (Site::of(&plugins), Decisions::of(&plugins));
+        Generation { number, plugins, command_interest, reply_interest, content, site, decisions }
     }
 
     /// Whether the same plugins stand in the same order in `plugins`.
@@ -182,6 +190,26 @@ impl Hooks for Generation {
         reply: Reply,
     ) -> BoxFuture<'a, ReplyVerdict> {
         Box::pin(self.reword(session, command, reply))
+    }
+
+    fn content(&self) -> Option<&dyn ContentFilters> {
+        self.content.as_ref().map(|filters| filters as _)
+    }
+
+    fn generation(&self) -> u64 {
+        self.number
+    }
+
+    fn connections(&self) -> Option<&dyn ConnectionFilter> {
+        self.decisions.connections.then_some(self)
+    }
+
+    fn logins(&self) -> Option<&dyn LoginFilter> {
+        self.decisions.logins.then_some(self)
+    }
+
+    fn files(&self) -> Option<&dyn FileFilter> {
+        Some(self)
     }
 
     fn site(&self) -> Option<&dyn SiteCommands> {

@@ -6,12 +6,13 @@
 //! `async` in their interface are refused.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -28,6 +29,8 @@ pub(crate) struct Sandbox {
     pub(crate) linker: Linker<Guest>,
     clock: &'static Clock,
     compiler: mpsc::Sender<Job>,
+    /// Places of instances that belong to transfers, of all plugins.
+    pub(crate) pins: Arc<Semaphore>,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -60,7 +63,8 @@ impl Sandbox {
         Served::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         wasi::link(&mut linker)?;
         let clock = start_clock(engine.clone())?;
-        Ok(Sandbox { engine, linker, clock, compiler: start_compiler()? })
+        let pins = Arc::new(Semaphore::new(limits::PINNED_MAX));
+        Ok(Sandbox { engine, linker, clock, compiler: start_compiler()?, pins })
     }
 
     /// Keeps the clock ticking until the guard is dropped.

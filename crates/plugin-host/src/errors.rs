@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use waft_proto::command::printable;
 
+use crate::service::{self, Grant};
+
 /// Why a component is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -75,6 +77,26 @@ pub enum Refusal {
     /// It imports what is not there.
     #[error("imports {0}, which is not available in this version")]
     ImportNotServed(String),
+    /// It imports what it is not granted.
+    #[error("imports {}, which it is not granted", imports.join(", "))]
+    NotGranted {
+        /// The plugin.
+        plugin: String,
+        /// What it imports.
+        imports: Vec<String>,
+        /// What it takes.
+        grants: Vec<Grant>,
+        /// Whether there are settings for it.
+        listed: bool,
+    },
+    /// It was dropped in and has a hook that the operator must ask for.
+    #[error("exports the hook {hook}, and no [[plugin]] names it")]
+    Unlisted {
+        /// The plugin.
+        plugin: String,
+        /// The hook.
+        hook: &'static str,
+    },
     /// An import or an export has another type than the interface says.
     #[error("does not fit the interface: {0}")]
     Misfit(String),
@@ -90,6 +112,9 @@ pub enum Refusal {
     /// `init` failed or said no.
     #[error("init failed: {0}")]
     Init(String),
+    /// An authenticator's failure would let anybody in.
+    #[error("decides who logs in, and on_error = \"allow\" would let in whoever it fails on")]
+    AllowsLogins,
     /// Another plugin answers a command that it brings along.
     #[error("brings {command} along, which the plugin {plugin} answers already")]
     CommandTaken {
@@ -119,12 +144,24 @@ impl Refusal {
             Refusal::CommandTaken { plugin, .. } => {
                 format!("remove one of the two, or change what {plugin} is told to answer")
             }
+            Refusal::AllowsLogins => "set on_error = \"deny\" for it".to_owned(),
             Refusal::NoLifecycle => "export waft:plugin/lifecycle".to_owned(),
             Refusal::ImportNotServed(name) if name.starts_with("wasi:") => {
                 "build it for WASI 0.2, and without this".to_owned()
             }
             Refusal::HookNotServed(_) | Refusal::ImportNotServed(_) => {
                 "remove it from the plugin's world, or upgrade waft".to_owned()
+            }
+            Refusal::NotGranted { plugin, grants, listed, .. } => {
+                let lines = service::lines(grants.iter().copied());
+                if *listed {
+                    format!("write under the [[plugin]] whose name is {plugin:?}:\n{lines}")
+                } else {
+                    format!("write:\n[[plugin]]\nname = {plugin:?}\n{lines}")
+                }
+            }
+            Refusal::Unlisted { plugin, .. } => {
+                format!("write:\n[[plugin]]\nname = {plugin:?}")
             }
             Refusal::UnknownHook(_) | Refusal::Misfit(_) => {
                 "build it against this server's wit/".to_owned()
@@ -212,6 +249,12 @@ pub(crate) enum Failure {
     /// No instance became free.
     #[error("no free instance within {0:?}")]
     Busy(Duration),
+    /// No memory became free for another instance.
+    #[error("no memory for another instance within {0:?}, see memory_budget in [plugins]")]
+    NoRoom(Duration),
+    /// The instance that a transfer had is gone, since an earlier call failed.
+    #[error("its instance is gone")]
+    Gone,
     /// A new instance could not be had.
     #[error("no new instance: {0}")]
     Start(String),

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::errors::Refusal;
 use crate::limits;
-use crate::settings::{HostSettings, PluginSettings};
+use crate::settings::{HostSettings, Listed, PluginSettings, Unlisted};
 
 /// The extension of files that are plugins.
 const EXTENSION: &str = "wasm";
@@ -66,7 +66,8 @@ fn find(settings: &HostSettings, plan: &mut Plan) {
     match dropped(directory) {
         Ok(files) => {
             let others = files.into_iter().filter(|file| !places.contains(&real(file)));
-            plan.candidates.extend(others.map(|file| unlisted(file, &mut names)));
+            let others = others.map(|file| unlisted(file, settings.unlisted, &mut names));
+            plan.candidates.extend(others.flatten());
         }
         Err(refusal) => {
             let settings = PluginSettings::named(DIRECTORY);
@@ -117,7 +118,13 @@ fn dropped(directory: &Path) -> Result<Vec<PathBuf>, Refusal> {
     Ok(files)
 }
 
-fn unlisted(file: PathBuf, names: &mut BTreeSet<String>) -> Candidate {
+/// A component that no settings name; nothing where such components are left alone.
+fn unlisted(file: PathBuf, unlisted: Unlisted, names: &mut BTreeSet<String>) -> Option<Candidate> {
+    let listed = match unlisted {
+        Unlisted::Off => return None,
+        Unlisted::HooksOnly => Listed::HooksOnly,
+        Unlisted::On => Listed::No,
+    };
     let stem = file.file_stem().unwrap_or_default();
     let name = stem.to_string_lossy().into_owned();
     let problem = if stem.to_str().is_none() {
@@ -127,7 +134,11 @@ fn unlisted(file: PathBuf, names: &mut BTreeSet<String>) -> Candidate {
     } else {
         None
     };
-    Candidate { settings: PluginSettings::named(name), file, problem }
+    Some(Candidate {
+        settings: PluginSettings { listed, ..PluginSettings::named(name) },
+        file,
+        problem,
+    })
 }
 
 /// What tells whether a file was touched.

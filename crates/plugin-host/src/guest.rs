@@ -9,13 +9,14 @@ use std::future::Future;
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use waft_core::{SessionFacts, SessionId};
+use waft_core::{SessionFacts, SessionId, auth};
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::WasiCtx;
 
 use crate::artifact::{Artifact, Exports};
 use crate::bindings::exports::waft::plugin::lifecycle;
+use crate::budget::Charge;
 use crate::capability::console::Console;
 use crate::capability::log::Gate;
 use crate::capability::sessions::Session;
@@ -23,6 +24,7 @@ use crate::capability::wasi;
 use crate::engine::Sandbox;
 use crate::errors::Failure;
 use crate::hook::{Budget, Hook};
+use crate::lent::Services;
 use crate::limits;
 use crate::settings::{Limits, Secret};
 
@@ -34,6 +36,7 @@ pub(crate) struct Identity {
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) limits: Limits,
     pub(crate) log: Gate,
+    pub(crate) services: Services,
 }
 
 /// What a store holds.
@@ -51,6 +54,10 @@ pub(crate) struct Guest {
     quota: Quota,
     /// What the call in progress may take.
     budget: Budget,
+    /// When the call in progress must be over.
+    pub(crate) deadline: Instant,
+    /// The password that the client offers in the call in progress.
+    pub(crate) offered: Option<auth::Secret>,
     /// Ticks that it may still compute.
     ticks_left: u64,
 }
@@ -65,6 +72,8 @@ pub(crate) struct Warm {
     /// Memory that it had once it was prepared.
     memory_at_first: usize,
     born: Instant,
+    /// What it takes of the memory for all instances.
+    pub(crate) charge: Option<Charge>,
     /// When its last call ended.
     pub(crate) rested: Instant,
 }
@@ -90,7 +99,16 @@ impl Warm {
         let result = bounded(sandbox, budget, artifact.instantiate(&mut store)).await?;
         let exports = result.map_err(|error| explain(&store, &error))?;
         let now = Instant::now();
-        Ok(Warm { sandbox, store, exports, calls: 0, memory_at_first: 0, born: now, rested: now })
+        Ok(Warm {
+            sandbox,
+            store,
+            exports,
+            calls: 0,
+            memory_at_first: 0,
+            born: now,
+            charge: None,
+            rested: now,
+        })
     }
 
     /// Asks what it is.
@@ -147,9 +165,21 @@ impl Warm {
         let result = bounded(self.sandbox, budget, call(&self.exports, &mut self.store)).await?;
         let value = result.map_err(|error| explain(&self.store, &error))?;
         self.calls += u64::from(caller.hook != Hook::Lifecycle);
-        self.store.data_mut().session = None;
+        let guest = self.store.data_mut();
+        guest.session = None;
+        guest.offered = None;
         self.rested = Instant::now();
         Ok(value)
+    }
+
+    /// Octets of memory that it has.
+    pub(crate) fn memory(&self) -> usize {
+        self.store.data().quota.used
+    }
+
+    /// Has the password of the next call verified without showing it.
+    pub(crate) fn offer(&mut self, password: auth::Secret) {
+        self.store.data_mut().offered = Some(password);
     }
 
     fn itself(&self) -> Caller {
@@ -186,6 +216,8 @@ fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
         console,
         quota,
         budget: Hook::Lifecycle.row().budget,
+        deadline: Instant::now(),
+        offered: None,
         ticks_left: 0,
     };
     let mut store = Store::new(&sandbox.engine, guest);
@@ -216,6 +248,7 @@ fn begin(store: &mut Store<Guest>, caller: Caller, session: Option<SessionId>) -
     let ticks = guest.budget.cpu.as_nanos().div_ceil(limits::TICK.as_nanos());
     guest.ticks_left = u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1);
     let budget = guest.budget;
+    guest.deadline = Instant::now() + budget.wall;
     store.set_epoch_deadline(1);
     budget
 }

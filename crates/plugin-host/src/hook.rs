@@ -48,13 +48,13 @@ const fn row(hook: Hook, name: &'static str, served: bool, cpu_ms: u64, wall_s: 
 /// Every hook interface of the package. Budgets are generous: they are there to end what hangs.
 pub(crate) const TABLE: [Row; 11] = [
     row(Hook::Lifecycle, "lifecycle", true, 1000, 10),
-    row(Hook::ConnectionFilter, "connection-filter", false, 200, 2),
+    row(Hook::ConnectionFilter, "connection-filter", true, 200, 2),
     row(Hook::CommandFilter, "command-filter", true, 200, 2),
     row(Hook::ReplyFilter, "reply-filter", true, 200, 2),
-    row(Hook::Authenticator, "authenticator", false, 200, 10),
-    row(Hook::FileFilter, "file-filter", false, 200, 2),
-    row(Hook::ContentFilter, "content-filter", false, 500, 30),
-    row(Hook::Storage, "storage", false, 500, 60),
+    row(Hook::Authenticator, "authenticator", true, 200, 10),
+    row(Hook::FileFilter, "file-filter", true, 200, 2),
+    row(Hook::ContentFilter, "content-filter", true, 500, 30),
+    row(Hook::Storage, "storage", true, 500, 60),
     row(Hook::EventSink, "event-sink", true, 1000, 30),
     row(Hook::SiteCommand, "site-command", true, 200, 5),
     row(Hook::Timer, "timer", true, 1000, 60),

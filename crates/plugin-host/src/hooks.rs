@@ -5,7 +5,11 @@
 //! wants to decide about it, and a reply with one stays as it is.
 
 pub(crate) mod command;
+pub(crate) mod connection;
+pub(crate) mod content;
 pub(crate) mod events;
+pub(crate) mod file;
+pub(crate) mod login;
 pub(crate) mod reply;
 pub(crate) mod site;
 pub(crate) mod timer;

@@ -11,7 +11,9 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use waft_core::event::{Event, EventSink};
 use waft_core::hooks::{HookSource, Hooks};
+use waft_core::storage::Storage;
 
+use crate::budget::Budget;
 use crate::cache::CompiledStore;
 use crate::capability::log::cleaned;
 use crate::chain::Generation;
@@ -19,12 +21,14 @@ use crate::engine::{Sandbox, sandbox};
 use crate::errands;
 use crate::errors::{LoadError, LoadErrors, Refusal, WatchError};
 use crate::files::Settled;
+use crate::lent::Services;
 use crate::limits;
 use crate::load::{Gathered, Loader, Slots, blocking, in_order};
 use crate::outbox::Outbox;
 use crate::plugin::Plugin;
 use crate::settings::HostSettings;
 use crate::status::{Change, GenerationReport, HostStatus, What};
+use crate::storage::PluginStorage;
 use crate::watch::{self as files_watch, Watching};
 
 /// All plugins of one server.
@@ -53,14 +57,25 @@ struct Books {
 }
 
 impl Host {
-    /// Loads the plugins. Needs a tokio runtime with time enabled, on which it stays.
+    /// Loads the plugins, with nothing that other parts do for them. Needs a tokio runtime with time
+    /// enabled, on which it stays.
     ///
     /// # Errors
     /// Every plugin that cannot be loaded, unless its `on_load_error` says to go on without it.
     pub async fn load(settings: HostSettings) -> Result<Host, LoadErrors> {
+        Host::load_with(settings, Services::default()).await
+    }
+
+    /// The same, with what other parts do for plugins.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub async fn load_with(settings: HostSettings, services: Services) -> Result<Host, LoadErrors> {
         let sandbox = sandbox().map_err(no_sandbox)?;
         let compiled = open_store(sandbox, settings.state.as_deref()).await;
-        let mut loader = Loader { sandbox, compiled, artifacts: BTreeMap::new() };
+        let budget = Arc::new(Budget::new(settings.memory_budget));
+        let artifacts = BTreeMap::new();
+        let mut loader = Loader { sandbox, compiled, services, artifacts, budget };
         let gathered = loader.gather(&settings, &Slots::new(), 1, None).await;
         if !gathered.errors.is_empty() {
             return Err(LoadErrors(gathered.errors));
@@ -101,6 +116,7 @@ impl Host {
         if !gathered.errors.is_empty() {
             return Err(LoadErrors(gathered.errors));
         }
+        books.loader.budget.set(settings.memory_budget);
         books.settings = settings;
         self.shared.take(books, gathered, next);
         self.shared.stir.notify_one();
@@ -131,6 +147,12 @@ impl Host {
     /// Reports of what the files and new settings brought, the latest kept.
     pub fn reports(&self) -> watch::Receiver<GenerationReport> {
         self.shared.reports.subscribe()
+    }
+
+    /// The storage that the plugin of that name exports, whichever version is in force: it need not
+    /// be there yet, and may come and go. Its operations fail with `Io` while it is not there.
+    pub fn storage(&self, plugin: &str) -> Arc<dyn Storage> {
+        Arc::new(PluginStorage::new(Arc::clone(&self.shared), plugin))
     }
 
     /// Waits until the events so far are with the plugins that want them, for `within` at most.
@@ -166,6 +188,11 @@ impl Shared {
     /// The settings in force.
     pub(crate) async fn settings(&self) -> Arc<HostSettings> {
         Arc::clone(&self.books.lock().await.settings)
+    }
+
+    /// The generation in force.
+    pub(crate) fn generation(&self) -> Arc<Generation> {
+        self.current.load_full()
     }
 
     /// Looks at the files; those that do not have their stamp of `settled` are left for later.

@@ -8,16 +8,19 @@ use waft_proto::command::printable;
 
 use crate::artifact::{Artifact, Digest};
 use crate::bindings::exports::waft::plugin::lifecycle;
+use crate::budget::Budget;
 use crate::capability::log::shortened;
 use crate::engine::{Sandbox, sandbox};
 use crate::errors::{LoadError, Refusal, one_line};
 use crate::files::{self, Content};
 use crate::guest::Warm;
 use crate::interest::Interest;
+use crate::lent::Services;
 use crate::limits;
 use crate::load::blocking;
 use crate::outline::Outline;
 use crate::plugin::{Plugin, describe, identity};
+use crate::service::{self, Grant};
 use crate::settings::PluginSettings;
 
 /// What a component is and wants.
@@ -33,6 +36,11 @@ pub struct Inspection {
     pub hooks: Vec<HookUse>,
     /// The interfaces that it imports, which are all that it can do.
     pub capabilities: Vec<CapabilityUse>,
+    /// The lines of configuration that grant what it imports, to be adapted; `None` where that
+    /// takes no grant.
+    pub grants: Option<String>,
+    /// What it is granted and does not import, by key of `[plugin.grant]`.
+    pub idle_grants: Vec<&'static str>,
     /// Tools and languages that made it, from its metadata: what, name, version.
     pub producers: Vec<Producer>,
     /// What it says of itself; `None` where it cannot be started.
@@ -57,6 +65,8 @@ pub struct CapabilityUse {
     pub name: String,
     /// Whether this version of the server has it.
     pub available: bool,
+    /// What the operator has to grant for it: a key of `[plugin.grant]`.
+    pub grant: Option<&'static str>,
 }
 
 /// One entry of a component's metadata on what made it.
@@ -85,6 +95,10 @@ pub struct Descriptor {
     pub reply_verbs: Option<Vec<String>>,
     /// The codes of the replies that it wants to see; `None` is all.
     pub reply_codes: Option<Vec<u16>>,
+    /// What is done to files that it wants to decide about, by the names of the interface.
+    pub file_ops: Vec<&'static str>,
+    /// Whether it wants to see listings.
+    pub listings: bool,
 }
 
 /// A reason not to load a component.
@@ -108,6 +122,8 @@ impl Descriptor {
             command_verbs: interest.commands.names(),
             reply_verbs: interest.replies.names(),
             reply_codes: interest.codes().map(|codes| codes.iter().copied().collect()),
+            file_ops: interest.files.ops.names().collect(),
+            listings: interest.files.listings,
         }
     }
 }
@@ -150,10 +166,15 @@ pub async fn check(settings: &PluginSettings) -> Result<Inspection, LoadError> {
         let (digest, length) = (Digest::of(&bytes), bytes.len());
         let artifact = artifact(sandbox()?, bytes).await?;
         let file = file.clone().unwrap_or_default();
-        let plugin =
-            Plugin::start(sandbox()?, Arc::new(artifact), settings.clone(), file, 0).await?;
+        let (artifact, budget) = (Arc::new(artifact), Arc::new(Budget::new(u64::MAX)));
+        let (sandbox, services) = (sandbox()?, Services::default());
+        let own = settings.clone();
+        let plugin = Plugin::start(sandbox, artifact, own, file, 0, &services, &budget);
+        let plugin = plugin.await?;
         let mut inspection = outlined(&plugin.artifact.outline, digest, length);
         inspection.descriptor = Some(plugin.descriptor.clone());
+        let idle = plugin.artifact.outline.idle_grants(&settings.grants);
+        inspection.idle_grants = idle.into_iter().map(Grant::name).collect();
         Ok(inspection)
     };
     let loaded: Result<Inspection, Refusal> = load.await;
@@ -174,13 +195,19 @@ fn outlined(outline: &Outline, digest: Digest, length: usize) -> Inspection {
     let capabilities = outline.imports.iter().map(|import| CapabilityUse {
         name: import.full.clone(),
         available: import.is_served_capability(),
+        grant: import.service().and_then(|service| service.grant).map(Grant::name),
     });
+    let mut wanted: Vec<_> = outline.wants().map(|(_, grant)| grant).collect();
+    wanted.sort();
+    wanted.dedup();
     Inspection {
         bytes: length as u64,
         sha256: digest.to_string(),
         wit_version: outline.wit_version().map(str::to_owned),
         hooks: hooks.collect(),
         capabilities: capabilities.collect(),
+        grants: (!wanted.is_empty()).then(|| service::lines(wanted)),
+        idle_grants: Vec::new(),
         producers: outline.producers.clone(),
         descriptor: None,
         problems: outline.problems().iter().map(Problem::new).collect(),
@@ -190,7 +217,8 @@ fn outlined(outline: &Outline, digest: Digest, length: usize) -> Inspection {
 async fn started(bytes: &[u8]) -> Result<Descriptor, Refusal> {
     let sandbox = sandbox()?;
     let artifact = artifact(sandbox, bytes.to_vec()).await?;
-    let identity = Arc::new(identity(&PluginSettings::named("inspected")));
+    let settings = PluginSettings::named("inspected");
+    let identity = Arc::new(identity(&settings, &Services::default()));
     let mut warm = Warm::new(sandbox, &artifact, identity, 0)
         .await
         .map_err(|failure| Refusal::Start(one_line(&failure.to_string())))?;

@@ -1,6 +1,7 @@
 //! What a plugin wants to see, so that whatever it does not want costs it nothing.
 
 mod events;
+mod files;
 mod own;
 mod times;
 
@@ -15,6 +16,7 @@ use crate::bindings::exports::waft::plugin::lifecycle;
 use crate::limits;
 
 pub(crate) use events::Events;
+pub(crate) use files::Files;
 pub(crate) use times::Timer;
 
 /// Stands for everything in a list that is named in `extra`.
@@ -84,6 +86,7 @@ pub(crate) struct Interest {
     pub(crate) features: Vec<String>,
     pub(crate) events: Events,
     pub(crate) timers: Vec<Timer>,
+    pub(crate) files: Files,
 }
 
 impl Interest {
@@ -115,12 +118,15 @@ impl Interest {
             features: own::features(&descriptor.features)?,
             events: Events::read(&descriptor.events),
             timers: Vec::new(),
+            files: Files::default(),
         };
         for (key, value) in &descriptor.extra {
             match key.as_str() {
                 "command.verbs" => interest.commands = listed(value)?,
                 "reply.verbs" => interest.replies = listed(value)?,
                 "reply.codes" => interest.codes = codes(value)?,
+                "file.ops" => interest.files.ops = files::ops(value)?,
+                "file.list" => interest.files.listings = files::listings(value)?,
                 key => {
                     // Extras are how later versions say more: others are not wanted here.
                     if let Some(name) = key.strip_prefix("timer.") {

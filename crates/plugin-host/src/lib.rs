@@ -19,6 +19,7 @@
 mod artifact;
 mod bindings;
 mod breaker;
+mod budget;
 mod cache;
 mod capability;
 mod chain;
@@ -32,6 +33,7 @@ mod hooks;
 mod host;
 mod inspect;
 mod interest;
+mod lent;
 mod limits;
 mod load;
 mod outbox;
@@ -41,6 +43,7 @@ mod pool;
 mod service;
 mod settings;
 mod status;
+mod storage;
 mod watch;
 
 pub use errors::{LoadError, LoadErrors, Refusal, WatchError};
@@ -48,6 +51,11 @@ pub use host::Host;
 pub use inspect::{
     CapabilityUse, Descriptor, HookUse, Inspection, Problem, Producer, check, inspect,
 };
-pub use settings::{Grants, HostSettings, Limits, OnError, OnLoadError, PluginSettings, Secret};
+pub use lent::Services;
+pub use service::Grant;
+pub use settings::{
+    Grants, HostSettings, HttpGrant, KvGrant, Limits, Listed, OnError, OnLoadError, PluginSettings,
+    Secret, Unlisted,
+};
 pub use status::{Change, Counts, EventCounts, GenerationReport, HostStatus, PluginStatus, What};
 pub use watch::Watching;

@@ -9,7 +9,10 @@ pub(crate) const COMPONENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// Instances of all plugins in the process; each has a stack and a memory of its own.
-pub(crate) const INSTANCES_MAX: u32 = 1024;
+pub(crate) const INSTANCES_MAX: u32 = 3072;
+
+/// Those of them that belong to transfers, at most; the others are for single calls.
+pub(crate) const PINNED_MAX: usize = 2048;
 
 /// Instances that the settings may ask for: while one generation drains, another starts, and
 /// sometimes a third.
@@ -47,6 +50,22 @@ pub(crate) const PRINTED_BYTES_MAX: usize = 64 * 1024;
 
 /// Random octets that a guest may ask for at once.
 pub(crate) const RANDOM_BYTES_MAX: u64 = 64 * 1024;
+
+/// Octets of a file that go into a guest, or come out of it, in one call: the size at which copying
+/// is fastest.
+pub(crate) const CHUNK_BYTES_MAX: usize = 256 * 1024;
+
+/// Entries that a storage is asked for at a time.
+pub(crate) const PAGE_ENTRIES_MAX: u32 = 1000;
+
+/// Pages without an entry, one behind the other, that a listing may have.
+pub(crate) const EMPTY_PAGES_MAX: u32 = 100;
+
+/// Entries of one listing.
+pub(crate) const LISTING_ENTRIES_MAX: u64 = 1_000_000;
+
+/// Octets of the name of a file, and of what a storage needs to go on with a listing.
+pub(crate) const NAME_BYTES_MAX: usize = 4 * 1024;
 
 /// Lines of a reply that a plugin makes.
 pub(crate) const REPLY_LINES_MAX: usize = 64;
@@ -94,6 +113,27 @@ pub(crate) const BREAKER_OPEN_MAX: Duration = Duration::from_secs(60);
 /// Lines in a second that the log has about one plugin's failures.
 pub(crate) const COMPLAINTS_MAX: u32 = 10;
 
+/// Random octets that `crypto.random` gives at once.
+pub(crate) const RANDOM_BYTES_AT_ONCE: usize = 64 * 1024;
+
+/// How long before its time is up a guest gets an answer to a call that waits.
+pub(crate) const ANSWER_MARGIN: Duration = Duration::from_millis(100);
+
+/// Octets of the name of an account that a plugin accepts.
+pub(crate) const USER_BYTES_MAX: usize = 512;
+
+/// Attributes of such an account.
+pub(crate) const ATTRIBUTES_MAX: usize = 64;
+
+/// Octets of their names and values.
+pub(crate) const ATTRIBUTES_BYTES_MAX: usize = 16 * 1024;
+
+/// Octets of the reason for a denied login.
+pub(crate) const DENIAL_BYTES_MAX: usize = 1024;
+
+/// Entries of a listing that a plugin is shown at once.
+pub(crate) const LISTED_MAX: usize = 1000;
+
 /// Compiled components kept on disk.
 pub(crate) const COMPILED_KEPT_MAX: usize = 64;
 
@@ -119,7 +159,7 @@ pub(crate) const EVENTS_GATHERED_FOR: Duration = Duration::from_millis(100);
 pub(crate) const DELIVERY_FAILURES_MAX: u32 = 5;
 
 /// How long to wait before a batch is delivered again the first time; it doubles.
-pub(crate) const DELIVERY_PAUSE_MIN: Duration = Duration::from_millis(250);
+pub(crate) const DELIVERY_PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// How long to wait at most.
 pub(crate) const DELIVERY_PAUSE_MAX: Duration = Duration::from_secs(30);

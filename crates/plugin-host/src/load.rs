@@ -8,10 +8,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use crate::artifact::{Artifact, Digest};
+use crate::budget::Budget;
 use crate::cache::CompiledStore;
 use crate::engine::Sandbox;
 use crate::errors::{LoadError, Refusal};
 use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
+use crate::lent::Services;
 use crate::plugin::Plugin;
 use crate::settings::{HostSettings, OnLoadError, PluginSettings};
 use crate::status::{Change, What};
@@ -20,7 +22,10 @@ use crate::status::{Change, What};
 pub(crate) struct Loader {
     pub(crate) sandbox: &'static Sandbox,
     pub(crate) compiled: Option<Arc<CompiledStore>>,
+    pub(crate) services: Services,
     pub(crate) artifacts: BTreeMap<Digest, Weak<Artifact>>,
+    /// Memory of all instances.
+    pub(crate) budget: Arc<Budget>,
 }
 
 /// Every plugin that should be there, by name and file.
@@ -243,7 +248,10 @@ impl Loader {
     ) -> Result<Arc<Plugin>, Refusal> {
         let settings = candidate.settings.clone();
         let file = candidate.file.clone();
-        Plugin::start(self.sandbox, artifact, settings, file, generation).await.map(Arc::new)
+        let (services, budget) = (&self.services, &self.budget);
+        let plugin =
+            Plugin::start(self.sandbox, artifact, settings, file, generation, services, budget);
+        plugin.await.map(Arc::new)
     }
 }
 

@@ -12,7 +12,8 @@ use wasmtime::wasmparser::{
 use crate::errors::{Refusal, one_line};
 use crate::hook::{Hook, TABLE};
 use crate::inspect::Producer;
-use crate::service::{self, Service};
+use crate::service::{self, Grant, Service};
+use crate::settings::{Grants, Listed, PluginSettings};
 
 /// The version of `waft:plugin` that this host serves; guests of any `0.1.x` run.
 pub(crate) const WIT_VERSION: &str = "0.1.0";
@@ -180,6 +181,38 @@ impl Outline {
         ours.filter_map(|known| known.version.as_deref()).next()
     }
 
+    /// The imports that take a grant, with it.
+    pub(crate) fn wants(&self) -> impl Iterator<Item = (&str, Grant)> {
+        self.imports.iter().filter_map(|import| Some((&*import.full, import.service()?.grant?)))
+    }
+
+    /// What keeps a plugin of these settings from being started: what it imports and is not
+    /// granted, hooks that nobody asked for.
+    pub(crate) fn unwanted(&self, settings: &PluginSettings) -> Option<Refusal> {
+        let plugin = || settings.name.clone();
+        let missing = self.wants().filter(|(_, grant)| !settings.grants.has(*grant));
+        let (imports, mut grants): (Vec<String>, Vec<Grant>) =
+            missing.map(|(import, grant)| (import.to_owned(), grant)).unzip();
+        if !imports.is_empty() {
+            grants.sort();
+            grants.dedup();
+            let listed = settings.listed == Listed::Yes;
+            return Some(Refusal::NotGranted { plugin: plugin(), imports, grants, listed });
+        }
+        let trusted = [Hook::Authenticator, Hook::Storage];
+        let hook = trusted.into_iter().find(|&hook| self.exports_hook(hook))?;
+        let refused = settings.listed == Listed::HooksOnly;
+        refused.then(|| Refusal::Unlisted { plugin: plugin(), hook: hook.name() })
+    }
+
+    /// The grants of these settings that nothing it imports takes.
+    pub(crate) fn idle_grants(&self, grants: &Grants) -> Vec<Grant> {
+        let of_imports = [Grant::Kv, Grant::Http, Grant::Control];
+        let idle =
+            |grant: &Grant| grants.has(*grant) && !self.wants().any(|(_, wanted)| wanted == *grant);
+        of_imports.into_iter().filter(idle).collect()
+    }
+
     /// Everything that keeps this host from running it, versions first.
     pub(crate) fn problems(&self) -> Vec<Refusal> {
         if let Some(problem) = self.version_problem() {
@@ -240,14 +273,13 @@ mod tests {
     #[test]
     fn what_cannot_be_bound_is_refused_and_foreign_exports_are_passed_over() {
         let outline = outline(
-            &["waft:plugin/timer@0.1.0", "waft:plugin/nonsense@0.1.0", "exports"],
+            &["waft:plugin/nonsense@0.1.0", "exports"],
             &["waft:plugin/log@0.1.3", "waft:plugin/kv@0.1.0", "wasi:nn/graph@0.2.0"],
         );
         assert_eq!(
             outline.problems(),
             [
                 Refusal::NoLifecycle,
-                Refusal::HookNotServed("waft:plugin/timer@0.1.0".to_owned()),
                 Refusal::UnknownHook("waft:plugin/nonsense@0.1.0".to_owned()),
                 Refusal::ImportNotServed("waft:plugin/kv@0.1.0".to_owned()),
                 Refusal::ImportNotServed("wasi:nn/graph@0.2.0".to_owned()),

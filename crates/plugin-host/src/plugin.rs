@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use waft_core::SessionId;
+use waft_core::storage::Abilities;
 use waft_proto::{Command, Reply};
+
+mod pinned;
 
 use crate::artifact::Artifact;
 use crate::bindings::exports::waft::plugin::lifecycle;
 use crate::breaker::Breaker;
+use crate::budget::Budget;
 use crate::capability::log::{Gate, cleaned, shortened};
 use crate::engine::Sandbox;
 use crate::errors::{Failure, Refusal, one_line};
@@ -19,10 +23,14 @@ use crate::guest::{Caller, Identity, Warm};
 use crate::hook::Hook;
 use crate::inspect::Descriptor;
 use crate::interest::Interest;
+use crate::lent::Services;
 use crate::limits;
 use crate::pool::{Lease, Pool};
 use crate::settings::{OnError, PluginSettings};
 use crate::status::{Counts, PluginStatus};
+use crate::storage;
+
+pub(crate) use pinned::Pinned;
 
 /// One plugin in force.
 pub(crate) struct Plugin {
@@ -32,6 +40,8 @@ pub(crate) struct Plugin {
     pub(crate) artifact: Arc<Artifact>,
     pub(crate) interest: Interest,
     pub(crate) descriptor: Descriptor,
+    /// What the storage that it exports can do.
+    pub(crate) abilities: Abilities,
     /// The generation that it came with.
     since: u64,
     pool: Pool,
@@ -71,8 +81,16 @@ impl Plugin {
         settings: PluginSettings,
         file: PathBuf,
         generation: u64,
+        services: &Services,
+        budget: &Arc<Budget>,
     ) -> Result<Plugin, Refusal> {
-        let identity = Arc::new(identity(&settings));
+        if artifact.has(Hook::Authenticator) && settings.on_error == OnError::Allow {
+            return Err(Refusal::AllowsLogins);
+        }
+        if let Some(refusal) = artifact.outline.unwanted(&settings) {
+            return Err(refusal);
+        }
+        let identity = Arc::new(identity(&settings, services));
         let mut first = Warm::new(sandbox, &artifact, Arc::clone(&identity), generation)
             .await
             .map_err(|failure| Refusal::Start(one_line(&failure.to_string())))?;
@@ -80,18 +98,24 @@ impl Plugin {
         let interest =
             Interest::read(&described).map_err(|mistake| Refusal::Describe(one_line(&mistake)))?;
         tell_what_is_unheard(&identity.name, &artifact, &described);
+        for grant in artifact.outline.idle_grants(&settings.grants) {
+            tracing::warn!(plugin = &*identity.name, %grant, "plugin is granted what it does not import");
+        }
         let said = first.init().await;
         let said = said.map_err(|failure| Refusal::Init(one_line(&failure.to_string())))?;
         said.map_err(|reason| {
             Refusal::Init(one_line(&shortened(&reason, limits::INIT_ERROR_BYTES_MAX)))
         })?;
+        let abilities = storage::abilities(&mut first, &artifact, generation).await?;
+        let (own, budget) = (Arc::clone(&identity), Arc::clone(budget));
         Ok(Plugin {
             name: Arc::clone(&identity.name),
+            abilities,
             file,
             descriptor: Descriptor::new(&described, &interest),
             interest,
             since: generation,
-            pool: Pool::new(sandbox, Arc::clone(&artifact), Arc::clone(&identity), first),
+            pool: Pool::new(sandbox, Arc::clone(&artifact), own, budget, first),
             breaker: Mutex::new(Breaker::new()),
             counters: Counters::default(),
             complaints: Gate::new(limits::COMPLAINTS_MAX),
@@ -119,6 +143,11 @@ impl Plugin {
         self.settings.on_error
     }
 
+    /// What other parts do for it.
+    pub(crate) fn services(&self) -> &Services {
+        &self.identity.services
+    }
+
     /// Begins a call: takes an instance out, if the plugin is in a state to be asked.
     pub(crate) async fn begin(
         &self,
@@ -132,6 +161,27 @@ impl Plugin {
         self.counters.calls.fetch_add(1, Ordering::Relaxed);
         let lease = self.pool.take(caller.generation).await;
         (call, lease)
+    }
+
+    /// As [`begin`](Plugin::begin), for a transfer that keeps the instance.
+    pub(crate) async fn begin_transfer(
+        &self,
+        caller: Caller,
+        session: Option<SessionId>,
+    ) -> (Call<'_>, Result<Lease, Failure>) {
+        let call = Call { plugin: self, caller, session, began: Instant::now() };
+        if self.breaker().is_open(call.began) {
+            return (call, Err(Failure::BreakerOpen));
+        }
+        self.counters.calls.fetch_add(1, Ordering::Relaxed);
+        let lease = self.pool.pin(caller.generation).await;
+        (call, lease)
+    }
+
+    /// Begins a further call of an instance that was taken out before.
+    pub(crate) fn begin_further(&self, caller: Caller, session: Option<SessionId>) -> Call<'_> {
+        self.counters.calls.fetch_add(1, Ordering::Relaxed);
+        Call { plugin: self, caller, session, began: Instant::now() }
     }
 
     /// Drops instances that nobody asked for a while.
@@ -173,7 +223,11 @@ impl Plugin {
             Failure::Trap(_) | Failure::Memory { .. } => &self.counters.traps,
             Failure::Cpu(_) | Failure::Wall(_) => &self.counters.timeouts,
             Failure::Verdict(_) => &self.counters.bad_verdicts,
-            Failure::Busy(_) | Failure::Start(_) | Failure::BreakerOpen => &self.counters.not_made,
+            Failure::Busy(_)
+            | Failure::NoRoom(_)
+            | Failure::Gone
+            | Failure::Start(_)
+            | Failure::BreakerOpen => &self.counters.not_made,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -185,12 +239,26 @@ impl Call<'_> {
     /// # Errors
     /// The failure, counted and logged.
     pub(crate) fn end<T>(self, lease: Lease, verdict: Result<T, Failure>) -> Result<T, Failure> {
+        let plugin = self.plugin;
+        let (verdict, lease) = self.keep(lease, verdict)?;
+        plugin.pool.put_back(lease);
+        Ok(verdict)
+    }
+
+    /// Ends the call, and gives the instance back to a transfer that goes on.
+    ///
+    /// # Errors
+    /// As [`end`](Call::end).
+    pub(crate) fn keep<T>(
+        self,
+        lease: Lease,
+        verdict: Result<T, Failure>,
+    ) -> Result<(T, Lease), Failure> {
         match verdict {
             Ok(verdict) => {
-                self.plugin.pool.put_back(lease);
                 self.plugin.breaker().succeeded(Instant::now());
                 self.note_time();
-                Ok(verdict)
+                Ok((verdict, lease))
             }
             Err(failure) => {
                 drop(lease);
@@ -205,9 +273,9 @@ impl Call<'_> {
         plugin.count(&failure);
         self.note_time();
         match failure {
-            Failure::BreakerOpen => return failure,
+            Failure::BreakerOpen | Failure::Gone => return failure,
             // Not the plugin's fault: there were too many calls.
-            Failure::Busy(_) => {}
+            Failure::Busy(_) | Failure::NoRoom(_) => {}
             _ => self.trip_breaker(),
         }
         if let Some(untold) = plugin.complaints.pass(Instant::now()) {
@@ -277,12 +345,13 @@ pub(crate) async fn describe(warm: &mut Warm) -> Result<lifecycle::Descriptor, R
 }
 
 /// Who a plugin of these settings is.
-pub(crate) fn identity(settings: &PluginSettings) -> Identity {
+pub(crate) fn identity(settings: &PluginSettings, services: &Services) -> Identity {
     Identity {
         name: settings.name.as_str().into(),
         config: settings.config.iter().cloned().collect(),
         secrets: settings.grants.secrets.iter().cloned().collect(),
         limits: settings.limits.clone(),
         log: Gate::new(settings.limits.log_lines),
+        services: services.clone(),
     }
 }

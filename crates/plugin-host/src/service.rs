@@ -1,4 +1,7 @@
-//! What guests may import, in one table.
+//! What guests may import, in one table, with what the operator has to grant for it; and the
+//! grants, each with a line of configuration that gives it.
+
+use std::fmt;
 
 /// Something that guests may import.
 #[derive(Debug)]
@@ -7,25 +10,28 @@ pub(crate) struct Service {
     path: &'static str,
     /// What versions begin with.
     version: &'static str,
+    /// What it takes.
+    pub(crate) grant: Option<Grant>,
 }
 
-const fn service(path: &'static str, version: &'static str) -> Service {
-    Service { path, version }
+const fn free(path: &'static str, version: &'static str) -> Service {
+    Service { path, version, grant: None }
 }
 
 /// Everything that guests may import.
 const TABLE: &[Service] = &[
-    service("waft:plugin/types", "0.1."),
-    service("waft:plugin/sessions", "0.1."),
-    service("waft:plugin/log", "0.1."),
-    service("waft:plugin/config", "0.1."),
-    service("waft:plugin/clock", "0.1."),
-    service("wasi:cli/", "0.2."),
-    service("wasi:clocks/", "0.2."),
-    service("wasi:filesystem/", "0.2."),
-    service("wasi:io/", "0.2."),
-    service("wasi:random/", "0.2."),
-    service("wasi:sockets/", "0.2."),
+    free("waft:plugin/types", "0.1."),
+    free("waft:plugin/sessions", "0.1."),
+    free("waft:plugin/log", "0.1."),
+    free("waft:plugin/config", "0.1."),
+    free("waft:plugin/clock", "0.1."),
+    free("waft:plugin/crypto", "0.1."),
+    free("wasi:cli/", "0.2."),
+    free("wasi:clocks/", "0.2."),
+    free("wasi:filesystem/", "0.2."),
+    free("wasi:io/", "0.2."),
+    free("wasi:random/", "0.2."),
+    free("wasi:sockets/", "0.2."),
 ];
 
 /// The service of that name and version, if there is one.
@@ -38,4 +44,63 @@ pub(crate) fn find(path: &str, version: Option<&str>) -> Option<&'static Service
         };
         named && version.starts_with(service.version)
     })
+}
+
+/// Something that the operator may grant to a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grant {
+    /// A store of its own.
+    Kv,
+    /// Asking web services.
+    Http,
+    /// Ending sessions, banning addresses.
+    Control,
+    /// Seeing the passwords that clients offer.
+    Passwords,
+    /// Saying where the accounts that it lets in have their files.
+    Storage,
+    /// Secrets from the operator.
+    Secrets,
+}
+
+impl Grant {
+    /// All of them.
+    pub const ALL: [Grant; 6] =
+        [Grant::Kv, Grant::Http, Grant::Control, Grant::Passwords, Grant::Storage, Grant::Secrets];
+
+    /// Its key in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Grant::Kv => "kv",
+            Grant::Http => "http",
+            Grant::Control => "control",
+            Grant::Passwords => "passwords",
+            Grant::Storage => "storage",
+            Grant::Secrets => "secrets",
+        }
+    }
+
+    /// A line of configuration that gives it, to be adapted.
+    pub fn line(self) -> &'static str {
+        match self {
+            Grant::Kv => "kv = \"1 MiB\"",
+            Grant::Http => "http = [\"https://service.example.org/path\"]",
+            Grant::Control => "control = true",
+            Grant::Passwords => "passwords = true",
+            Grant::Storage => "storage = [\"/srv/ftp\"]",
+            Grant::Secrets => "secrets = { NAME = \"file:PATH\" }",
+        }
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The lines of configuration that give `grants`.
+pub(crate) fn lines(grants: impl IntoIterator<Item = Grant>) -> String {
+    let lines = grants.into_iter().map(|grant| format!("\n{}", grant.line()));
+    format!("[plugin.grant]{}", lines.collect::<String>())
 }

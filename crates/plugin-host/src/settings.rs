@@ -8,6 +8,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::hook::{Budget, Hook};
+use crate::service::Grant;
 
 /// Everything about plugins.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,12 +18,16 @@ pub struct HostSettings {
     pub directory: Option<PathBuf>,
     /// Plugins named one by one. One whose file lies in `directory` gives that file its settings.
     pub plugins: Vec<PluginSettings>,
+    /// What becomes of components in the directory that `plugins` does not name.
+    pub unlisted: Unlisted,
     /// Names of plugins in the order in which they see a command. Those not named here come
     /// behind them, by priority and then by name.
     pub order: Vec<String>,
     /// The server's state directory: compiled components are kept under it, in `plugins/`. `None`
     /// keeps them in memory only.
     pub state: Option<PathBuf>,
+    /// Memory of all instances together, in bytes. An instance more waits for one that goes.
+    pub memory_budget: u64,
     /// How long files must be left alone before they are read again.
     pub debounce: Duration,
     /// How often files are looked at even where no change was announced, for file systems that
@@ -35,8 +40,10 @@ impl Default for HostSettings {
         HostSettings {
             directory: None,
             plugins: Vec::new(),
+            unlisted: Unlisted::default(),
             order: Vec::new(),
             state: None,
+            memory_budget: 512 * 1024 * 1024,
             debounce: Duration::from_millis(250),
             poll: Duration::from_secs(30),
         }
@@ -65,6 +72,19 @@ pub struct PluginSettings {
     pub config: Vec<(String, String)>,
     /// What it may do beyond its hooks.
     pub grants: Grants,
+    /// Where these settings come from.
+    pub listed: Listed,
+}
+
+/// Where the settings of a plugin come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// The operator wrote them.
+    Yes,
+    /// Nobody did: the component was dropped in.
+    No,
+    /// Nobody did, and it may serve no hook that wants trust.
+    HooksOnly,
 }
 
 impl PluginSettings {
@@ -80,6 +100,7 @@ impl PluginSettings {
             limits: Limits::default(),
             config: Vec::new(),
             grants: Grants::default(),
+            listed: Listed::Yes,
         }
     }
 }
@@ -122,6 +143,8 @@ pub struct Limits {
     pub instances_min: usize,
     /// Instances at the same time; further calls wait.
     pub instances_max: usize,
+    /// Transfers that have an instance of their own at the same time; further ones wait.
+    pub transfers_max: usize,
     /// Calls after which an instance is replaced.
     pub instance_calls: u64,
     /// Age at which an instance is replaced.
@@ -139,6 +162,7 @@ impl Default for Limits {
             queue: Duration::from_secs(1),
             instances_min: 1,
             instances_max: 8,
+            transfers_max: 256,
             instance_calls: 100_000,
             instance_age: Duration::from_secs(600),
             log_lines: 200,
@@ -157,8 +181,74 @@ impl Limits {
 /// What one plugin may do beyond its hooks: nothing by default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Grants {
+    /// A store of its own.
+    pub kv: Option<KvGrant>,
+    /// Web services that it may ask.
+    pub http: Option<HttpGrant>,
+    /// Whether it may end sessions and ban addresses.
+    pub control: bool,
+    /// Whether it is shown the passwords that clients offer.
+    pub passwords: bool,
+    /// The directories within which the accounts that it lets in may have their files.
+    pub storage: Vec<PathBuf>,
     /// Secrets that `config.secret` gives it, by name.
     pub secrets: Vec<(String, Secret)>,
+}
+
+impl Grants {
+    /// All that can be had without naming anything, for a look at a component: an empty store, no
+    /// service to ask.
+    pub fn without_effect() -> Grants {
+        Grants {
+            kv: Some(KvGrant { bytes: 1 << 20, persistent: false }),
+            http: Some(HttpGrant::default()),
+            control: true,
+            ..Grants::default()
+        }
+    }
+
+    /// Whether there is anything of that kind.
+    pub fn has(&self, grant: Grant) -> bool {
+        match grant {
+            Grant::Kv => self.kv.is_some(),
+            Grant::Http => self.http.is_some(),
+            Grant::Control => self.control,
+            Grant::Passwords => self.passwords,
+            Grant::Storage => !self.storage.is_empty(),
+            Grant::Secrets => !self.secrets.is_empty(),
+        }
+    }
+}
+
+/// A plugin's store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvGrant {
+    /// Octets of keys and values together.
+    pub bytes: u64,
+    /// Whether it is kept in the state directory.
+    pub persistent: bool,
+}
+
+/// The web services that a plugin may ask.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HttpGrant {
+    /// What URLs must begin with.
+    pub urls: Vec<String>,
+    /// Whether services may have addresses of this machine or of a private network.
+    pub private: bool,
+}
+
+/// What becomes of a component in the directory that has no settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unlisted {
+    /// It is not loaded.
+    Off,
+    /// It is loaded, unless it decides who may log in or has files of its own.
+    #[default]
+    HooksOnly,
+    /// It is loaded.
+    On,
 }
 
 /// Octets that are never shown and overwritten when dropped.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use waft_core::hooks::Hooks;
 use waft_core::path::BadName;
 use waft_core::storage::{ErrorKind, StorageError};
-use waft_core::{Account, VirtualPath};
+use waft_core::{Account, SessionFacts, VirtualPath};
 use waft_proto::{ArgumentError, Code, Reply, Text, Verb};
 
 use crate::net::Network;
@@ -238,7 +238,7 @@ impl<N: Network> Session<N> {
     /// The account that is logged in.
     pub(crate) fn account(&self) -> Result<Arc<Account>, Refusal> {
         match &self.login {
-            Login::In(who) => Ok(Arc::clone(&who.account)),
+            Login::In(who) => Ok(bound(&who.account, &self.facts)),
             _ => Err(Refusal::new(Code::NOT_LOGGED_IN, "Please log in with USER and PASS.")),
         }
     }
@@ -246,5 +246,13 @@ impl<N: Network> Session<N> {
     /// The path that an argument names, seen from the working directory.
     pub(crate) fn path(&self, argument: &[u8]) -> Result<VirtualPath, BadName> {
         self.facts.cwd.join(argument)
+    }
+}
+
+/// The account with a storage that knows whose operations these are, where that matters to it.
+fn bound(account: &Arc<Account>, facts: &Arc<SessionFacts>) -> Arc<Account> {
+    match account.storage.for_session(facts) {
+        None => Arc::clone(account),
+        Some(storage) => Arc::new(Account { storage, ..(**account).clone() }),
     }
 }

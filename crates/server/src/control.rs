@@ -16,7 +16,7 @@ use waft_proto::{Command, Line, LineBuffer, ParseError, Reply};
 
 use crate::net::Stream;
 use crate::time::within;
-use crate::tls::{self, Channel, CloseNotify};
+use crate::tls::{self, Channel, CloseNotify, Tickets};
 
 /// What came over the control connection.
 #[derive(Debug)]
@@ -148,6 +148,7 @@ impl<S: Stream> Control<S> {
     pub(crate) async fn begin_tls(
         &mut self,
         config: Arc<ServerConfig>,
+        tickets: Tickets,
         limit: Duration,
     ) -> io::Result<()> {
         self.lines.clear();
@@ -155,10 +156,16 @@ impl<S: Stream> Control<S> {
             return Err(io::ErrorKind::NotConnected.into());
         };
         // How the client ends the control connection matters to nobody.
-        let accepting = tls::accept(io, config, READ_BYTES, CloseNotify::Lenient, Arc::default());
+        let (end, truncated) = (CloseNotify::Lenient, Arc::default());
+        let accepting = tls::accept(io, config, READ_BYTES, end, truncated, Some(tickets));
         let accepted = within(limit, accepting).await;
         self.stream = accepted.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?;
         Ok(())
+    }
+
+    /// Puts a ticket before the next reply, under TLS 1.3: the client may have spent those it had.
+    pub(crate) fn issue_ticket(&mut self) {
+        self.stream.issue_ticket();
     }
 
     /// Ends TLS and goes on in clear text.

@@ -81,6 +81,10 @@ counters! {
     plugin_rewordings,
     /// Commands that a plugin rewrote.
     plugin_rewrites,
+    /// Transfers whose contents a plugin refused.
+    contents_refused,
+    /// Uploads that a plugin put in quarantine.
+    contents_quarantined,
     /// Downloads that completed.
     downloads,
     /// Uploads that completed.

@@ -123,10 +123,10 @@ impl<N: Network> Session<N> {
             tracing::error!("no random numbers");
             return ControlFlow::Break("no random numbers");
         };
-        let config = offer.snapshot.for_control(binding);
+        let (config, tickets) = offer.snapshot.for_control(binding);
         let limit = self.settings.timeouts.tls_handshake;
         let shaken = tokio::select! {
-            shaken = self.control.begin_tls(config, limit) => shaken,
+            shaken = self.control.begin_tls(config, tickets, limit) => shaken,
             _ = self.stage.wait_for(|stage| *stage >= Stage::Draining) => {
                 return ControlFlow::Break("shutdown");
             }
@@ -177,8 +177,16 @@ impl<N: Network> Session<N> {
         ControlFlow::Continue(())
     }
 
+    /// Gives the client a ticket for the data connection that is being set up: it arrives before
+    /// the reply that lets the client begin.
+    pub(crate) fn issue_ticket(&mut self) {
+        if self.security.protection == Protection::Private {
+            self.control.issue_ticket();
+        }
+    }
+
     /// How the next data connection is protected; `None` is not at all.
-    pub(crate) fn data_tls(&self, is_download: bool) -> Option<DataTls> {
+    pub(crate) fn data_tls(&self) -> Option<DataTls> {
         let security = &self.security;
         let (offer, agreed) = (security.offer()?, security.agreed.as_ref()?);
         if security.protection == Protection::Clear {
@@ -187,7 +195,7 @@ impl<N: Network> Session<N> {
         let account = self.account().ok();
         let resumption = resumption(offer, account.as_deref());
         Some(DataTls {
-            config: offer.for_data(agreed.binding, data_tickets(resumption, is_download)),
+            config: offer.for_data(agreed.binding),
             limit: self.settings.timeouts.tls_handshake,
             resumption,
             close_notify: offer.settings.close_notify,
@@ -201,12 +209,4 @@ impl<N: Network> Session<N> {
 /// one account can be held to more than the others, or an old device to less.
 fn resumption(offer: &Snapshot, account: Option<&Account>) -> Resumption {
     account.and_then(|account| account.resumption).unwrap_or(offer.settings.resumption)
-}
-
-/// TLS 1.3 tickets that a data connection gets, in place of the one that it spent: clients that use
-/// a ticket once and keep one, such as those with OpenSSL's own cache, would be refused from their
-/// second transfer on. Uploads never get any: their clients do not read, and closing unread octets
-/// resets the connection.
-fn data_tickets(resumption: Resumption, is_download: bool) -> usize {
-    usize::from(is_download && resumption == Resumption::Require)
 }

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -199,6 +200,25 @@ pub struct Transfers {
     /// Whether LIST and NLST show names that begin with a dot without being asked (`-a`); MLSD
     /// always does.
     pub hidden: Hidden,
+    /// Where uploads go that plugins want kept away.
+    pub quarantine: Quarantine,
+}
+
+/// Where uploads go that plugins want kept away: directories that nobody is served from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quarantine {
+    /// Where those of all plugins go; `None` keeps none.
+    pub directory: Option<PathBuf>,
+    /// Where those of certain plugins go, by their names.
+    pub by_plugin: Vec<(Arc<str>, PathBuf)>,
+}
+
+impl Quarantine {
+    /// The directory for uploads that `plugin` wants kept away.
+    pub(crate) fn of(&self, plugin: &str) -> Option<&Path> {
+        let own = self.by_plugin.iter().find(|(name, _)| **name == *plugin);
+        own.map(|(_, directory)| directory.as_path()).or(self.directory.as_deref())
+    }
 }
 
 impl Default for Transfers {
@@ -208,6 +228,7 @@ impl Default for Transfers {
             ascii: Ascii::Translate,
             deflate: Some(6),
             hidden: Hidden::Shown,
+            quarantine: Quarantine::default(),
         }
     }
 }

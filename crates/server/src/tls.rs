@@ -2,8 +2,9 @@
 //!
 //! A [`Tls`] belongs to one listener. What it was made of can be exchanged at any time: handshakes
 //! to come use the new certificates and rules, sessions keep what they shook hands with. Tickets
-//! are bound to control sessions (`binding`); a control connection reads whole records (`records`)
-//! so that TLS can end and clear text go on, and both kinds of stream are one type (`channel`).
+//! are bound to control sessions (`binding`) and renewed as they are spent (`tickets`); a control
+//! connection reads whole records (`records`) so that TLS can end and clear text go on, and both
+//! kinds of stream are one type (`channel`).
 //!
 //! What is *not* here: files, and when they change; who answers AUTH, PBSZ and PROT.
 
@@ -15,6 +16,7 @@ mod peer;
 mod records;
 mod resolver;
 mod snapshot;
+mod tickets;
 
 use std::sync::Arc;
 
@@ -29,6 +31,7 @@ pub(crate) use binding::Binding;
 pub(crate) use channel::{Channel, accept};
 pub(crate) use peer::{certificate, digest, facts};
 pub(crate) use snapshot::Snapshot;
+pub(crate) use tickets::Tickets;
 
 /// What TLS means on a listener that offers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,8 +107,8 @@ pub struct TlsSettings {
     pub client_certificates: ClientCertificates,
     /// Whether CCC may end TLS on the control connection.
     pub ccc: bool,
-    /// TLS 1.3 tickets that a control connection gets. Clients that use a ticket once need one
-    /// for each transfer; most keep no more than this default.
+    /// TLS 1.3 tickets that a control connection gets with its handshake. One more comes with each
+    /// data connection that is set up, in place of the one that it will spend.
     pub tickets: usize,
 }
 
@@ -122,7 +125,7 @@ impl TlsSettings {
             data_protection: DataProtection::Any,
             client_certificates: ClientCertificates::None,
             ccc: false,
-            tickets: 8,
+            tickets: 2,
         }
     }
 }

@@ -5,6 +5,9 @@
 //! session listens to the control connection as well: ABOR and STAT act at once, everything else
 //! waits.
 
+mod content;
+mod quarantine;
+
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -15,9 +18,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use waft_core::event::{Direction, Happening};
-use waft_core::hooks::Hooks;
-use waft_core::storage::{ErrorKind, Reader, Storage, StorageError, WriteMode, Writer};
-use waft_core::{Account, VirtualPath};
+use waft_core::hooks::{Hooks, Passage, WantedContent};
+use waft_core::storage::{ErrorKind, Reader, StorageError, WriteMode, Writer};
+use waft_core::{Account, SessionFacts, VirtualPath};
 use waft_proto::arguments::{Representation, TransferMode};
 use waft_proto::{Code, Command, Reply, Text, Verb};
 
@@ -31,6 +34,7 @@ use crate::settings::Ascii;
 use crate::shared::{Place, Shared, Stage};
 use crate::time::{milliseconds, within};
 use crate::tls::Channel;
+use content::Label;
 
 /// The part of an upload's time for which its client's death is awaited once its data have ended.
 const LAST_MOMENT_PART: u32 = 32;
@@ -65,7 +69,15 @@ enum Job {
 /// What goes to the client.
 pub(crate) enum Source {
     /// A file, or the first octets of it.
-    File { reader: Box<dyn Reader>, limit: Option<u64>, path: VirtualPath },
+    File {
+        reader: Box<dyn Reader>,
+        limit: Option<u64>,
+        path: VirtualPath,
+        /// Octets that will go out, where that is known.
+        size: Option<u64>,
+        /// Whether the file goes out from its first octet to its last.
+        whole: bool,
+    },
     /// A listing.
     Listing(Box<dyn Reader>),
 }
@@ -154,21 +166,25 @@ impl<N: Network> Session<N> {
         if let Some(reply) = self.protection_needed() {
             return self.reply(hooks, Some(command), reply).await;
         }
-        let setup = self.data.take();
-        if matches!(setup, DataSetup::None) {
+        if matches!(self.data, DataSetup::None) {
             let reply = OpenError::NotSetUp.reply();
             return self.reply(hooks, Some(command), reply).await;
         }
+        let wanted = match self.wanted_content(hooks, transfer.job.passage(&self.facts)).await {
+            Ok(wanted) => wanted,
+            Err(Refusal(reply)) => return self.reply(hooks, Some(command), reply).await,
+        };
+        let setup = self.data.take();
         let Ok(account) = self.account() else { return Flow::Break("not logged in") };
         let _reserved = transfer.reserved;
-        let opening = self.opening(transfer.opening);
+        let opening = self.opening(transfer.opening, transfer.job.size(wanted.as_deref()));
         self.reply(hooks, Some(command), opening).await?;
 
         let record = Record::new(&transfer.job);
         let progress = Progress::new();
         let mut open = None;
         let attended = {
-            let work = self.work(setup, &account, transfer.job, &mut open, &progress);
+            let work = self.work(setup, &account, transfer.job, wanted, &mut open, &progress);
             let work = pin!(work);
             self.attend(hooks, work, &progress, record.direction()).await
         };
@@ -182,6 +198,7 @@ impl<N: Network> Session<N> {
         setup: DataSetup<N>,
         account: &Arc<Account>,
         job: Job,
+        wanted: Option<Box<dyn WantedContent>>,
         open: &'w mut Open,
         progress: &'w Progress,
     ) -> impl Future<Output = Result<(), Failure>> + Send + use<'w, N> {
@@ -189,6 +206,12 @@ impl<N: Network> Session<N> {
         let settings = Arc::clone(&self.settings);
         let storage = Arc::clone(&account.storage);
         let facts = Arc::clone(&self.facts);
+        let label = Label {
+            user: Arc::clone(&account.name),
+            path: job.path(),
+            settings: Arc::clone(&self.settings),
+            counters: Arc::clone(&self.shared.counters),
+        };
         let (encoding, deflate) = self.coding(&job);
         let protection = self.data_protection(&job);
         async move {
@@ -202,14 +225,24 @@ impl<N: Network> Session<N> {
             let stall = timeouts.stall;
             match job {
                 Job::Send(source) => {
-                    let (mut reader, limit) = source.into_reader();
+                    let (mut reader, mut limit) = source.into_reader();
+                    if let Some(wanted) = wanted {
+                        let filtered = content::filtered_reader(wanted, reader, limit, label);
+                        reader = filtered.await.map_err(Failure::Storage)?;
+                        limit = None;
+                    }
                     let download =
                         data::Download { reader: &mut *reader, limit, encoding, deflate };
                     data::send(stream, download, progress, stall).await.map_err(Failure::Pump)
                 }
                 Job::Receive(target) => {
-                    let writer = begin(&*storage, &target).await.map_err(Failure::Storage)?;
-                    let writer = open.insert(writer);
+                    let writer = match wanted {
+                        None => storage.open_write(&target.path, target.mode).await,
+                        Some(wanted) => {
+                            content::filtered_writer(wanted, &*storage, &target, label).await
+                        }
+                    };
+                    let writer = open.insert(writer.map_err(Failure::Storage)?);
                     let inflate = deflate.is_some();
                     let upload = data::Upload { limit: None, encoding, inflate };
                     let received =
@@ -236,7 +269,7 @@ impl<N: Network> Session<N> {
     }
 
     fn data_protection(&self, job: &Job) -> DataProtection {
-        match self.data_tls(matches!(job, Job::Send(_))) {
+        match self.data_tls() {
             Some(tls) => DataProtection::Tls(tls),
             // Only clients that speak TLS can mistake what was agreed upon.
             None if self.security.is_agreed() && matches!(job, Job::Receive(_)) => {
@@ -260,7 +293,30 @@ impl<N: Network> Session<N> {
         (if translate { Encoding::Ascii } else { Encoding::Image }, deflate)
     }
 
-    fn opening(&self, opening: Opening) -> Reply {
+    /// Asks the plugins whether they want to see what passes; nobody does where it is no file.
+    async fn wanted_content(
+        &self,
+        hooks: &Arc<dyn Hooks>,
+        passage: Option<Passage>,
+    ) -> Result<Option<Box<dyn WantedContent>>, Refusal> {
+        let (Some(filters), Some(passage)) = (hooks.content(), passage) else { return Ok(None) };
+        let (is_part, path) = (passage.partial, passage.path.clone());
+        let wanted = filters.wanted(passage).await.map_err(|refusal| {
+            let (plugin, code) = (&*refusal.plugin, refusal.reply.code().number());
+            tracing::warn!(plugin, %path, code, "transfer refused by plugin");
+            self.shared.counters.contents_refused.add_one();
+            Refusal(refusal.reply)
+        })?;
+        match wanted {
+            Some(wanted) if is_part && wanted.transforms() => Err(Refusal::new(
+                Code::BAD_VALUE,
+                "Only whole files here: their contents are changed on the way.",
+            )),
+            wanted => Ok(wanted),
+        }
+    }
+
+    fn opening(&self, opening: Opening, size: Option<u64>) -> Reply {
         match opening {
             Opening::Reply(reply) => reply,
             Opening::Words(what) => {
@@ -268,7 +324,8 @@ impl<N: Network> Session<N> {
                     Representation::Ascii => "ASCII",
                     Representation::Image => "BINARY",
                 };
-                let text = format!("Opening {mode} mode data connection for {what}.");
+                let size = size.map(|size| format!(" ({size} bytes)")).unwrap_or_default();
+                let text = format!("Opening {mode} mode data connection for {what}{size}.");
                 Reply::new(Code::OPENING, text)
             }
         }
@@ -470,6 +527,43 @@ impl<N: Network> Session<N> {
     }
 }
 
+impl Job {
+    /// The file; the root for a listing.
+    fn path(&self) -> VirtualPath {
+        match self {
+            Job::Send(Source::File { path, .. }) | Job::Receive(Target { path, .. }) => {
+                path.clone()
+            }
+            Job::Send(Source::Listing(_)) => VirtualPath::root(),
+        }
+    }
+
+    /// Octets that will go out, where that is known.
+    fn size(&self, wanted: Option<&dyn WantedContent>) -> Option<u64> {
+        match self {
+            Job::Send(Source::File { size, .. }) => {
+                size.filter(|_| wanted.is_none_or(|wanted| !wanted.transforms()))
+            }
+            _ => None,
+        }
+    }
+
+    /// What plugins are asked about it.
+    fn passage(&self, session: &Arc<SessionFacts>) -> Option<Passage> {
+        let (direction, path, size, partial) = match self {
+            Job::Send(Source::File { path, size, whole, .. }) => {
+                (Direction::Download, path, *size, !whole)
+            }
+            Job::Receive(target) => {
+                (Direction::Upload, &target.path, None, Passage::is_part(target.mode))
+            }
+            Job::Send(Source::Listing(_)) => return None,
+        };
+        let (session, path) = (Arc::clone(session), path.clone());
+        Some(Passage { session, direction, path, size, partial })
+    }
+}
+
 impl Record {
     fn new(job: &Job) -> Record {
         let (what, path) = match job {
@@ -517,10 +611,6 @@ impl Source {
             Source::Listing(reader) => (reader, None),
         }
     }
-}
-
-async fn begin(storage: &dyn Storage, target: &Target) -> Result<Box<dyn Writer>, StorageError> {
-    storage.open_write(&target.path, target.mode).await
 }
 
 fn transfer_complete() -> Reply {

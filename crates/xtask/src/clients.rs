@@ -1,13 +1,16 @@
-//! The client programs that tests run against the server.
+//! Programs of others: the clients that tests run against the server, and what builds examples.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
+use waft_plugin_tools::process;
 
-use crate::process;
+/// A program, or the absolute path of a file, and the Debian package that has it.
+type Program = (&'static str, &'static str);
 
-/// A program and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 5] = [
+/// The client programs that tests run against the server.
+pub(crate) const CLIENTS: &[Program] = &[
     ("curl", "curl"),
     ("lftp", "lftp"),
     ("tnftp", "tnftp"),
@@ -15,31 +18,53 @@ const PROGRAMS: [(&str, &str); 5] = [
     ("python3", "python3"),
 ];
 
-/// Installs the client programs that are missing, where that can be done.
+/// What builds the examples that are not in Rust; the rest comes from the languages' registries.
+pub(crate) const BUILDERS: &[Program] = &[
+    ("clang", "clang"),
+    ("wasm-ld", "lld"),
+    ("/usr/lib/wasm32-wasi/libc.a", "wasi-libc"),
+    ("python3", "python3"),
+    (ENSUREPIP, "python3-venv"),
+];
+
+/// What Debian leaves out of Python, and new environments begin with.
+const ENSUREPIP: &str = "ensurepip";
+
+/// Installs the programs that are missing, where that can be done.
 ///
 /// Elsewhere it says which tests will be skipped; in CI nothing may be.
 ///
 /// # Errors
 /// In CI, a program is missing and cannot be installed.
-pub(crate) fn provide() -> Result<()> {
-    if !missing().is_empty() && is_root() && process::exists("apt-get") {
-        install(&missing());
+pub(crate) fn provide(programs: &[Program]) -> Result<()> {
+    if !missing(programs).is_empty() && is_root() && process::exists("apt-get") {
+        install(&missing(programs));
     }
-    let missing = missing();
+    let missing = missing(programs);
     if missing.is_empty() {
         return Ok(());
     }
     let names: Vec<_> = missing.iter().map(|(program, _)| *program).collect();
     let names = names.join(", ");
     if std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false") {
-        bail!("client programs are missing, and in CI no test is skipped: {names}");
+        bail!("programs are missing, and in CI no test is skipped: {names}");
     }
     eprintln!("!! tests with these programs are SKIPPED, because they are not installed: {names}");
     Ok(())
 }
 
-fn missing() -> Vec<(&'static str, &'static str)> {
-    PROGRAMS.into_iter().filter(|(program, _)| !is_on_path(program)).collect()
+fn missing(programs: &[Program]) -> Vec<Program> {
+    programs.iter().copied().filter(|(program, _)| !is_there(program)).collect()
+}
+
+fn is_there(program: &str) -> bool {
+    match program {
+        ENSUREPIP => {
+            process::capture(Command::new("python3").args(["-c", "import ensurepip"])).is_ok()
+        }
+        path if path.starts_with('/') => Path::new(path).is_file(),
+        _ => is_on_path(program),
+    }
 }
 
 /// Whether a program is there; it is not run, for not all of them know `--version`.

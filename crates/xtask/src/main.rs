@@ -1,4 +1,4 @@
-//! The repository's own commands: `cargo xtask plugins | serve | test | check-structure`.
+//! The repository's own commands: `cargo xtask plugins | examples | serve | test | check-structure`.
 //!
 //! Each command is one module, and each needs nothing but a Rust toolchain and a package
 //! registry: what else it wants, it makes or fetches under the target directory. Nothing here is
@@ -11,10 +11,9 @@
 )]
 
 mod clients;
-mod component;
+mod examples;
 mod files;
 mod plugins;
-mod process;
 mod serve;
 mod structure;
 mod test;
@@ -39,6 +38,7 @@ commands:
                     build the bundled plugins and the test guests into target/plugins/
                     TRIPLE: wasm32-unknown-unknown (default) or wasm32-wasip2
                     WAY: installed, rustup, rust-src or debian; default: the first that works
+  examples          build the examples in C, JavaScript and Python into target/plugins/examples/
   check-structure   look for dependencies, unsafe code and files that must not be";
 
 fn main() -> ExitCode {
@@ -76,6 +76,10 @@ fn run(arguments: &[String]) -> Result<()> {
         "plugins" => {
             let options = plugins::Options::parse(rest).map_err(Usage)?;
             plugins::build(&Workspace::load()?, &options)
+        }
+        "examples" => {
+            clients::provide(clients::BUILDERS)?;
+            examples::build(&Workspace::load()?)
         }
         "serve" => {
             let options = serve::Options::parse(rest).map_err(Usage)?;

@@ -12,11 +12,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::component::{self, Interfaces};
-use crate::files;
-use crate::process;
 use crate::toolchain::{self, Toolchain, Way};
 use crate::workspace::{Guest, Role, Workspace};
+use crate::{examples, files};
+use waft_plugin_tools::process;
+use waft_plugin_tools::{Interfaces, Language};
 
 /// The target whose modules import nothing but what their world names.
 const DEFAULT_TARGET: &str = "wasm32-unknown-unknown";
@@ -108,12 +108,13 @@ fn place(workspace: &Workspace, guest: &Guest<'_>) -> PathBuf {
     match guest.role {
         Role::Bundled => directory.join(name),
         Role::Test => directory.join("tests").join(name),
+        Role::Example => examples::place(workspace, &guest.package.name, Language::Rust),
     }
 }
 
 fn write(module: &Path, place: &Path, target: &str) -> Result<()> {
     let bytes = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
-    let component = component::encode(bytes)?;
+    let component = waft_plugin_tools::encode(bytes)?;
     let interfaces = Interfaces::of(&component)?;
     eprintln!("  {} ({} KiB)", place.display(), component.len().div_ceil(1024));
     eprintln!("    imports: {}", interfaces.imports.join(" "));

@@ -1,17 +1,19 @@
 //! `cargo xtask serve`: builds server and plugins, and serves a demonstration.
 //!
 //! The demonstration is a directory under the target directory: some files for anonymous users,
-//! a home for the user `demo`, a folder of plugins with command-policy in it, and a configuration
-//! in which active mode is on, so that it is the plugin that refuses it.
+//! a home for the user `demo`, a folder of plugins with command-policy in it, a certificate that the
+//! server itself makes, and a configuration in which active mode is on, so that it is the plugin
+//! that refuses it. TLS is offered and clear text works as well, for nothing leaves the machine.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
 
 use anyhow::{Context, Result};
 
 use crate::workspace::{self, Workspace};
-use crate::{files, plugins, process};
+use crate::{files, plugins};
+use waft_plugin_tools::process;
 
 const CONFIGURATION: &str = include_str!("serve/waft.toml");
 
@@ -28,8 +30,10 @@ const INVITATION: &str = "
   curl -T README.md ftp://demo:demo@127.0.0.1:2121/                 # upload
   curl ftp://demo:demo@127.0.0.1:2121/notes.txt                     # download
   curl -v --ftp-port - ftp://127.0.0.1:2121/ 2>&1 | grep ' 502 '    # active mode is refused
-
 ";
+
+/// The names that the certificate is for.
+const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
 
 /// What to serve with.
 #[derive(Debug, Default)]
@@ -74,10 +78,17 @@ pub(crate) fn serve(workspace: &Workspace, options: &Options) -> Result<()> {
     let demo = workspace.target.join("demo");
     prepare(&demo, &plugins::directory(workspace))
         .with_context(|| format!("cannot prepare {}", demo.display()))?;
-    let configuration = demo.join("waft.toml");
-    eprintln!("serve: {}; in another terminal, try:\n{INVITATION}", configuration.display());
     let profile = if options.release { "release" } else { "debug" };
-    let mut server = Command::new(workspace.target.join(profile).join("waft"));
+    let program = workspace.target.join(profile).join("waft");
+    let certificate = certify(&program, &demo)?;
+    let configuration = demo.join("waft.toml");
+    eprintln!(
+        "serve: {}; in another terminal, try:\n{INVITATION}  curl --ssl-reqd --cacert {} \
+         ftp://demo:demo@127.0.0.1:2121/notes.txt    # under TLS\n",
+        configuration.display(),
+        certificate.display()
+    );
+    let mut server = Command::new(program);
     server.arg("serve").arg("--config").arg(configuration).args(&options.rest);
     become_it(&mut server)
 }
@@ -95,6 +106,24 @@ fn prepare(demo: &Path, components: &Path) -> Result<()> {
     files::put(&demo.join("waft.toml"), CONFIGURATION.as_bytes())?;
     // It has a password hash in it, which the server rightly warns of.
     Ok(keep_private(&demo.join("waft.toml"))?)
+}
+
+/// Makes a certificate that is valid from today, as `waft cert self-signed` does; tells where it is.
+fn certify(program: &Path, demo: &Path) -> Result<PathBuf> {
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| demo.join(name));
+    for file in [&certificate, &key] {
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot replace {}", file.display()));
+            }
+            _ => {}
+        }
+    }
+    let mut make = Command::new(program);
+    make.args(["cert", "self-signed"]).args(NAMES.map(|name| format!("--name={name}")));
+    make.arg("--certificate").arg(&certificate).arg("--key").arg(&key);
+    process::run(&mut make)?;
+    Ok(certificate)
 }
 
 #[cfg(unix)]

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::workspace::{self, Workspace};
-use crate::{clients, plugins, process, structure};
+use crate::{clients, examples, plugins, structure};
+use waft_plugin_tools::process;
 
 /// Where tests find the components: the plugins in it, the test guests in `tests/` beneath it.
 const COMPONENTS: &str = "WAFT_PLUGINS";
@@ -18,11 +19,12 @@ const COMPONENTS: &str = "WAFT_PLUGINS";
 /// A step's name and what it does.
 type Step = (&'static str, fn(&Workspace) -> Result<()>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("format", format),
     ("check-structure", structure::check),
     ("plugins", |workspace| plugins::build(workspace, &plugins::Options::default())),
-    ("client programs", |_| clients::provide()),
+    ("programs", |_| clients::provide(clients::CLIENTS).and(clients::provide(clients::BUILDERS))),
+    ("examples", examples::build),
     ("clippy", clippy),
     ("documentation", documentation),
     ("compile", compile),

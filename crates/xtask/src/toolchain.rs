@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process;
 use crate::workspace::{self, Workspace};
+use waft_plugin_tools::process;
 
 /// How long `rustup` may take to download a target's library, about 20 MB.
 const RUSTUP_TIME_MAX: Duration = Duration::from_secs(120);

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::process;
+use waft_plugin_tools::process;
 
 /// The repository as `cargo metadata` describes it.
 #[derive(Debug, Deserialize)]
@@ -61,7 +61,8 @@ impl Workspace {
         serde_json::from_str(&text).context("cargo metadata is not what was expected")
     }
 
-    /// The bundled plugins and the test guests: all crates under `plugins/` and `tests/guests/`.
+    /// The bundled plugins, the test guests and the examples in Rust: all crates under `plugins/`,
+    /// `tests/guests/` and `examples/rust/`.
     pub(crate) fn guests(&self) -> Vec<Guest<'_>> {
         let mut guests: Vec<_> = self.packages.iter().filter_map(|p| self.guest(p)).collect();
         guests.sort_by_key(|guest| &guest.package.name);
@@ -73,6 +74,7 @@ impl Workspace {
         let role = match folder.parent()? {
             parent if parent == Path::new("plugins") => Role::Bundled,
             parent if parent == Path::new("tests/guests") => Role::Test,
+            parent if parent == Path::new("examples/rust") => Role::Example,
             _ => return None,
         };
         let library = package
@@ -99,6 +101,8 @@ pub(crate) enum Role {
     Bundled,
     /// Made for the host's tests.
     Test,
+    /// Made to be read.
+    Example,
 }
 
 /// The cargo that runs this program.

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use waft_accounts::{AccountSpec, Mistake, VerifierOptions};
+use waft_core::storage::StoragePlace;
 use waft_core::{Permissions, VirtualPath};
 
 use super::support::{PASSWORD, QUICK, SLOW, Setup, accepted, denied, login, takes_work};
@@ -110,8 +111,10 @@ async fn an_account_named_ftp_comes_before_anonymous() {
 async fn a_root_that_cannot_be_opened_is_our_fault_and_may_be_mended() {
     let setup = Setup::new(VerifierOptions::default());
     let root = setup.directory.path().join("later");
-    let accounts =
-        setup.accounts(&[AccountSpec { root: root.clone(), ..setup.spec("alice", QUICK) }]);
+    let accounts = setup.accounts(&[AccountSpec {
+        storage: StoragePlace::Local(root.clone()),
+        ..setup.spec("alice", QUICK)
+    }]);
     let error = login(&accounts, "alice", PASSWORD).await.unwrap_err();
     assert!(error.to_string().contains("cannot open the root of alice"), "{error}");
     assert_eq!(denied(&accounts, "alice", "wrong").await, "wrong password");
@@ -127,7 +130,7 @@ async fn sessions_share_a_storage_and_the_last_one_closes_it() {
     let accounts = setup.accounts(&[
         setup.spec("alice", QUICK),
         setup.spec("bob", QUICK),
-        AccountSpec { root: other, ..setup.spec("carol", QUICK) },
+        AccountSpec { storage: StoragePlace::Local(other), ..setup.spec("carol", QUICK) },
     ]);
     assert_eq!(setup.opened.load(Ordering::Relaxed), 0, "nothing is opened before it is needed");
     let alice = accepted(&accounts, "alice", PASSWORD).await;

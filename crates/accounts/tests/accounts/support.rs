@@ -1,18 +1,15 @@
 //! Accounts over real directories, and sessions that log in to them.
 
-use std::io;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
 use waft_accounts::{
-    AccountSpec, AnonymousSpec, CertificateLogin, LocalAccounts, Mistake, OpenStorage, Verifier,
-    VerifierOptions,
+    AccountSpec, AnonymousSpec, CertificateLogin, LocalAccounts, Mistake, Verifier, VerifierOptions,
 };
 use waft_core::auth::{Authenticator, AuthenticatorError, Credentials, Secret, Verdict};
-use waft_core::storage::Storage;
+use waft_core::storage::{self, ErrorKind, Storage, StorageError, StoragePlace, Storages};
 use waft_core::{Account, Permissions, SessionFacts, SessionId, VirtualPath};
 use waft_storage_fs::{LocalStorage, Options};
 
@@ -49,7 +46,7 @@ impl Setup {
             password: Some(hash.to_owned()),
             certificates: Vec::new(),
             certificate_login: CertificateLogin::Alone,
-            root: self.directory.path().to_owned(),
+            storage: StoragePlace::Local(self.directory.path().to_owned()),
             permissions: Permissions::ALL,
             home: VirtualPath::root(),
             enabled: true,
@@ -78,12 +75,22 @@ impl Setup {
         specs: &[AccountSpec],
         anonymous: Option<AnonymousSpec>,
     ) -> Result<LocalAccounts, Vec<Mistake>> {
-        let opened = Arc::clone(&self.opened);
-        let open: OpenStorage = Arc::new(move |root: &Path| -> io::Result<Arc<dyn Storage>> {
-            opened.fetch_add(1, Ordering::Relaxed);
-            Ok(Arc::new(LocalStorage::open(root, Options::default())?))
-        });
-        LocalAccounts::new(specs.to_vec(), anonymous, open, Arc::clone(&self.verifier))
+        let places = Arc::new(Places(Arc::clone(&self.opened)));
+        LocalAccounts::new(specs.to_vec(), anonymous, places, Arc::clone(&self.verifier))
+    }
+}
+
+/// Local directories, with the number of times that one was opened.
+struct Places(Arc<AtomicUsize>);
+
+impl Storages for Places {
+    fn open(&self, place: &StoragePlace) -> storage::Result<Arc<dyn Storage>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let StoragePlace::Local(root) = place else {
+            return Err(ErrorKind::Unsupported.into());
+        };
+        let storage = LocalStorage::open(root, Options::default());
+        Ok(Arc::new(storage.map_err(|error| StorageError::new(ErrorKind::Io, error))?))
     }
 }
 

@@ -6,15 +6,12 @@ use std::time::Duration;
 
 use waft_config::{Config, Mistake, Node, Plugin, PluginLimits, Value};
 use waft_plugin_host::{
-    Grants, HostSettings, Limits, LoadError, LoadErrors, OnError, OnLoadError, PluginSettings,
-    Secret,
+    Grants, HostSettings, HttpGrant, KvGrant, Limits, LoadError, LoadErrors, OnError, OnLoadError,
+    PluginSettings, Refusal, Secret, Unlisted,
 };
 
 use super::{bytes, count};
 use crate::findings::mistake;
-
-/// The grant that gives a plugin its secrets.
-pub(crate) const SECRETS: &str = "secrets";
 
 /// Translates everything about plugins, and reads the secrets that they are granted.
 ///
@@ -24,15 +21,21 @@ pub(crate) const SECRETS: &str = "secrets";
 pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake>> {
     let mut mistakes = Vec::new();
     let plugins = config.named_plugins.iter().map(|plugin| PluginSettings {
-        grants: Grants { secrets: secrets(plugin, &mut mistakes) },
+        grants: grants(plugin, &mut mistakes),
         path: path(plugin, config),
         ..settings(plugin)
     });
     let settings = HostSettings {
         directory: config.plugins.directory.clone(),
         plugins: plugins.collect(),
+        unlisted: match config.plugins.unlisted {
+            waft_config::Unlisted::Off => Unlisted::Off,
+            waft_config::Unlisted::HooksOnly => Unlisted::HooksOnly,
+            waft_config::Unlisted::On => Unlisted::On,
+        },
         order: config.plugins.order.clone(),
         state: config.server.state.clone(),
+        memory_budget: config.plugins.memory_budget,
         debounce: config.plugins.debounce,
         poll: config.plugins.poll.unwrap_or(Duration::MAX),
     };
@@ -69,27 +72,35 @@ fn limits(limits: &PluginLimits) -> Limits {
         cpu: limits.cpu,
         wall: limits.wall,
         instances_max: count(Some(limits.instances)),
+        transfers_max: count(Some(limits.transfers)),
         log_lines: limits.log_lines,
         ..Limits::default()
     }
 }
 
+fn grants(plugin: &Plugin, mistakes: &mut Vec<Mistake>) -> Grants {
+    let granted = &plugin.grant;
+    Grants {
+        kv: granted.kv.as_ref().map(|kv| KvGrant { bytes: kv.size, persistent: kv.persistent }),
+        http: granted.http.clone().map(|urls| HttpGrant { urls, private: granted.http_private }),
+        control: granted.control,
+        passwords: granted.passwords,
+        storage: granted.storage.clone(),
+        secrets: secrets(plugin, mistakes),
+    }
+}
+
 fn secrets(plugin: &Plugin, mistakes: &mut Vec<Mistake>) -> Vec<(String, Secret)> {
-    let Some(granted) = plugin.grant.get(SECRETS) else { return Vec::new() };
-    let key = format!("{}.grant.{SECRETS}", plugin.key);
-    let mut refuse = |key: String, node: &Node, message: String| {
+    let mut refuse = |name: &str, node: &Node, message: String| {
+        let key = format!("{}.grant.secrets.{name}", plugin.key);
         let remedy = "write NAME = \"file:PATH\" or NAME = \"env:VARIABLE\"".to_owned();
         mistakes.push(Mistake { origin: node.origin.clone(), key, message, remedy });
     };
-    let Value::Table(table) = &granted.value else {
-        refuse(key, granted, format!("not a table: {}", granted.value.kind()));
-        return Vec::new();
-    };
     let mut secrets = Vec::new();
-    for (name, node) in table.iter() {
+    for (name, node) in &plugin.grant.secrets {
         match secret(node) {
-            Ok(secret) => secrets.push((name.to_owned(), secret)),
-            Err(error) => refuse(format!("{key}.{name}"), node, error.to_string()),
+            Ok(secret) => secrets.push((name.clone(), secret)),
+            Err(error) => refuse(name, node, error.to_string()),
         }
     }
     secrets
@@ -123,9 +134,10 @@ pub(crate) fn plugin_mistakes(config: &Config, errors: &LoadErrors) -> Vec<Mista
 
 fn plugin_mistake(config: &Config, error: &LoadError) -> Mistake {
     let named = config.named_plugins.iter().find(|plugin| plugin.name == error.plugin);
-    let key = match named {
-        Some(plugin) => format!("{}.path", plugin.key),
-        None => "plugins.directory".to_owned(),
+    let key = match (named, &error.refusal) {
+        (Some(plugin), Refusal::NotGranted { .. }) => format!("{}.grant", plugin.key),
+        (Some(plugin), _) => format!("{}.path", plugin.key),
+        (None, _) => "plugins.directory".to_owned(),
     };
     let file = error.file.as_ref().map(|file| format!(" ({})", file.display()));
     let message = format!("plugin {}{}: {}", error.plugin, file.unwrap_or_default(), error.refusal);

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use waft_core::storage::StoragePlace;
 use waft_plugin_host::{LoadError, LoadErrors, OnError, OnLoadError, Refusal, Secret};
 
 use super::*;
@@ -154,7 +155,8 @@ fn accounts_have_what_was_written() {
     let spec = account(&config.users[0], VirtualPath::root(), Vec::new());
     assert_eq!((spec.name.as_str(), spec.password), ("alice", Some(hash)));
     assert_eq!(spec.resumption, Some(waft_core::Resumption::Require));
-    assert_eq!((spec.root.as_path(), spec.enabled), (root.path(), false));
+    let place = StoragePlace::Local(root.path().to_owned());
+    assert_eq!((spec.storage, spec.enabled), (place, false));
     let expected: Permissions = [Permission::List, Permission::Mkdir].into_iter().collect();
     assert_eq!((spec.permissions, spec.sessions_max), (expected, 9));
     assert_eq!(spec.attributes, [("team".to_owned(), "x".to_owned())]);
@@ -162,7 +164,7 @@ fn accounts_have_what_was_written() {
     assert_eq!(anonymous.permissions, Permissions::READ_ONLY);
     assert_eq!((anonymous.root.as_path(), anonymous.sessions_max), (root.path(), 3));
     let verifier = Arc::new(Verifier::new(verifier_options(&config)).unwrap());
-    assert!(accounts(&config, verifier).is_ok());
+    assert!(accounts(&config, verifier, Places::new(&config, None)).is_ok());
 }
 
 #[test]

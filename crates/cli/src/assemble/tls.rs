@@ -11,7 +11,9 @@ use waft_server::tls::{
     Identity, IdentityError, MinimumVersion, Mode, TlsError, TlsSettings, UnknownAlgorithm,
 };
 
+use super::acme;
 use crate::findings::mistake;
+use crate::process;
 
 /// What the listeners with TLS have in common.
 pub(crate) struct Tls {
@@ -135,9 +137,37 @@ impl Tls {
     }
 }
 
-/// Tells what may keep clients from accepting the certificates. What cannot be read at all is a
+/// Tells what may keep clients from accepting the certificates, and the server from reading them
+/// again. What cannot be read at all is a
 /// mistake, and told elsewhere.
 pub(crate) fn certificate_warnings(config: &Config) -> Vec<Mistake> {
+    concerns(config).into_iter().chain(barriers(config)).collect()
+}
+
+/// Tells which files the server cannot read any more once it is who it is to be.
+fn barriers(config: &Config) -> Vec<Mistake> {
+    let Some(user) = &config.server.run_as else { return Vec::new() };
+    let files = entries(config).into_iter().flat_map(|entry| {
+        let key = |name: &str| format!("{}.{name}", entry.key);
+        [(key("certificate"), entry.certificate), (key("private_key"), entry.private_key)]
+    });
+    files
+        .filter_map(|(key, file)| {
+            let barrier = process::barrier(config, &file)?;
+            let remedy = match barrier.is_dir() {
+                true => {
+                    format!("let {user} enter it, or copy the file to where {user} may read it")
+                }
+                false => format!("chown {user} {}", barrier.display()),
+            };
+            let message = format!("the user {user} cannot get past: {}", barrier.display());
+            Some(mistake(config, &key, message, remedy))
+        })
+        .collect()
+}
+
+/// Tells what clients may object to.
+fn concerns(config: &Config) -> Vec<Mistake> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     let readable = entries(config).into_iter();
@@ -146,9 +176,17 @@ pub(crate) fn certificate_warnings(config: &Config) -> Vec<Mistake> {
         .flat_map(|(identity, entry)| {
             identity.concerns(now).into_iter().map(move |concern| (concern, entry.clone()))
         })
+        // The server renews it, and the authority knows what belongs to the chain.
+        .filter(|(concern, entry)| {
+            let is_ours = matches!(concern, Concern::ExpiresSoon { .. } | Concern::Unlinked { .. });
+            !is_ours || acme::of(config, entry).is_none()
+        })
         .map(|(concern, entry)| {
             let remedy = match concern {
                 Concern::NotYetValid { .. } => "set the clock, or wait",
+                Concern::Expired { .. } if acme::of(config, &entry).is_some() => {
+                    "see the log of the server, which renews it"
+                }
                 Concern::Expired { .. } | Concern::ExpiresSoon { .. } => "renew it",
                 Concern::Unlinked { .. } => {
                     "append it to the file: most authorities call that the full chain"
@@ -173,6 +211,13 @@ fn entries(config: &Config) -> Vec<TlsHost> {
 
 fn identity(config: &Config, entry: &TlsHost) -> Result<Identity, Mistake> {
     let [certificate, key] = ["certificate", "private_key"].map(|k| format!("{}.{k}", entry.key));
+    if let Some(acme) = acme::of(config, entry)
+        && !entry.certificate.exists()
+    {
+        return acme::stand_in(acme).map_err(|error| {
+            mistake(config, &acme.key, error.to_string(), "correct names in [tls.acme]")
+        });
+    }
     let chain = read(config, &entry.certificate, &certificate)?;
     let secret = read(config, &entry.private_key, &key)?;
     Identity::from_pem(&chain, &secret).map_err(|error| {
@@ -184,6 +229,10 @@ fn identity(config: &Config, entry: &TlsHost) -> Result<Identity, Mistake> {
                 (key, &entry.private_key, "name the key that the certificate was made for")
             }
             _ => (certificate, &entry.certificate, "name a certificate in PEM, and the chain"),
+        };
+        let remedy = match acme::of(config, entry) {
+            Some(_) => "remove the file: another one is asked for",
+            None => remedy,
         };
         mistake(config, &key, format!("{error}: {}", file.display()), remedy)
     })

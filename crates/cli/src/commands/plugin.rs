@@ -4,10 +4,14 @@ use std::path::Path;
 
 use anyhow::Context;
 use serde::Serialize;
-use waft_plugin_host::{Descriptor, Inspection, PluginSettings, Problem, Producer, Refusal};
+use waft_config::{Config, Mistakes, Warnings};
+use waft_plugin_host::{
+    Descriptor, Grants, Inspection, Listed, PluginSettings, Problem, Producer, Refusal, Unlisted,
+};
 
 use super::runtime;
-use crate::args::{Component, Plugin};
+use crate::args::{Component, Plugin, PluginCheck};
+use crate::assemble;
 use crate::failure::{Failure, Verdict};
 use crate::output;
 
@@ -46,9 +50,18 @@ struct Document<'a> {
     component: Option<&'a Inspection>,
 }
 
-fn check(Component { file, json }: &Component) -> Result<(), Failure> {
-    let name = file.file_stem().unwrap_or_default().to_string_lossy();
-    let settings = PluginSettings { path: Some(file.clone()), ..PluginSettings::named(name) };
+fn check(
+    PluginCheck { component: Component { file, json }, config }: &PluginCheck,
+) -> Result<(), Failure> {
+    let settings = match config {
+        Some(config) => configured(file, config)?,
+        None => {
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            let grants = Grants::without_effect();
+            let path = Some(file.clone());
+            PluginSettings { path, grants, ..PluginSettings::named(name) }
+        }
+    };
     let result = runtime()?.block_on(waft_plugin_host::check(&settings));
     let refusal = result.as_ref().err().map(|error| &error.refusal);
     if *json {
@@ -71,6 +84,29 @@ fn check(Component { file, json }: &Component) -> Result<(), Failure> {
     }
 }
 
+/// What a configuration says about the plugin that `file` is: the one with this file, or else the
+/// one with its name.
+fn configured(file: &Path, config: &Path) -> Result<PluginSettings, Failure> {
+    let (config, _) = Config::load(Some(config))?;
+    let all = assemble::host_settings(&config)
+        .map_err(|mistakes| Mistakes { mistakes, warnings: Warnings::default() })?;
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let of_file = |plugin: &&PluginSettings| {
+        plugin.path.as_deref().is_some_and(|path| real(path) == real(file))
+    };
+    let of_name = |plugin: &&PluginSettings| plugin.path.is_none() && *plugin.name == *name;
+    let mut plugins = all.plugins.iter();
+    let found = plugins.clone().find(of_file).or_else(|| plugins.find(of_name));
+    let listed = match all.unlisted {
+        Unlisted::HooksOnly => Listed::HooksOnly,
+        Unlisted::On | Unlisted::Off => Listed::No,
+    };
+    let dropped = || PluginSettings { listed, ..PluginSettings::named(name) };
+    let settings = found.cloned().unwrap_or_else(dropped);
+    Ok(PluginSettings { path: Some(file.to_owned()), ..settings })
+}
+
 fn refused(file: &Path, refusal: &Refusal) -> String {
     let remedy = refusal.remedy().map(|remedy| format!("\n  remedy: {remedy}"));
     format!("{}: {refusal}{}", file.display(), remedy.unwrap_or_default())
@@ -78,7 +114,15 @@ fn refused(file: &Path, refusal: &Refusal) -> String {
 
 fn loadable(file: &Path, inspection: &Inspection) -> String {
     let hooks = inspection.hooks.iter().map(|hook| hook.name.clone());
-    format!("{} can be loaded; hooks: {}", file.display(), listed(hooks))
+    let mut told = format!("{} can be loaded; hooks: {}", file.display(), listed(hooks));
+    if let Some(grants) = &inspection.grants {
+        told.push_str(&format!("\nwhat it imports takes these lines, adapted:\n{grants}"));
+    }
+    if !inspection.idle_grants.is_empty() {
+        let idle = inspection.idle_grants.join(", ");
+        told.push_str(&format!("\ngranted, and not imported: {idle}"));
+    }
+    told
 }
 
 /// Writes an inspection as people read it.
@@ -96,6 +140,7 @@ fn described(file: &Path, inspection: &Inspection) -> String {
             "imports",
             listed(inspection.capabilities.iter().map(|c| available(&c.name, c.available))),
         ),
+        ("grants", inspection.grants.as_ref().map_or("none", String::as_str).replace('\n', "; ")),
         ("made with", listed(inspection.producers.iter().map(producer))),
     ];
     if let Some(descriptor) = &inspection.descriptor {

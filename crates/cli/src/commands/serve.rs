@@ -50,6 +50,7 @@ async fn serve(source: &Source, config: Config, logging: &Logging) -> Result<(),
             () = stop.next() => break,
             () = hang_up.next() => {}
             () = changes.next() => {}
+            () = running.certificate_renewed() => {}
         }
         tokio::select! {
             () = stop.next() => break,

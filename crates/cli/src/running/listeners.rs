@@ -208,6 +208,14 @@ impl Drop for Open {
     }
 }
 
+/// Binds a socket that has nothing to do with the listeners: `[::]` stands for all addresses.
+pub(super) fn alone(address: SocketAddr) -> io::Result<TcpListener> {
+    match address.is_ipv6() && address.ip().is_unspecified() {
+        true => socket(address, Families::Both),
+        false => socket(address, Families::Own),
+    }
+}
+
 /// Binds a listener, whatever the system's default for IPv4 over IPv6 is.
 fn socket(address: SocketAddr, families: Families) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;

@@ -35,7 +35,6 @@ pub(super) fn users(config: &Config, findings: &mut Findings) {
             let message = format!("anonymous users log in with this name: {}", user.name);
             findings.mistake(at("name"), message, "rename the account, or remove [anonymous]");
         }
-        directory(&user.root, at("root"), findings);
         proof(config, user, findings);
     }
     let plugins = config.plugins.directory.is_some() || !config.named_plugins.is_empty();

@@ -2,6 +2,7 @@
 
 use super::{At, Findings, duplicates, everyone, file};
 use crate::config::Config;
+use crate::sections::{Listener, Tls};
 use crate::system::System;
 use crate::types::{ActiveMode, ClientCertificates, TlsMode};
 
@@ -43,7 +44,8 @@ pub(super) fn certificate(config: &Config, findings: &mut Findings) {
     let Some(tls) = &config.tls else { return };
     let hosts = tls.host.iter().map(|h| (&h.certificate, &h.private_key, &h.key, &h.origin));
     let own = (&tls.certificate, &tls.private_key, &tls.key, &tls.origin);
-    for (certificate, key, entry, origin) in std::iter::once(own).chain(hosts) {
+    let own = is_named(config, tls, findings).then_some(own);
+    for (certificate, key, entry, origin) in own.into_iter().chain(hosts) {
         let at = |key| At::of(config, entry, key, origin);
         file(certificate, at("certificate"), PEM, findings);
         if file(key, at("private_key"), PEM, findings) && everyone(key) & 0o006 != 0 {
@@ -63,6 +65,54 @@ pub(super) fn certificate(config: &Config, findings: &mut Findings) {
             findings.mistake(at("client_certificates"), message, "add client_authorities");
         }
         None => {}
+    }
+}
+
+/// Whether the certificate and its key are files that have to be there. Tells where they are not
+/// named, or where there is another certificate beside them.
+fn is_named(config: &Config, tls: &Tls, findings: &mut Findings) -> bool {
+    let keys = ["certificate", "private_key"];
+    let is_written = |key: &str| config.origins.contains_key(&format!("{}.{key}", tls.key));
+    let at = |key| At::of(config, &tls.key, key, &tls.origin);
+    if !is_written("acme") {
+        for key in keys.into_iter().filter(|key| !is_written(key)) {
+            findings.mistake(at(key), "missing", format!("add {key} = …, or [tls.acme]"));
+        }
+        return keys.into_iter().all(is_written);
+    }
+    for key in keys.into_iter().filter(|key| is_written(key)) {
+        let remedy = "remove it, or remove [tls.acme]";
+        findings.mistake(at(key), "the certificate is that of [tls.acme]", remedy);
+    }
+    false
+}
+
+/// A certificate that an authority is asked for; nobody is asked here.
+pub(super) fn acme(config: &Config, findings: &mut Findings) {
+    let Some(acme) = config.tls.as_ref().and_then(|tls| tls.acme.as_ref()) else { return };
+    let at = |key| At::of(config, &acme.key, key, &acme.origin);
+    if acme.names.is_empty() {
+        let remedy = "name the server as clients connect to it: names = [\"ftp.example.org\"]";
+        findings.mistake(at("names"), "no name to ask for", remedy);
+    }
+    if !acme.terms_of_service_agreed {
+        let message = "not agreed to the authority's terms of service";
+        let remedy = "read them, and write terms_of_service_agreed = true";
+        findings.mistake(at("terms_of_service_agreed"), message, remedy);
+    }
+    if let Some(certificate) = &acme.authority_certificate {
+        file(certificate, at("authority_certificate"), PEM, findings);
+    }
+    let is_taken = |listener: &Listener| listener.address == acme.address;
+    if acme.address.port() != 0 && config.listeners.iter().any(is_taken) {
+        let message = format!("used by a listener: {}", acme.address);
+        let remedy = "take port 80 for http-01, 443 for tls-alpn-01, or one that they lead to";
+        findings.mistake(at("address"), message, remedy);
+    }
+    let directory = &acme.directory;
+    if directory.exists() && !directory.is_dir() {
+        let message = format!("not a directory: {}", directory.display());
+        findings.mistake(at("directory"), message, "name a directory");
     }
 }
 

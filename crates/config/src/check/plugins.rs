@@ -30,7 +30,7 @@ pub(super) fn general(config: &Config, findings: &mut Findings) {
     }
 }
 
-fn is_known(config: &Config, name: &str) -> bool {
+pub(super) fn is_known(config: &Config, name: &str) -> bool {
     let dropped = config.plugins.directory.iter().any(|d| d.join(format!("{name}.wasm")).exists());
     dropped || config.named_plugins.iter().any(|plugin| plugin.name == name)
 }

@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod errands;
 mod files;
 mod hostile;
 mod inspect;

@@ -261,6 +261,7 @@ async fn the_bundled_policy_denies_active_mode_in_the_operators_words() {
 
 #[test]
 fn secrets_are_never_shown() {
-    let grants = Grants { secrets: vec![("key".to_owned(), Secret::new("hunter2"))] };
+    let secrets = vec![("key".to_owned(), Secret::new("hunter2"))];
+    let grants = Grants { secrets, ..Grants::default() };
     assert_eq!(format!("{grants:?}"), "Grants { secrets: [(\"key\", ***)] }");
 }

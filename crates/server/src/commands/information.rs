@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use waft_core::hooks::SiteCommands;
+use waft_core::storage::Abilities;
 use waft_proto::arguments::{name_value_pairs, parse_language};
 use waft_proto::command::printable;
 use waft_proto::verb::TABLE;
@@ -27,12 +28,15 @@ impl<N: Network> Session<N> {
     pub(super) fn feat(&self, plugins: Option<&dyn SiteCommands>) -> Reply {
         let settings = &self.settings;
         let mut features: Vec<Text> = Vec::with_capacity(32);
+        let able = self.abilities();
         let offer = self.security.offer();
         let is_protected = self.control.tls().is_some();
         if offer.is_some() && !is_protected && !self.security.is_agreed() {
             features.push("AUTH TLS".into());
         }
-        features.push("AVBL".into());
+        if able.space {
+            features.push("AVBL".into());
+        }
         if is_protected && offer.is_some_and(|offer| offer.settings.ccc) {
             features.push("CCC".into());
         }
@@ -42,8 +46,12 @@ impl<N: Network> Session<N> {
         }
         features.push("EPSV".into());
         features.push(self.parameters.hash.feature());
-        features
-            .extend(["HOST", "LANG EN*", "MDTM", "MFF Modify;UNIX.mode;", "MFMT"].map(Text::from));
+        features.extend(["HOST", "LANG EN*", "MDTM"].map(Text::from));
+        if able.set_modified {
+            features
+                .push(if able.set_mode { "MFF Modify;UNIX.mode;" } else { "MFF Modify;" }.into());
+            features.push("MFMT".into());
+        }
         features.push(self.parameters.facts.feature());
         if settings.transfers.deflate.is_some() {
             features.push("MODE Z".into());
@@ -53,7 +61,7 @@ impl<N: Network> Session<N> {
             features.extend(["PBSZ", "PROT"].map(Text::from));
         }
         features.extend(["RANG STREAM", "REST STREAM"].map(Text::from));
-        features.push(site_feature(plugins));
+        features.push(site_feature(able, plugins));
         features.extend(
             ["SIZE", "TVFS", "UTF8", "XCRC", "XMD5", "XSHA", "XSHA1", "XSHA256", "XSHA512"]
                 .map(Text::from),
@@ -62,6 +70,14 @@ impl<N: Network> Session<N> {
         features.extend(brought.iter().map(|line| Text::from(line.clone())));
         let lines = std::iter::once("Features:".into()).chain(features).chain(["End".into()]);
         Reply::lines(Code::SYSTEM_STATUS, lines).fixed()
+    }
+
+    /// What the files of the session can be done to; everything before anybody has logged in.
+    fn abilities(&self) -> Abilities {
+        match &self.login {
+            Login::In(who) => who.account.storage.abilities(),
+            _ => Abilities::ALL,
+        }
     }
 
     /// HELP, from the command table.

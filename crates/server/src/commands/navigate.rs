@@ -62,6 +62,9 @@ impl<N: Network> Session<N> {
     pub(super) async fn rnfr(&mut self, by: &Actor<'_>, argument: &[u8]) -> Answer {
         let path = self.target(by, argument, FileOp::Inspect).await?;
         by.account.storage.stat(&path).await?;
+        if !by.account.storage.abilities().rename {
+            return Err(StorageError::from(ErrorKind::Unsupported).into());
+        }
         self.pending = Pending::Rename(path);
         Ok(Reply::new(Code::PENDING, "Ready for RNTO."))
     }

@@ -70,6 +70,7 @@ impl<N: Network> Session<N> {
             Ok(listener) => {
                 let port = listener.port();
                 self.data = DataSetup::Passive(listener);
+                self.issue_ticket();
                 Ok(port)
             }
             Err(error) => {
@@ -108,6 +109,7 @@ impl<N: Network> Session<N> {
         let target = data::active_target(target, peer, local, &self.settings.active)
             .map_err(|error| Refusal(error.reply()))?;
         self.data = DataSetup::Active(target);
+        self.issue_ticket();
         Ok(Reply::new(Code::OKAY, "Data address noted."))
     }
 

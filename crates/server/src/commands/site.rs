@@ -3,6 +3,7 @@
 //! The server's own commands come first: the plugin host takes no plugin that claims one of them.
 
 use waft_core::hooks::{SiteCommand, SiteCommands};
+use waft_core::storage::Abilities;
 use waft_proto::arguments::split_word;
 use waft_proto::command::Name;
 use waft_proto::verb::SITE_COMMANDS;
@@ -53,9 +54,15 @@ pub(super) fn own_verbs(plugins: Option<&dyn SiteCommands>) -> impl Iterator<Ite
 }
 
 /// What FEAT says of SITE.
-pub(super) fn site_feature(plugins: Option<&dyn SiteCommands>) -> Text {
+pub(super) fn site_feature(able: Abilities, plugins: Option<&dyn SiteCommands>) -> Text {
     let own = names(plugins).filter_map(|name| name.strip_prefix("SITE "));
-    let all: Vec<&str> = SITE_COMMANDS.iter().map(|(name, _)| *name).chain(own).collect();
+    let can = |name: &&str| match *name {
+        "CHMOD" => able.set_mode,
+        "UTIME" => able.set_modified,
+        _ => true,
+    };
+    let all: Vec<&str> =
+        SITE_COMMANDS.iter().map(|(name, _)| *name).filter(can).chain(own).collect();
     Text::from(format!("SITE {}", all.join(";")))
 }
 

@@ -41,11 +41,9 @@ impl<N: Network> Session<N> {
             (Some(size), Some(limit)) => Some(size.min(limit)),
             (size, limit) => size.or(limit),
         };
-        let what = match size {
-            Some(size) => format!("{} ({size} bytes)", printable(argument)),
-            None => printable(argument).into_owned(),
-        };
-        Ok(Transfer::send(what, Source::File { reader, limit, path }))
+        let whole = offset == 0 && limit.is_none();
+        let source = Source::File { reader, limit, path, size, whole };
+        Ok(Transfer::send(printable(argument), source))
     }
 
     /// STOR, from where REST said.

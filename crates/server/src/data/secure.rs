@@ -73,7 +73,8 @@ pub(crate) async fn secure<S: Stream>(
     tls: DataTls,
     counters: &Counters,
 ) -> Result<Channel<S>, TlsFailure> {
-    let accepting = tls::accept(io, tls.config, READ_BYTES_MAX, tls.close_notify, tls.truncated);
+    let DataTls { config, close_notify, truncated, .. } = tls;
+    let accepting = tls::accept(io, config, READ_BYTES_MAX, close_notify, truncated, None);
     let channel = match within(tls.limit, accepting).await {
         Some(accepted) => accepted.map_err(TlsFailure::Handshake)?,
         None => return Err(TlsFailure::TimedOut(tls.limit)),

@@ -14,6 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::CloseNotify;
 use super::records::Records;
+use super::tickets::Tickets;
 use crate::net::{Sealed, Stream};
 
 /// A connection, control or data.
@@ -43,7 +44,8 @@ pub(crate) struct Secured<S> {
 }
 
 /// Shakes hands, reading at most `read_bytes_max` octets at a time then and later. `truncated` is
-/// set if the peer ends the connection without close_notify.
+/// set if the peer ends the connection without close_notify; with `tickets`, some can be issued
+/// later.
 ///
 /// # Errors
 /// The handshake failed; the client has been told why, as far as TLS lets it know.
@@ -53,10 +55,15 @@ pub(crate) async fn accept<S: Stream>(
     read_bytes_max: usize,
     close_notify: CloseNotify,
     truncated: Arc<AtomicBool>,
+    tickets: Option<Tickets>,
 ) -> io::Result<Channel<S>> {
-    let records = Records::new(io, read_bytes_max);
+    let records = Records::new(io, read_bytes_max, tickets);
     match TlsAcceptor::from(config).accept(records).into_fallible().await {
-        Ok(stream) => Ok(Channel::Tls(Box::new(Secured { stream, close_notify, truncated }))),
+        Ok(mut stream) => {
+            let (records, connection) = stream.get_mut();
+            records.begin(connection.negotiated_cipher_suite().map(|suite| suite.suite()));
+            Ok(Channel::Tls(Box::new(Secured { stream, close_notify, truncated })))
+        }
         Err((error, mut records)) => {
             // Behind the alert, so that it is not lost; whether that works changes nothing.
             let _ = records.shutdown().await;
@@ -89,6 +96,13 @@ impl<S: Stream> Channel<S> {
         match self {
             Channel::Tls(secured) => Some(secured.stream.get_ref().1),
             _ => None,
+        }
+    }
+
+    /// Puts a TLS 1.3 ticket before whatever is written next, where there are tickets.
+    pub(crate) fn issue_ticket(&mut self) {
+        if let Channel::Tls(secured) = self {
+            secured.stream.get_mut().0.issue_ticket();
         }
     }
 

@@ -9,7 +9,10 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
+use rustls::CipherSuite;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use super::tickets::{Numbered, Outbound, Tickets};
 
 /// Octets read at a time at first; buffers of that size are not kept while nothing arrives.
 const READ_BYTES_MIN: usize = 4 * 1024;
@@ -17,8 +20,10 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 /// Octets before a record's content: type, version, length.
 const HEADER_BYTES: usize = 5;
 
+/// Octets that may wait to be written before rustls has to wait.
+const WAITING_BYTES_MAX: usize = 32 * 1024;
+
 /// A connection that hands out record after record.
-#[derive(Debug)]
 pub(crate) struct Records<S> {
     io: S,
     buffer: Vec<u8>,
@@ -30,12 +35,15 @@ pub(crate) struct Records<S> {
     read_bytes: usize,
     read_bytes_max: usize,
     ended: bool,
+    outbound: Outbound,
 }
 
 impl<S: AsyncRead + Unpin> Records<S> {
-    /// Over `io`, with reads of at most that many octets.
-    pub(super) fn new(io: S, read_bytes_max: usize) -> Records<S> {
+    /// Over `io`, with reads of at most that many octets; with what it takes to send tickets later,
+    /// if any are to be sent.
+    pub(super) fn new(io: S, read_bytes_max: usize, tickets: Option<Tickets>) -> Records<S> {
         Records {
+            outbound: tickets.map_or(Outbound::AsItIs, Outbound::watching),
             io,
             buffer: Vec::new(),
             taken: 0,
@@ -56,6 +64,19 @@ impl<S: AsyncRead + Unpin> Records<S> {
         let Records { io, mut buffer, taken, .. } = self;
         buffer.drain(..taken.min(buffer.len()));
         (io, buffer)
+    }
+
+    /// The handshake is over, with that cipher suite.
+    pub(super) fn begin(&mut self, suite: Option<CipherSuite>) {
+        self.outbound.begin(suite);
+    }
+
+    /// Puts a ticket before whatever is written next, where there are tickets.
+    pub(super) fn issue_ticket(&mut self) {
+        if let Outbound::Numbered(numbered) = &mut self.outbound {
+            // Without one the client shakes hands in full.
+            let _ = numbered.issue();
+        }
     }
 
     fn waiting(&self) -> &[u8] {
@@ -124,13 +145,68 @@ impl<S: AsyncRead + Unpin> AsyncRead for Records<S> {
     }
 }
 
+impl<S: AsyncWrite + Unpin> Records<S> {
+    /// Takes pieces of which the octets count that are taken, from the first on.
+    fn poll_write_pieces(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Outbound::Numbered(numbered) = &mut self.outbound else {
+            let length = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, pieces))?;
+            let mut left = length;
+            for piece in pieces {
+                let (taken, _) = piece.split_at(left.min(piece.len()));
+                self.outbound.note(taken);
+                left -= taken.len();
+            }
+            return Poll::Ready(Ok(length));
+        };
+        if numbered.ready().len() >= WAITING_BYTES_MAX {
+            ready!(poll_drain(&mut self.io, numbered, cx))?;
+        }
+        for piece in pieces {
+            numbered.push(piece).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        }
+        if let Poll::Ready(Err(error)) = poll_drain(&mut self.io, numbered, cx) {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum()))
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.outbound {
+            Outbound::Numbered(numbered) => poll_drain(&mut self.io, numbered, cx),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// Writes all that is ready to be written.
+fn poll_drain<S: AsyncWrite + Unpin>(
+    io: &mut S,
+    numbered: &mut Numbered,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    let ready = numbered.ready();
+    while !ready.is_empty() {
+        match ready!(Pin::new(&mut *io).poll_write(cx, ready))? {
+            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            length => drop(ready.drain(..length)),
+        }
+    }
+    // Nothing is held while nothing moves.
+    *ready = Vec::new();
+    Poll::Ready(Ok(()))
+}
+
 impl<S: AsyncWrite + Unpin> AsyncWrite for Records<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, data)
+        self.poll_write_pieces(cx, &[io::IoSlice::new(data)])
     }
 
     fn poll_write_vectored(
@@ -138,7 +214,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Records<S> {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, pieces)
+        self.poll_write_pieces(cx, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -146,10 +222,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Records<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

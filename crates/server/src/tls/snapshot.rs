@@ -11,6 +11,7 @@ use rustls::{ProtocolVersion, RootCertStore, ServerConfig, version};
 
 use super::binding::{Binding, BoundSessions, BoundTickets, Use};
 use super::resolver::Resolver;
+use super::tickets::Tickets;
 use super::{ClientCertificates, MinimumVersion, TlsError, TlsSettings};
 
 /// TLS 1.2 sessions of clients without tickets that are remembered, in a few hundred octets each.
@@ -66,18 +67,25 @@ impl Snapshot {
         self.resolver.serves(name)
     }
 
-    /// For the handshake of a control connection, whose tickets get that binding.
-    pub(crate) fn for_control(&self, binding: Binding) -> Arc<ServerConfig> {
+    /// For the handshake of a control connection, whose tickets get that binding, and for tickets
+    /// that it gets later.
+    pub(crate) fn for_control(&self, binding: Binding) -> (Arc<ServerConfig>, Tickets) {
         // A certificate may have been revoked since: it is shown anew for every session.
         let resume = matches!(self.settings.client_certificates, ClientCertificates::None);
-        Arc::new(self.bound(binding, Use::Control { resume }))
+        let mut config = self.bound(binding, Use::Control { resume });
+        // What is sealed again begins with the binding already.
+        let tickets = Tickets::new(Arc::clone(&self.control.ticketer));
+        config.key_log = tickets.key_log();
+        (Arc::new(config), tickets)
     }
 
-    /// For the handshake of a data connection of the control session with that binding.
-    pub(crate) fn for_data(&self, binding: Binding, tickets: usize) -> Arc<ServerConfig> {
+    /// For the handshake of a data connection of the control session with that binding. It gets no
+    /// tickets: clients that upload do not read them, and closing unread octets resets the
+    /// connection.
+    pub(crate) fn for_data(&self, binding: Binding) -> Arc<ServerConfig> {
         let mut config = self.bound(binding, Use::Data);
         config.alpn_protocols = DATA_PROTOCOLS.iter().map(|name| name.to_vec()).collect();
-        config.send_tls13_tickets = tickets;
+        config.send_tls13_tickets = 0;
         config.max_tls13_tickets = 0;
         Arc::new(config)
     }

@@ -2,12 +2,15 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::{
-    ClientConfig, HandshakeKind, NamedGroup, RootCertStore, SupportedProtocolVersion, version,
+    ClientConfig, HandshakeKind, NamedGroup, RootCertStore, SupportedCipherSuite,
+    SupportedProtocolVersion, version,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -37,52 +40,70 @@ pub fn config(
     versions: &[&'static SupportedProtocolVersion],
     pair: Option<Pair>,
 ) -> ClientConfig {
-    let mut roots = RootCertStore::empty();
-    roots.add(world.certificate.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
         .unwrap()
-        .with_root_certificates(roots);
+        .with_root_certificates(roots(world));
     match pair {
         None => builder.with_no_client_auth(),
         Some(pair) => builder.with_client_auth_cert(vec![pair.certificate], pair.key).unwrap(),
     }
 }
 
-/// A client's memory of sessions that keeps every ticket, where rustls' own keeps eight. A TLS 1.3
-/// ticket is used once, as rustls wants it.
-#[derive(Debug, Default)]
-pub struct Keeping {
-    tls12: Mutex<Option<Tls12ClientSessionValue>>,
-    tls13: Mutex<Vec<Tls13ClientSessionValue>>,
+/// What a client trusts, and the suites of TLS 1.3 that it speaks.
+pub fn config_of(world: &World, suites: &[SupportedCipherSuite]) -> ClientConfig {
+    let provider = CryptoProvider {
+        cipher_suites: suites.to_vec(),
+        ..rustls::crypto::aws_lc_rs::default_provider()
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider));
+    let builder = builder.with_protocol_versions(&[&version::TLS13]).unwrap();
+    builder.with_root_certificates(roots(world)).with_no_client_auth()
 }
 
-impl ClientSessionStore for Keeping {
+fn roots(world: &World) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add(world.certificate.clone()).unwrap();
+    roots
+}
+
+/// A client's memory of sessions that keeps the last ticket of TLS 1.3, to use it once.
+#[derive(Debug, Default)]
+pub struct OneTicket {
+    ticket: Mutex<Option<Tls13ClientSessionValue>>,
+    count: AtomicUsize,
+}
+
+impl OneTicket {
+    /// How many tickets came since this was last asked.
+    pub fn take_count(&self) -> usize {
+        self.count.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl ClientSessionStore for OneTicket {
     fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
 
     fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
         None
     }
 
-    fn set_tls12_session(&self, _: ServerName<'static>, value: Tls12ClientSessionValue) {
-        *self.tls12.lock().unwrap() = Some(value);
-    }
+    fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
 
     fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        self.tls12.lock().unwrap().clone()
+        None
     }
 
-    fn remove_tls12_session(&self, _: &ServerName<'static>) {
-        *self.tls12.lock().unwrap() = None;
-    }
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {}
 
     fn insert_tls13_ticket(&self, _: ServerName<'static>, value: Tls13ClientSessionValue) {
-        self.tls13.lock().unwrap().push(value);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        *self.ticket.lock().unwrap() = Some(value);
     }
 
     fn take_tls13_ticket(&self, _: &ServerName<'_>) -> Option<Tls13ClientSessionValue> {
-        self.tls13.lock().unwrap().pop()
+        self.ticket.lock().unwrap().take()
     }
 }
 
@@ -212,6 +233,13 @@ impl Client {
     pub fn tls(&self) -> &rustls::ClientConnection {
         match &self.wire {
             Wire::Tls(stream) => stream.get_ref().1,
+            Wire::Clear(_) => panic!("no TLS"),
+        }
+    }
+
+    pub fn tls_mut(&mut self) -> &mut rustls::ClientConnection {
+        match &mut self.wire {
+            Wire::Tls(stream) => stream.get_mut().1,
             Wire::Clear(_) => panic!("no TLS"),
         }
     }

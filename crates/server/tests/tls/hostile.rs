@@ -47,6 +47,36 @@ async fn clear_text_on_an_implicit_listener_ends_the_session() {
     assert!(!rest.contains(&b'\n'));
 }
 
+/// A ClientHello of TLS 1.1, with CBC suites only.
+const OLD_HELLO: &[u8] = b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x02\
+    0123456789abcdef0123456789abcdef\x00\x00\x04\xc0\x14\x00\x35\x01\x00";
+
+#[tokio::test]
+async fn a_client_that_speaks_only_old_versions_gets_an_alert() {
+    let world = World::new(Mode::Implicit).await;
+    let client = Client::connect(&world).await;
+    let Wire::Clear(mut stream) = client.wire else { panic!("TLS") };
+    stream.write_all(OLD_HELLO).await.unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    // An alert: fatal, handshake_failure. What TLS 1.2 adds to a ClientHello is missed first.
+    assert_eq!(rest, b"\x15\x03\x03\x00\x02\x02\x28");
+    assert_eq!(world.counts().tls_handshakes_failed, 1);
+}
+
+#[tokio::test]
+async fn a_client_of_an_implicit_port_on_an_explicit_one_is_answered_in_clear_text() {
+    for mode in [Mode::Explicit, Mode::Require] {
+        let world = World::new(mode).await;
+        let mut client = Client::connect(&world).await;
+        // It takes the greeting for a broken handshake and gives up.
+        client.try_handshake().await.unwrap_err();
+        assert_eq!(world.counts().logins, 0);
+        let mut client = Client::explicit(&world).await;
+        client.expect("NOOP", "200 ").await;
+    }
+}
+
 #[tokio::test]
 async fn another_protocol_under_tls_gets_no_answer() {
     let world = World::new(Mode::Implicit).await;
@@ -112,6 +142,61 @@ async fn a_handshake_that_is_broken_off_is_522_and_the_session_lives() {
     }
     assert_eq!(world.file("file"), None);
     assert_eq!(world.counts().data_tls_failed, 4);
+    client.store("STOR file", b"content").await;
+}
+
+#[tokio::test]
+async fn a_handshake_that_stops_in_the_middle_is_522_and_the_session_lives() {
+    let world = World::with(
+        Mode::Require,
+        |_| {},
+        |settings| settings.timeouts.tls_handshake = Duration::from_millis(500),
+    )
+    .await;
+    let mut client = Client::private(&world).await;
+    world.server_has("file", b"before");
+    let closed = "522 TLS handshake of data connection failed: the client closed the connection.";
+    let late = "522 No TLS handshake on the data connection within 0.5 s.";
+    for (line, goes_on, reply) in [
+        ("STOR file", false, closed),
+        ("APPE file", false, closed),
+        ("RETR file", false, closed),
+        ("STOR file", true, late),
+        ("MLSD", true, late),
+    ] {
+        let mut stream = client.passive().await;
+        client.expect(line, "150 ").await;
+        stream.write_all(&OLD_HELLO[..20]).await.unwrap();
+        if !goes_on {
+            stream.shutdown().await.unwrap();
+        }
+        assert_eq!(client.reply().await, reply, "{line}");
+    }
+    assert_eq!(world.file("file").as_deref(), Some(&b"before"[..]));
+    client.store("STOR file", b"content").await;
+}
+
+#[tokio::test]
+async fn octets_that_nobody_sealed_break_an_upload_off() {
+    let world = World::with(
+        Mode::Require,
+        |_| {},
+        |settings| settings.transfers.interrupted = Interrupted::Delete,
+    )
+    .await;
+    let mut client = Client::private(&world).await;
+    world.server_has("file", b"before");
+    for forged in [&b"\x17\x03\x03\x00\x20forged, though of the right length!"[..], b"no TLS\r\n"] {
+        let stream = client.passive().await;
+        client.expect("STOR file", "150 ").await;
+        let mut stream = client.data_tls(stream).await.unwrap();
+        stream.write_all(b"content").await.unwrap();
+        stream.flush().await.unwrap();
+        let (mut tcp, _) = stream.into_inner();
+        tcp.write_all(forged).await.unwrap();
+        assert!(client.reply().await.starts_with("426 "));
+        assert_eq!(world.file("file").as_deref(), Some(&b"before"[..]));
+    }
     client.store("STOR file", b"content").await;
 }
 

@@ -3,15 +3,21 @@
 use std::sync::Arc;
 
 use rustls::client::Resumption as Memory;
-use rustls::{HandshakeKind, version};
+use rustls::crypto::aws_lc_rs::cipher_suite::{
+    TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+};
+use rustls::{HandshakeKind, SupportedCipherSuite, version};
 use tokio::io::AsyncReadExt;
 use waft_core::Resumption;
 use waft_server::tls::Mode;
 
-use super::client::{Client, Keeping, config};
+use super::client::{Client, OneTicket, config, config_of};
 use super::world::World;
 
 const FULL: HandshakeKind = HandshakeKind::Full;
+const TLS13_SUITES: [SupportedCipherSuite; 3] =
+    [TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256];
+
 const RESUMED: HandshakeKind = HandshakeKind::Resumed;
 
 async fn transfers(client: &mut Client, count: usize) -> Vec<HandshakeKind> {
@@ -54,40 +60,87 @@ async fn a_tls_1_2_session_resumes_without_tickets() {
 
 #[tokio::test]
 async fn a_hundred_transfers_resume_a_tls_1_3_session_with_a_ticket_for_each() {
-    let world = World::tls(Mode::Require, |tls| {
-        tls.resumption = Resumption::Require;
-        tls.tickets = 100;
-    })
-    .await;
-    let mut config = config(&world, &[&version::TLS13], None);
-    config.resumption = Memory::store(Arc::new(Keeping::default()));
-    let mut client = Client::connect_with(&world, config).await;
+    let world = World::tls(Mode::Require, |tls| tls.resumption = Resumption::Require).await;
+    let mut client = Client::private(&world).await;
+    assert_eq!(transfers(&mut client, 100).await, [RESUMED; 100]);
+    assert_eq!(world.counts().data_tls_not_resumed, 0);
+}
+
+/// As OpenSSL's own cache does, and with it curl.
+#[tokio::test]
+async fn a_client_that_keeps_one_ticket_and_uses_it_once_resumes_again_and_again() {
+    for suite in TLS13_SUITES {
+        let world = World::tls(Mode::Require, |tls| tls.resumption = Resumption::Require).await;
+        let mut client = one_ticket(&world, suite).await;
+        for _ in 0..10 {
+            assert_eq!(client.store("STOR one", b"content").await, RESUMED);
+        }
+        assert_eq!(transfers(&mut client, 20).await, [RESUMED; 20]);
+        assert_eq!(client.tls().negotiated_cipher_suite().unwrap().suite(), suite.suite());
+    }
+}
+
+/// Connected, with one ticket at a time, and PROT P.
+async fn one_ticket(world: &World, suite: SupportedCipherSuite) -> Client {
+    let mut config = config_of(world, &[suite]);
+    config.resumption = Memory::store(Arc::new(OneTicket::default()));
+    let mut client = Client::connect_with(world, config).await;
     client.reply().await;
     client.auth().await;
     client.login().await;
     client.prot("P").await;
-    assert_eq!(transfers(&mut client, 100).await, [RESUMED; 100]);
+    client
 }
 
 #[tokio::test]
-async fn a_client_that_uses_tickets_once_resumes_as_often_as_it_has_got_some() {
-    let world = World::new(Mode::Require).await;
-    let mut client = Client::private(&world).await;
-    let mut expected = [RESUMED; 10];
-    expected[8..].fill(FULL);
-    assert_eq!(transfers(&mut client, 10).await, expected);
-    assert_eq!(world.counts().data_tls_not_resumed, 2);
-}
-
-#[tokio::test]
-async fn tickets_for_downloads_let_a_client_that_uses_tickets_once_go_on() {
-    let world = World::tls(Mode::Require, |tls| tls.resumption = Resumption::Require).await;
-    world.put("file", b"content");
-    let mut client = Client::private(&world).await;
-    for _ in 0..50 {
-        assert_eq!(client.fetch("RETR file").await.1, RESUMED);
-        assert_eq!(client.fetch("LIST").await.1, RESUMED);
+async fn tickets_go_on_when_keys_change() {
+    for suite in TLS13_SUITES {
+        let world = World::tls(Mode::Implicit, |tls| tls.resumption = Resumption::Require).await;
+        let mut config = config_of(&world, &[suite]);
+        config.resumption = Memory::store(Arc::new(OneTicket::default()));
+        let mut client = Client::connect_with(&world, config).await;
+        client.handshake().await;
+        client.reply().await;
+        client.login().await;
+        for _ in 0..3 {
+            assert_eq!(transfers(&mut client, 3).await, [RESUMED; 3]);
+            client.tls_mut().refresh_traffic_keys().unwrap();
+        }
+        assert_eq!(transfers(&mut client, 3).await, [RESUMED; 3]);
     }
+}
+
+#[tokio::test]
+async fn a_ticket_comes_with_every_data_connection_that_is_set_up_under_prot_p_and_no_other() {
+    let world = World::new(Mode::Require).await;
+    let tickets = Arc::new(OneTicket::default());
+    let mut config = config(&world, &[&version::TLS13], None);
+    config.resumption = Memory::store(Arc::clone(&tickets) as _);
+    let mut client = Client::connect_with(&world, config).await;
+    client.reply().await;
+    client.auth().await;
+    client.login().await;
+    assert_eq!(tickets.take_count(), 2);
+    client.expect("EPSV", "229 ").await;
+    client.prot("C").await;
+    client.expect("PASV", "227 ").await;
+    assert_eq!(tickets.take_count(), 0);
+    client.prot("P").await;
+    for (line, code, count) in [
+        ("EPSV", "229 ", 1),
+        ("PASV", "227 ", 1),
+        ("EPSV ALL", "200 ", 0),
+        ("EPSV 2", "522 ", 0),
+        ("EPSV 1", "229 ", 1),
+        ("NOOP", "200 ", 0),
+    ] {
+        client.expect(line, code).await;
+        assert_eq!(tickets.take_count(), count, "{line}");
+    }
+    // What was written anew ends as it should.
+    client.expect("REIN", "220 ").await;
+    client.end_tls(b"NOOP\r\n").await;
+    assert_eq!(client.reply().await, "200 NOOP okay.");
 }
 
 /// Counts what arrives behind the handshake: tickets are encrypted, but they have a length.

@@ -83,12 +83,13 @@ impl World {
         self.server.counts()
     }
 
-    pub fn file(&self, name: &str) -> Option<Vec<u8>> {
-        std::fs::read(self.root.path().join(name)).ok()
+    /// Puts a file there.
+    pub fn server_has(&self, name: &str, content: &[u8]) {
+        std::fs::write(self.root.path().join(name), content).unwrap();
     }
 
-    pub fn put(&self, name: &str, content: &[u8]) {
-        std::fs::write(self.root.path().join(name), content).unwrap();
+    pub fn file(&self, name: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.root.path().join(name)).ok()
     }
 }
 

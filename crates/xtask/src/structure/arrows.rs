@@ -21,14 +21,17 @@ const fn row(
     Row { package, uses, tests_use }
 }
 
-const ARROWS: [Row; 10] = [
+const ARROWS: [Row; 13] = [
     row(
         "waft",
         &[
             "waft-accounts",
+            "waft-acme",
             "waft-config",
             "waft-core",
+            "waft-mounts",
             "waft-plugin-host",
+            "waft-plugin-tools",
             "waft-proto",
             "waft-server",
             "waft-storage-fs",
@@ -38,25 +41,31 @@ const ARROWS: [Row; 10] = [
     // Its sessions are tested over real directories.
     row("waft-server", &["waft-core", "waft-proto"], &["waft-storage-fs"]),
     row("waft-plugin-host", &["waft-core", "waft-proto"], &[]),
+    // What it composes are real directories in its tests.
+    row("waft-mounts", &["waft-core", "waft-proto"], &["waft-storage-fs"]),
     row("waft-storage-fs", &["waft-core", "waft-proto"], &[]),
     row("waft-accounts", &["waft-core"], &["waft-storage-fs"]),
+    row("waft-acme", &[], &[]),
     row("waft-config", &[], &[]),
     row("waft-core", &["waft-proto"], &[]),
     row("waft-proto", &[], &[]),
     row("waft-plugin-sdk", &[], &[]),
-    row("xtask", &[], &[]),
+    row("waft-plugin-tools", &[], &[]),
+    row("xtask", &["waft-plugin-tools"], &[]),
 ];
 
 /// What guests may depend on: what they have in common with the server is in `wit/`.
 const GUEST_USES: [&str; 1] = ["waft-plugin-sdk"];
 
 /// Crates of others, by the beginning of their names, and the only ones of ours that may use them.
-const CONFINED: [(&str, &[&str]); 5] = [
+const CONFINED: [(&str, &[&str]); 7] = [
     ("wasmtime", &["waft-plugin-host"]),
-    ("wit-bindgen", &["waft-plugin-sdk"]),
+    ("wit-bindgen", &["waft-plugin-sdk", "waft-plugin-tools"]),
     ("cap-std", &["waft-storage-fs"]),
     ("clap", &["waft"]),
-    ("rustls", &["waft-server", "waft"]),
+    ("rustls", &["waft-server", "waft-acme", "waft"]),
+    ("instant-acme", &["waft-acme"]),
+    ("hyper", &["waft-acme"]),
 ];
 
 /// Crates of others, by the beginning of their names, that some of ours must do without.

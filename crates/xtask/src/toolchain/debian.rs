@@ -17,8 +17,8 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::{Std, Toolchain, before, sysroot};
-use crate::process;
 use crate::workspace::{self, Workspace};
+use waft_plugin_tools::process;
 
 /// A compiler package and the package of its library's source.
 const FAMILIES: [(&str, &str); 2] = [("rustc-web", "rust-web-src"), ("rustc", "rust-src")];

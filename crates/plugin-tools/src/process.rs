@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 ///
 /// # Errors
 /// The program cannot be started, or ends with anything but success.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
+pub fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start: {}", show(command)))?;
     if !status.success() {
         bail!("failed with {status}: {}", show(command));
@@ -22,7 +22,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 ///
 /// # Errors
 /// As [`run`]; what the program wrote to stderr is part of the message.
-pub(crate) fn capture(command: &mut Command) -> Result<String> {
+pub fn capture(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
         .output()
@@ -34,7 +34,7 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
 }
 
 /// Whether a program can be started at all.
-pub(crate) fn exists(program: impl AsRef<OsStr>) -> bool {
+pub fn exists(program: impl AsRef<OsStr>) -> bool {
     let mut command = Command::new(program);
     command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok()
@@ -43,7 +43,7 @@ pub(crate) fn exists(program: impl AsRef<OsStr>) -> bool {
 /// Runs a command for at most `limit`, its output thrown away, and says whether it succeeded.
 ///
 /// For programs that ask the network and may wait for an answer that never comes.
-pub(crate) fn succeeds_within(command: &mut Command, limit: Duration) -> bool {
+pub fn succeeds_within(command: &mut Command, limit: Duration) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let Ok(mut child) = command.spawn() else { return false };
     let deadline = Instant::now() + limit;

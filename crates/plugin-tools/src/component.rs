@@ -12,7 +12,7 @@ const COMPONENT_LAYER: [u8; 4] = [0x0d, 0, 1, 0];
 ///
 /// # Errors
 /// The module imports something that its world does not name, or does not export all of it.
-pub(crate) fn encode(module: Vec<u8>) -> Result<Vec<u8>> {
+pub fn encode(module: Vec<u8>) -> Result<Vec<u8>> {
     if module.get(4..8) == Some(&COMPONENT_LAYER) {
         return Ok(module);
     }
@@ -26,9 +26,11 @@ pub(crate) fn encode(module: Vec<u8>) -> Result<Vec<u8>> {
 
 /// The interfaces on a component's two sides, by name.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Interfaces {
-    pub(crate) imports: Vec<String>,
-    pub(crate) exports: Vec<String>,
+pub struct Interfaces {
+    /// What it asks for.
+    pub imports: Vec<String>,
+    /// What it offers.
+    pub exports: Vec<String>,
 }
 
 impl Interfaces {
@@ -36,7 +38,7 @@ impl Interfaces {
     ///
     /// # Errors
     /// The bytes are not a component.
-    pub(crate) fn of(component: &[u8]) -> Result<Self> {
+    pub fn of(component: &[u8]) -> Result<Self> {
         let DecodedWasm::Component(resolve, world) = wit_component::decode(component)? else {
             bail!("a package of interfaces, not a component");
         };
@@ -48,7 +50,7 @@ impl Interfaces {
     }
 
     /// What it imports that is not of the given packages: powers that no grant names.
-    pub(crate) fn foreign(&self, packages: &[&str]) -> Vec<&str> {
+    pub fn foreign(&self, packages: &[&str]) -> Vec<&str> {
         let of_none = |import: &&str| !packages.iter().any(|package| import.starts_with(package));
         self.imports.iter().map(String::as_str).filter(of_none).collect()
     }

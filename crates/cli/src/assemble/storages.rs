@@ -1,0 +1,77 @@
+//! Where files are: directories, storages of plugins, what is mounted into all of them, and the
+//! quarantine.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use waft_config::{Config, User};
+use waft_core::VirtualPath;
+use waft_core::storage::{ErrorKind, Result, Storage, StorageError, StoragePlace, Storages};
+use waft_mounts::Mounts;
+use waft_plugin_host::Host;
+use waft_server::settings::Quarantine;
+use waft_storage_fs::{LocalStorage, Options};
+
+use super::storage_options;
+
+/// What goes before the name of a plugin.
+const PLUGIN: &str = "plugin:";
+
+/// Opens storages by one configuration.
+pub(crate) struct Places {
+    options: Options,
+    /// None where plugins could not be loaded; then nobody logs in.
+    host: Option<Host>,
+    mounts: Vec<(VirtualPath, Arc<dyn Storage>)>,
+}
+
+impl Places {
+    /// Storages as `config` wants them, those of plugins as `host` has them.
+    pub(crate) fn new(config: &Config, host: Option<&Host>) -> Arc<Places> {
+        let mounts = config.mounts.iter().filter_map(|mount| {
+            // What is no path has been refused with the rest of the configuration.
+            let path = VirtualPath::root().join(mount.path.as_bytes()).ok()?;
+            Some((path, host?.storage(&mount.plugin)))
+        });
+        let options = storage_options(config);
+        Arc::new(Places { options, mounts: mounts.collect(), host: host.cloned() })
+    }
+}
+
+impl Storages for Places {
+    fn open(&self, place: &StoragePlace) -> Result<Arc<dyn Storage>> {
+        let failed = |error| StorageError::new(ErrorKind::Io, error);
+        let storage: Arc<dyn Storage> = match place {
+            StoragePlace::Local(root) => {
+                Arc::new(LocalStorage::open(root, self.options).map_err(failed)?)
+            }
+            StoragePlace::Beneath(above, path) => {
+                Arc::new(LocalStorage::open_beneath(above, path, self.options)?)
+            }
+            StoragePlace::Plugin(name) => {
+                self.host.as_ref().ok_or(ErrorKind::Unsupported)?.storage(name)
+            }
+        };
+        Ok(match self.mounts.is_empty() {
+            true => storage,
+            false => Arc::new(Mounts::new(storage, self.mounts.clone())),
+        })
+    }
+}
+
+/// Where the files of an account are.
+pub(super) fn place(user: &User) -> StoragePlace {
+    match user.storage.as_deref().and_then(|storage| storage.strip_prefix(PLUGIN)) {
+        Some(name) => StoragePlace::Plugin(name.to_owned()),
+        None => StoragePlace::Local(user.root.clone()),
+    }
+}
+
+/// Where uploads go that plugins want kept away.
+pub(super) fn quarantine(config: &Config) -> Quarantine {
+    let own = config.named_plugins.iter().filter_map(|plugin| {
+        let directory: &PathBuf = plugin.quarantine.as_ref()?;
+        Some((Arc::from(plugin.name.as_str()), directory.clone()))
+    });
+    Quarantine { directory: config.plugins.quarantine.clone(), by_plugin: own.collect() }
+}

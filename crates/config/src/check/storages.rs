@@ -1,0 +1,99 @@
+//! Where files are that are not in an account's own directory: storages of plugins, mounts, and the
+//! quarantine.
+
+use std::path::Path;
+
+use super::plugins::is_known;
+use super::{At, Findings, directory, duplicates};
+use crate::config::Config;
+
+/// What goes before the name of a plugin.
+const PLUGIN: &str = "plugin:";
+
+/// Every account has one place for its files.
+pub(super) fn users(config: &Config, findings: &mut Findings) {
+    for user in &config.users {
+        let at = |key| At::of(config, &user.key, key, &user.origin);
+        let has_root = !user.root.as_os_str().is_empty();
+        match (&user.storage, has_root) {
+            (None, true) => {
+                directory(&user.root, at("root"), findings);
+            }
+            (None, false) => {
+                findings.mistake(
+                    at("root"),
+                    "missing",
+                    "add root = …, or storage = \"plugin:NAME\"",
+                );
+            }
+            (Some(_), true) => {
+                let message = "the files of an account are in one place, not in two";
+                findings.mistake(at("storage"), message, "remove it, or root");
+            }
+            (Some(storage), false) => match storage.strip_prefix(PLUGIN) {
+                Some(name) if !name.is_empty() => plugin(config, name, at("storage"), findings),
+                _ => {
+                    let message = format!("not the storage of a plugin: {storage}");
+                    let remedy = "write storage = \"plugin:NAME\", or root = … for a directory";
+                    findings.mistake(at("storage"), message, remedy);
+                }
+            },
+        }
+    }
+}
+
+/// Mount points are there once each, and none hides everything.
+pub(super) fn mounts(config: &Config, findings: &mut Findings) {
+    let paths = config.mounts.iter().map(|mount| {
+        let path = mount.path.trim_end_matches('/');
+        (path, At::of(config, &mount.key, "path", &mount.origin))
+    });
+    duplicates(paths, findings);
+    for mount in &config.mounts {
+        if mount.path.split('/').all(str::is_empty) {
+            let remedy = "name a directory; an account whose files are all in a plugin has \
+                          storage = \"plugin:NAME\"";
+            let here = At::of(config, &mount.key, "path", &mount.origin);
+            findings.mistake(here, "nothing can be mounted at the root", remedy);
+        }
+        let here = At::of(config, &mount.key, "plugin", &mount.origin);
+        plugin(config, &mount.plugin, here, findings);
+    }
+}
+
+/// Whoever drops components into the directory may name their storages first.
+fn plugin(config: &Config, name: &str, at: At<'_>, findings: &mut Findings) {
+    if !is_known(config, name) {
+        let remedy = "correct it, or put the component into the plugin directory";
+        findings.warn(at, format!("no plugin of this name: {name}"), remedy);
+    }
+}
+
+/// What is kept away is kept away from everybody.
+pub(super) fn quarantine(config: &Config, findings: &mut Findings) {
+    let general = config.plugins.quarantine.iter();
+    let general = general.map(|path| (path, At::key(config, "plugins.quarantine")));
+    let own = config.named_plugins.iter().filter_map(|plugin| {
+        let at = At::of(config, &plugin.key, "quarantine", &plugin.origin);
+        Some((plugin.quarantine.as_ref()?, at))
+    });
+    for (path, at) in general.chain(own) {
+        if let Some(who) = server_of(config, path) {
+            let message = format!("what is kept away can be seen here, from the root of {who}");
+            findings.mistake(at, message, "name a directory outside of every root");
+        } else {
+            directory(path, at, findings);
+        }
+    }
+}
+
+/// The account within whose root a path is.
+fn server_of<'c>(config: &'c Config, path: &Path) -> Option<&'c str> {
+    let path = path.canonicalize().ok()?;
+    let users = config.users.iter().filter(|user| user.storage.is_none());
+    let users = users.map(|user| (&user.root, user.name.as_str()));
+    let anonymous = config.anonymous.iter().map(|anonymous| (&anonymous.root, "anonymous"));
+    let mut roots = users.chain(anonymous);
+    let is_above = |root: &Path| root.canonicalize().is_ok_and(|root| path.starts_with(root));
+    roots.find(|(root, _)| is_above(root)).map(|(_, who)| who)
+}

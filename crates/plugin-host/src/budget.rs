@@ -1,0 +1,133 @@
+//! Memory of all instances together: what there is room for, and a queue for what there is not.
+//!
+//! An instance is charged when it is made, with what the largest instance of its plugin has had,
+//! and gives that back when it is gone. Memory that it takes later is bounded by its own limit and
+//! charged to the instances that are made after it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Octets that are counted as one.
+const UNIT: usize = 64 * 1024;
+
+/// Room for the memory of instances.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    room: Arc<Semaphore>,
+    /// Units in all.
+    units: Mutex<usize>,
+    waiting: AtomicUsize,
+}
+
+/// Room that an instance takes, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Charge(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+
+impl Budget {
+    /// Room for so many octets.
+    pub(crate) fn new(bytes: u64) -> Budget {
+        let units = units(bytes);
+        Budget {
+            room: Arc::new(Semaphore::new(units)),
+            units: Mutex::new(units),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// Makes it room for so many octets; what is taken already stays taken.
+    pub(crate) fn set(&self, bytes: u64) {
+        let wanted = units(bytes);
+        let mut units = self.units.lock().unwrap_or_else(PoisonError::into_inner);
+        if wanted > *units {
+            self.room.add_permits(wanted - *units);
+            *units = wanted;
+        } else {
+            // What is taken cannot be forgotten: it is missed in the room, not in the books.
+            *units -= self.room.forget_permits(*units - wanted);
+        }
+    }
+
+    /// Takes room for an instance of so many octets, waiting for it as long as `within`. One that
+    /// is larger than everything gets everything.
+    pub(crate) async fn charge(&self, bytes: usize, within: Duration) -> Option<Charge> {
+        if let Some(charge) = self.try_charge(bytes) {
+            return Some(charge);
+        }
+        let _waiting = Waiting::new(&self.waiting);
+        let room = Arc::clone(&self.room).acquire_many_owned(self.share(bytes));
+        let permit = tokio::time::timeout(within, room).await.ok()?;
+        permit.ok().map(Charge)
+    }
+
+    /// Takes the room if it is there now.
+    pub(crate) fn try_charge(&self, bytes: usize) -> Option<Charge> {
+        let room = Arc::clone(&self.room).try_acquire_many_owned(self.share(bytes));
+        room.ok().map(Charge)
+    }
+
+    /// Whether somebody waits for room.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    fn share(&self, bytes: usize) -> u32 {
+        let units = *self.units.lock().unwrap_or_else(PoisonError::into_inner);
+        u32::try_from(bytes.div_ceil(UNIT).min(units)).unwrap_or(u32::MAX)
+    }
+}
+
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Waiting<'_> {
+    fn new(count: &AtomicUsize) -> Waiting<'_> {
+        count.fetch_add(1, Ordering::Relaxed);
+        Waiting(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn units(bytes: u64) -> usize {
+    let units = usize::try_from(bytes).unwrap_or(usize::MAX) / UNIT;
+    units.clamp(1, Semaphore::MAX_PERMITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+
+    #[tokio::test]
+    async fn room_is_given_while_there_is_some_and_comes_back() {
+        let budget = Budget::new(2 * UNIT as u64);
+        let first = budget.charge(UNIT, NOW).await.unwrap();
+        let second = budget.charge(1, NOW).await.unwrap();
+        assert!(budget.charge(1, NOW).await.is_none());
+        assert!(budget.try_charge(1).is_none());
+        drop(first);
+        assert!(budget.try_charge(1).is_some());
+        drop(second);
+        assert!(budget.try_charge(usize::MAX).is_some(), "everything, where that is not enough");
+        assert!(!budget.is_wanted());
+    }
+
+    #[tokio::test]
+    async fn the_room_can_be_made_larger_and_smaller() {
+        let budget = Budget::new(UNIT as u64);
+        let first = budget.try_charge(UNIT).unwrap();
+        budget.set(2 * UNIT as u64);
+        assert!(budget.try_charge(UNIT).is_some());
+        budget.set(UNIT as u64);
+        assert!(budget.try_charge(UNIT).is_none());
+        drop(first);
+        assert!(budget.try_charge(UNIT).is_some());
+    }
+}

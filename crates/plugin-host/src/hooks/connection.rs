@@ -1,0 +1,67 @@
+//! `connection-filter`: one plugin's verdict on a client that has just connected. Closed on failure:
+//! it is told that the service is not available.
+
+use std::sync::Arc;
+
+use waft_core::SessionFacts;
+use waft_core::hooks::{Closing, check_refusal};
+use waft_proto::{Code, Reply};
+
+use crate::bindings::exports::waft::plugin::connection_filter::ConnectDecision;
+use crate::errors::Failure;
+use crate::guest::Caller;
+use crate::hook::Hook;
+use crate::hooks::made;
+use crate::plugin::Plugin;
+use crate::settings::OnError;
+
+/// What one plugin wants done with a client, checked.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Pass,
+    Reject(Reply),
+    Drop,
+}
+
+/// Asks `plugin` about the client of `session`.
+pub(crate) async fn ask(plugin: &Plugin, generation: u64, session: &Arc<SessionFacts>) -> Verdict {
+    let caller = Caller { hook: Hook::ConnectionFilter, generation };
+    let (call, lease) = plugin.begin(caller, Some(session.id)).await;
+    let mut lease = match lease {
+        Ok(lease) => lease,
+        Err(failure) => {
+            call.failed(failure);
+            return by_policy(plugin);
+        }
+    };
+    let decision = lease
+        .warm
+        .call_about(caller, session, async |exports, store, session| match &exports.connection {
+            Some(hook) => hook.call_on_connect(store, session).await,
+            None => Ok(ConnectDecision::Pass),
+        })
+        .await;
+    call.end(lease, decision.and_then(check)).unwrap_or_else(|_| by_policy(plugin))
+}
+
+fn check(decision: ConnectDecision) -> Result<Verdict, Failure> {
+    match decision {
+        ConnectDecision::Pass => Ok(Verdict::Pass),
+        ConnectDecision::Drop => Ok(Verdict::Drop),
+        ConnectDecision::Reject(reply) => {
+            let reply = made(reply)?;
+            let checked = check_refusal(&reply, Closing::Yes);
+            checked.map_err(|error| Failure::Verdict(error.to_string()))?;
+            Ok(Verdict::Reject(reply))
+        }
+    }
+}
+
+fn by_policy(plugin: &Plugin) -> Verdict {
+    match plugin.on_error() {
+        OnError::Deny => {
+            Verdict::Reject(Reply::new(Code::NOT_AVAILABLE, "Service not available now."))
+        }
+        OnError::Allow => Verdict::Pass,
+    }
+}

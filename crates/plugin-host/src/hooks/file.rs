@@ -1,0 +1,187 @@
+//! `file-filter`: one plugin's verdict on what a command does to a file, and on what a listing
+//! shows. Closed on failure.
+//!
+//! A path that is not UTF-8 is never shown changed: what would be done to it is answered with 501,
+//! and an entry with such a name is not listed.
+
+use std::sync::Arc;
+
+use waft_core::hooks::{Closing, FileOp, WriteKind, check_refusal};
+use waft_core::storage::{FileKind, Metadata};
+use waft_core::{SessionFacts, VirtualPath};
+use waft_proto::{Code, Reply};
+
+use crate::bindings::exports::waft::plugin::file_filter as wire;
+use crate::bindings::waft::plugin::types;
+use crate::errors::Failure;
+use crate::guest::Caller;
+use crate::hook::Hook;
+use crate::hooks::{made, not_unicode};
+use crate::limits;
+use crate::plugin::Plugin;
+use crate::settings::OnError;
+
+/// What one plugin wants done, checked.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Pass,
+    Redirect(VirtualPath),
+    Deny(Reply),
+}
+
+/// An entry of a directory, as a guest sees it.
+pub(crate) type Entry = (String, types::FileStat);
+
+/// Asks `plugin` about what is to be done to a file.
+pub(crate) async fn ask(
+    plugin: &Plugin,
+    generation: u64,
+    session: &Arc<SessionFacts>,
+    op: &FileOp,
+) -> Verdict {
+    let Some(shown) = shown(op) else { return Verdict::Deny(not_unicode()) };
+    let caller = Caller { hook: Hook::FileFilter, generation };
+    let (call, lease) = plugin.begin(caller, Some(session.id)).await;
+    let mut lease = match lease {
+        Ok(lease) => lease,
+        Err(failure) => {
+            call.failed(failure);
+            return by_policy(plugin);
+        }
+    };
+    let decision = lease
+        .warm
+        .call_about(caller, session, async |exports, store, session| match &exports.file {
+            Some(hook) => hook.call_on_file(store, session, &shown).await,
+            None => Ok(wire::FileDecision::Pass),
+        })
+        .await;
+    let verdict = decision.and_then(|decision| check(op, decision));
+    call.end(lease, verdict).unwrap_or_else(|_| by_policy(plugin))
+}
+
+/// Asks `plugin` which of these entries are shown: one answer an entry.
+///
+/// # Errors
+/// It cannot tell, and nothing is shown then.
+pub(crate) async fn ask_list(
+    plugin: &Plugin,
+    generation: u64,
+    session: &Arc<SessionFacts>,
+    directory: &str,
+    entries: &[Entry],
+) -> Result<Vec<bool>, Undecided> {
+    let caller = Caller { hook: Hook::FileFilter, generation };
+    let (call, lease) = plugin.begin(caller, Some(session.id)).await;
+    let policy = || match plugin.on_error() {
+        OnError::Deny => Err(Undecided),
+        OnError::Allow => Ok(vec![true; entries.len()]),
+    };
+    let mut lease = match lease {
+        Ok(lease) => lease,
+        Err(failure) => {
+            call.failed(failure);
+            return policy();
+        }
+    };
+    let numbers = lease
+        .warm
+        .call_about(caller, session, async |exports, store, session| match &exports.file {
+            Some(hook) => hook.call_on_list(store, session, directory, entries).await,
+            None => Ok((0..).take(entries.len()).collect()),
+        })
+        .await;
+    let shown = numbers.and_then(|numbers| {
+        let mut shown = vec![false; entries.len()];
+        for number in numbers {
+            let entry = usize::try_from(number).ok().and_then(|number| shown.get_mut(number));
+            let none = || Failure::Verdict(format!("no entry has the number {number}"));
+            *entry.ok_or_else(none)? = true;
+        }
+        Ok(shown)
+    });
+    call.end(lease, shown).or_else(|_| policy())
+}
+
+/// A plugin could not tell what is shown.
+#[derive(Debug)]
+pub(crate) struct Undecided;
+
+/// An entry as a guest may see it; `None` if its name is not UTF-8.
+pub(crate) fn entry(name: &[u8], metadata: &Metadata) -> Option<Entry> {
+    let stat = types::FileStat {
+        kind: match metadata.kind {
+            FileKind::File => types::FileKind::File,
+            FileKind::Directory => types::FileKind::Directory,
+            FileKind::Symlink => types::FileKind::Symlink,
+            FileKind::Other => types::FileKind::Other,
+        },
+        size: metadata.size,
+        modified: metadata.modified.and_then(|time| {
+            let seconds = u64::try_from(time.seconds).ok()?;
+            seconds.checked_mul(1000)?.checked_add(u64::from(time.nanos / 1_000_000))
+        }),
+        mode: metadata.mode,
+        owner: None,
+        group: None,
+        extra: Vec::new(),
+    };
+    Some((std::str::from_utf8(name).ok()?.to_owned(), stat))
+}
+
+/// What is to be done, as a guest may see it; `None` if a path is not UTF-8.
+fn shown(op: &FileOp) -> Option<wire::FileOp> {
+    let text = |path: &VirtualPath| std::str::from_utf8(path.as_bytes()).ok().map(str::to_owned);
+    Some(match op {
+        FileOp::Read(path, offset) => wire::FileOp::Read((text(path)?, *offset)),
+        FileOp::Write(path, kind) => wire::FileOp::Write((text(path)?, write_kind(*kind))),
+        FileOp::Remove(path) => wire::FileOp::Remove(text(path)?),
+        FileOp::Rename(from, to) => wire::FileOp::Rename((text(from)?, text(to)?)),
+        FileOp::MakeDirectory(path) => wire::FileOp::MakeDir(text(path)?),
+        FileOp::RemoveDirectory(path) => wire::FileOp::RemoveDir(text(path)?),
+        FileOp::Enter(path) => wire::FileOp::Enter(text(path)?),
+        FileOp::Inspect(path) => wire::FileOp::Inspect(text(path)?),
+        FileOp::Change(path, facts) => wire::FileOp::Change((text(path)?, facts.clone())),
+    })
+}
+
+fn write_kind(kind: WriteKind) -> wire::WriteKind {
+    match kind {
+        WriteKind::Create => wire::WriteKind::Create,
+        WriteKind::Replace => wire::WriteKind::Replace,
+        WriteKind::Append => wire::WriteKind::Append,
+        WriteKind::Resume => wire::WriteKind::Resume,
+    }
+}
+
+fn check(op: &FileOp, decision: wire::FileDecision) -> Result<Verdict, Failure> {
+    match decision {
+        wire::FileDecision::Pass => Ok(Verdict::Pass),
+        wire::FileDecision::Redirect(path) => {
+            let path = redirected(&path).map_err(Failure::Verdict)?;
+            Ok(if path == *op.target() { Verdict::Pass } else { Verdict::Redirect(path) })
+        }
+        wire::FileDecision::Deny(reply) => {
+            let reply = made(reply)?;
+            let checked = check_refusal(&reply, Closing::No);
+            checked.map_err(|error| Failure::Verdict(error.to_string()))?;
+            Ok(Verdict::Deny(reply))
+        }
+    }
+}
+
+fn redirected(path: &str) -> Result<VirtualPath, String> {
+    if !path.starts_with('/') || path.len() > limits::ARGUMENT_BYTES_MAX {
+        return Err(format!("not an absolute path: {path:?}"));
+    }
+    VirtualPath::root().join(path.as_bytes()).map_err(|error| error.to_string())
+}
+
+fn by_policy(plugin: &Plugin) -> Verdict {
+    match plugin.on_error() {
+        OnError::Deny => {
+            Verdict::Deny(Reply::new(Code::UNAVAILABLE, "Not possible now: plugin failed."))
+        }
+        OnError::Allow => Verdict::Pass,
+    }
+}

@@ -1,0 +1,122 @@
+//! `authenticator`: one plugin's verdict on credentials. Closed on failure, whatever the settings
+//! say: nobody gets in because something broke.
+//!
+//! A plugin sees a clear password only where it is granted; all others have it verified.
+
+mod account;
+
+use std::sync::Arc;
+
+use waft_core::SessionFacts;
+use waft_core::auth::{Credentials, Secret};
+use zeroize::Zeroize as _;
+
+use crate::bindings::exports::waft::plugin::authenticator as wire;
+use crate::capability::log::shortened;
+use crate::errors::Failure;
+use crate::guest::Caller;
+use crate::hook::Hook;
+use crate::limits;
+use crate::plugin::Plugin;
+
+pub(crate) use account::Admitted;
+
+/// What one plugin wants done with credentials, checked.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Abstain,
+    Accept(Box<Admitted>),
+    Deny(Option<String>),
+    Replace(Credentials),
+    NeedAccount,
+    Failed,
+}
+
+/// Asks `plugin` about `credentials`.
+pub(crate) async fn ask(
+    plugin: &Plugin,
+    generation: u64,
+    session: &Arc<SessionFacts>,
+    credentials: &Credentials,
+) -> Verdict {
+    let caller = Caller { hook: Hook::Authenticator, generation };
+    let (call, lease) = plugin.begin(caller, Some(session.id)).await;
+    let mut lease = match lease {
+        Ok(lease) => lease,
+        Err(failure) => {
+            call.failed(failure);
+            return Verdict::Failed;
+        }
+    };
+    let mut shown = shown(credentials, plugin.settings.grants.passwords);
+    if let Credentials::Password { password, .. } = credentials {
+        lease.warm.offer(password.clone());
+    }
+    let decision = lease
+        .warm
+        .call_about(caller, session, async |exports, store, session| match &exports.login {
+            Some(hook) => hook.call_authenticate(store, session, &shown).await,
+            None => Ok(wire::AuthDecision::Abstain),
+        })
+        .await;
+    if let wire::Credentials::Password(offer) = &mut shown {
+        offer.password.zeroize();
+    }
+    let verdict = decision.and_then(|decision| check(plugin, credentials, decision));
+    call.end(lease, verdict).unwrap_or(Verdict::Failed)
+}
+
+fn shown(credentials: &Credentials, with_password: bool) -> wire::Credentials {
+    match credentials {
+        Credentials::Password { user, password } => {
+            let text = std::str::from_utf8(password.expose()).ok().filter(|_| with_password);
+            let password = text.map(str::to_owned);
+            wire::Credentials::Password(wire::PasswordOffer { user: user.clone(), password })
+        }
+        Credentials::Certificate { user, sha256, names } => {
+            let (user, sha256, names) = (user.clone(), sha256.clone(), names.clone());
+            wire::Credentials::Certificate(wire::CertificateOffer { user, sha256, names })
+        }
+    }
+}
+
+fn check(
+    plugin: &Plugin,
+    old: &Credentials,
+    decision: wire::AuthDecision,
+) -> Result<Verdict, Failure> {
+    match decision {
+        wire::AuthDecision::Abstain => Ok(Verdict::Abstain),
+        wire::AuthDecision::Accept(account) => {
+            let admitted = Admitted::new(account, &plugin.settings.grants);
+            admitted.map(|admitted| Verdict::Accept(Box::new(admitted))).map_err(Failure::Verdict)
+        }
+        wire::AuthDecision::Deny(reason) => {
+            let reason = reason.map(|text| shortened(&text, limits::DENIAL_BYTES_MAX));
+            Ok(Verdict::Deny(reason))
+        }
+        wire::AuthDecision::Replace(new) => {
+            replaced(old, new).map(Verdict::Replace).map_err(Failure::Verdict)
+        }
+        wire::AuthDecision::NeedAccount => Ok(Verdict::NeedAccount),
+    }
+}
+
+/// The credentials to go on with: a certificate is what TLS has verified, and nobody makes one up.
+fn replaced(old: &Credentials, new: wire::Credentials) -> Result<Credentials, String> {
+    let credentials = match (old, new) {
+        (Credentials::Password { password, .. }, wire::Credentials::Password(new)) => {
+            let other = new.password.map(|text| Secret::new(text.into_bytes()));
+            let password = other.unwrap_or_else(|| password.clone());
+            Credentials::Password { user: new.user, password }
+        }
+        (Credentials::Certificate { sha256, names, .. }, wire::Credentials::Certificate(new))
+            if *sha256 == new.sha256 && *names == new.names =>
+        {
+            Credentials::Certificate { user: new.user, sha256: new.sha256, names: new.names }
+        }
+        _ => return Err("replaces a certificate, or one kind of credentials by another".to_owned()),
+    };
+    account::check_name(credentials.user())?;
+    Ok(credentials)
+}

@@ -1,0 +1,259 @@
+//! The account that an authenticator accepts, checked: what it may do is said in words, and every
+//! word that is not known is the plugin's mistake. A limit that nobody keeps would be none.
+
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use waft_core::hooks::ACCT_ATTRIBUTE;
+use waft_core::storage::{Result as StorageResult, StoragePlace, Storages};
+use waft_core::{Account, Permission, Permissions, Resumption, VirtualPath};
+
+use crate::bindings::exports::waft::plugin::authenticator as wire;
+use crate::limits;
+use crate::settings::Grants;
+
+/// The fact under which hooks find an account's groups.
+const GROUPS_ATTRIBUTE: &str = "groups";
+
+/// Limits of an account, by name.
+const SESSIONS: &str = "max.sessions";
+const RESUMPTION: &str = "tls.resumption";
+
+/// An account that is admitted, whose storage is not open yet.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    name: Arc<str>,
+    permissions: Permissions,
+    place: StoragePlace,
+    sessions_max: u32,
+    resumption: Option<Resumption>,
+    attributes: Arc<[(String, String)]>,
+}
+
+impl Admitted {
+    /// Reads what a plugin says of an account.
+    ///
+    /// # Errors
+    /// It cannot be carried out, or is not granted; in words.
+    pub(crate) fn new(said: wire::Account, grants: &Grants) -> Result<Admitted, String> {
+        check_name(&said.name)?;
+        let (mut sessions_max, mut resumption) = (0, None);
+        for (name, value) in &said.limits {
+            match name.as_str() {
+                SESSIONS => sessions_max = count(value)?,
+                RESUMPTION => resumption = Some(resumption_of(value)?),
+                _ => return Err(format!("no limit that is kept here: {name}")),
+            }
+        }
+        Ok(Admitted {
+            permissions: permissions(&said.permissions)?,
+            place: place(&said.storage, &said.root, grants)?,
+            attributes: attributes(said.attributes, &said.groups)?.into(),
+            name: said.name.into(),
+            sessions_max,
+            resumption,
+        })
+    }
+
+    /// Where its files are.
+    pub(crate) fn place(&self) -> &StoragePlace {
+        &self.place
+    }
+
+    /// Opens its storage.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(crate) fn open(self, storages: &dyn Storages) -> StorageResult<Arc<Account>> {
+        Ok(Arc::new(Account {
+            storage: storages.open(&self.place)?,
+            name: self.name,
+            permissions: self.permissions,
+            home: VirtualPath::root(),
+            anonymous: false,
+            sessions_max: self.sessions_max,
+            resumption: self.resumption,
+            attributes: self.attributes,
+        }))
+    }
+}
+
+/// Checks the name of an account.
+///
+/// # Errors
+/// It is none; in words.
+pub(super) fn check_name(name: &str) -> Result<(), String> {
+    if name.is_empty() || name.len() > limits::USER_BYTES_MAX || name.contains(char::is_control) {
+        return Err(format!("no user's name: {name:?}"));
+    }
+    Ok(())
+}
+
+fn count(value: &str) -> Result<u32, String> {
+    let count = value.parse().ok().filter(|&count| count > 0);
+    count.ok_or_else(|| format!("{SESSIONS} is no number of sessions: {value}"))
+}
+
+fn resumption_of(value: &str) -> Result<Resumption, String> {
+    match value {
+        "off" => Ok(Resumption::Off),
+        "report" => Ok(Resumption::Report),
+        "require" => Ok(Resumption::Require),
+        _ => Err(format!("{RESUMPTION} is neither off nor report nor require: {value}")),
+    }
+}
+
+fn permissions(names: &[String]) -> Result<Permissions, String> {
+    let known = |name: &String| {
+        Permission::from_name(name).ok_or_else(|| format!("no such permission: {name}"))
+    };
+    names.iter().map(known).collect()
+}
+
+/// Where the account's files are: seen from a directory that the operator granted, if they are
+/// local.
+fn place(storage: &str, root: &str, grants: &Grants) -> Result<StoragePlace, String> {
+    let root = VirtualPath::root().join(root.as_bytes()).map_err(|error| error.to_string())?;
+    match storage.parse::<StoragePlace>().map_err(|error| error.to_string())? {
+        StoragePlace::Local(path) => beneath(&path, &root, grants),
+        StoragePlace::Plugin(_) if !root.is_root() => {
+            Err(format!("the storage of a plugin is seen as a whole, not from {root}"))
+        }
+        place => Ok(place),
+    }
+}
+
+fn beneath(path: &Path, root: &VirtualPath, grants: &Grants) -> Result<StoragePlace, String> {
+    if path.components().any(|component| component == Component::ParentDir) {
+        return Err(format!("\"..\" in the path of a storage: {}", path.display()));
+    }
+    let within = |granted: &&std::path::PathBuf| path.starts_with(granted);
+    let Some(granted) = grants.storage.iter().find(within) else {
+        let path = path.display();
+        return Err(format!("storage not granted: {path}; the grant is storage = [\"{path}\"]"));
+    };
+    let rest = path.strip_prefix(granted).unwrap_or(path);
+    let seen = VirtualPath::root().join(rest.as_os_str().as_encoded_bytes());
+    let seen = seen.and_then(|seen| match root.is_root() {
+        true => Ok(seen),
+        false => seen.join(root.relative()),
+    });
+    Ok(StoragePlace::Beneath(granted.clone(), seen.map_err(|error| error.to_string())?))
+}
+
+fn attributes(
+    mut attributes: Vec<(String, String)>,
+    groups: &[String],
+) -> Result<Vec<(String, String)>, String> {
+    for (index, (name, _)) in attributes.iter().enumerate() {
+        let is_taken = [ACCT_ATTRIBUTE, GROUPS_ATTRIBUTE].contains(&name.as_str());
+        if is_taken || attributes.iter().skip(index + 1).any(|(other, _)| other == name) {
+            return Err(format!("the name of an attribute is taken: {name}"));
+        }
+    }
+    if let Some(group) = groups.iter().find(|group| group.is_empty() || group.contains(',')) {
+        return Err(format!("no group's name: {group:?}"));
+    }
+    if !groups.is_empty() {
+        attributes.push((GROUPS_ATTRIBUTE.to_owned(), groups.join(",")));
+    }
+    let bytes: usize = attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if attributes.len() > limits::ATTRIBUTES_MAX || bytes > limits::ATTRIBUTES_BYTES_MAX {
+        let (count, bytes) = (limits::ATTRIBUTES_MAX, limits::ATTRIBUTES_BYTES_MAX);
+        return Err(format!("over {count} attributes, or {bytes} bytes of them"));
+    }
+    Ok(attributes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said() -> wire::Account {
+        wire::Account {
+            name: "alice".to_owned(),
+            storage: "local:/srv/ftp/alice".to_owned(),
+            root: "/".to_owned(),
+            permissions: Vec::new(),
+            limits: Vec::new(),
+            groups: Vec::new(),
+            attributes: Vec::new(),
+        }
+    }
+
+    fn grants() -> Grants {
+        Grants { storage: vec!["/srv/ftp".into()], ..Grants::default() }
+    }
+
+    fn admitted(change: impl FnOnce(&mut wire::Account)) -> Result<Admitted, String> {
+        let mut account = said();
+        change(&mut account);
+        Admitted::new(account, &grants())
+    }
+
+    fn placed(storage: &str, root: &str) -> Result<String, String> {
+        let account = |account: &mut wire::Account| {
+            account.storage = storage.to_owned();
+            account.root = root.to_owned();
+        };
+        admitted(account).map(|admitted| admitted.place.to_string())
+    }
+
+    #[test]
+    fn local_storages_are_within_what_is_granted() {
+        assert_eq!(placed("local:/srv/ftp/alice", "/").unwrap(), "local:/srv/ftp/alice");
+        assert_eq!(placed("local:/srv/ftp", "alice/../bob").unwrap(), "local:/srv/ftp/bob");
+        assert_eq!(placed("local:/srv/ftp/a/", "/../..").unwrap(), "local:/srv/ftp/a");
+        assert_eq!(placed("plugin:memory", "/").unwrap(), "plugin:memory");
+        for (storage, complaint) in [
+            (
+                "local:/srv/ftpx",
+                "storage not granted: /srv/ftpx; the grant is storage = [\"/srv/ftpx\"]",
+            ),
+            ("local:/", "storage not granted: /; the grant is storage = [\"/\"]"),
+            ("local:/srv/ftp/../../etc", "\"..\" in the path of a storage: /srv/ftp/../../etc"),
+            ("/srv/ftp", "neither local:/DIRECTORY nor plugin:NAME: /srv/ftp"),
+        ] {
+            assert_eq!(placed(storage, "/").unwrap_err(), complaint);
+        }
+        assert!(placed("plugin:memory", "/x").is_err());
+        assert!(placed("local:/srv/ftp", "a\nb").is_err());
+    }
+
+    #[test]
+    fn a_word_that_is_not_known_is_a_mistake() {
+        let limit = |name: &str, value: &str| {
+            admitted(|a| a.limits.push((name.to_owned(), value.to_owned()))).map(drop)
+        };
+        assert_eq!(limit("max.sessions", "3"), Ok(()));
+        assert_eq!(limit("tls.resumption", "require"), Ok(()));
+        for (name, value) in
+            [("max.sessions", "0"), ("max.sessions", "x"), ("tls.resumption", "x"), ("quota", "1")]
+        {
+            assert!(limit(name, value).is_err(), "{name} = {value}");
+        }
+        assert!(admitted(|a| a.permissions.push("list".to_owned())).is_ok());
+        let wrong = admitted(|a| a.permissions.push("fly".to_owned()));
+        assert_eq!(wrong.unwrap_err(), "no such permission: fly");
+        for name in ["", "a\nb"] {
+            assert!(admitted(|a| a.name = name.to_owned()).is_err());
+        }
+    }
+
+    #[test]
+    fn groups_are_an_attribute_and_no_name_comes_twice() {
+        let attribute = |name: &str| (name.to_owned(), "x".to_owned());
+        let found = admitted(|a| {
+            a.groups = vec!["staff".to_owned(), "web".to_owned()];
+            a.attributes.push(attribute("mail"));
+        });
+        let expected = [attribute("mail"), ("groups".to_owned(), "staff,web".to_owned())];
+        assert_eq!(*found.unwrap().attributes, expected);
+        for name in ["acct", "groups"] {
+            assert!(admitted(|a| a.attributes.push(attribute(name))).is_err());
+        }
+        assert!(admitted(|a| a.attributes = vec![attribute("a"), attribute("a")]).is_err());
+        assert!(admitted(|a| a.groups.push("a,b".to_owned())).is_err());
+        assert!(admitted(|a| a.attributes.push(("a".to_owned(), "x".repeat(20_000)))).is_err());
+    }
+}

@@ -1,0 +1,26 @@
+//! What the program that puts the parts together lends to the host, so that plugins can have it
+//! without the host depending on who does it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use waft_core::auth::PasswordVerifier;
+use waft_core::storage::Storages;
+
+/// What other parts do for plugins. What is not there fails where a plugin needs it.
+#[derive(Clone, Default)]
+pub struct Services {
+    /// Verifies passwords for `crypto.verify-password` and `crypto.verify-offered`.
+    pub passwords: Option<Arc<dyn PasswordVerifier>>,
+    /// Opens the storages of the accounts that authenticators accept.
+    pub storages: Option<Arc<dyn Storages>>,
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Services")
+            .field("passwords", &self.passwords.is_some())
+            .field("storages", &self.storages.is_some())
+            .finish()
+    }
+}

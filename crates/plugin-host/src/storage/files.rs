@@ -1,0 +1,143 @@
+//! Files of a guest's that are open: each has an instance of its own, and is read and written in
+//! pieces of which the guest never has more than one.
+
+use waft_core::storage::{
+    ErrorKind, FileKind, Interrupted, LocalFile, Metadata, Reader, Result, WriteMode, Writer,
+};
+use waft_core::{BoxFuture, VirtualPath};
+use wasmtime::Store;
+use wasmtime::component::ResourceAny;
+
+use super::{Asked, broken, exported, metadata, refused, shown, wit};
+use crate::artifact::Exports;
+use crate::errors::Failure;
+use crate::guest::Guest;
+use crate::limits;
+use crate::plugin::Pinned;
+
+/// A file that is being downloaded.
+struct PluginReader {
+    pinned: Pinned,
+    size: u64,
+    /// Octets that are asked for at a time.
+    piece: usize,
+}
+
+/// A file that is being uploaded.
+struct PluginWriter {
+    pinned: Pinned,
+}
+
+/// Opens a file for reading.
+pub(super) async fn open_read(
+    asked: &Asked,
+    path: &VirtualPath,
+    offset: u64,
+) -> Result<impl Reader + use<>> {
+    let size = asked.size(path).await?.ok_or(ErrorKind::NotFound)?;
+    let size = size.checked_sub(offset).ok_or(ErrorKind::BadOffset)?;
+    let path = shown(path)?;
+    let make = async |exports: &Exports, store: &mut Store<Guest>, session| {
+        exported(exports)?.call_open_read(store, session, path, offset).await
+    };
+    let pinned = pinned(asked, make).await?;
+    Ok(PluginReader { pinned, size, piece: 0 })
+}
+
+/// Begins an upload.
+pub(super) async fn open_write(
+    asked: &Asked,
+    path: &VirtualPath,
+    mode: WriteMode,
+) -> Result<impl Writer + use<>> {
+    let beginning = asked.beginning(path, mode).await?;
+    let path = shown(path)?;
+    let make = async |exports: &Exports, store: &mut Store<Guest>, session| {
+        let storage = exported(exports)?;
+        storage.call_open_write(store, session, path, beginning.mode, beginning.offset).await
+    };
+    Ok(PluginWriter { pinned: pinned(asked, make).await? })
+}
+
+async fn pinned(
+    asked: &Asked,
+    make: impl AsyncFnOnce(
+        &Exports,
+        &mut Store<Guest>,
+        wasmtime::component::Resource<crate::capability::sessions::Session>,
+    ) -> wasmtime::Result<std::result::Result<ResourceAny, wit::Error>>,
+) -> Result<Pinned> {
+    let opened = Pinned::open(&asked.plugin, asked.caller, &asked.session, make).await;
+    opened.map_err(broken)?.map_err(refused)
+}
+
+impl Reader for PluginReader {
+    fn size(&self) -> Option<u64> {
+        Some(self.size)
+    }
+
+    /// The guest's memory goes on as it came; what was lent is dropped.
+    fn read(&mut self, buffer: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>>> {
+        Box::pin(async move {
+            // A guest may give less than was asked for: later pieces need not be as small.
+            self.piece = self.piece.max(buffer.capacity()).clamp(1, limits::CHUNK_BYTES_MAX);
+            let max = self.piece;
+            let read = async |exports: &Exports, store: &mut Store<Guest>, reader| {
+                let wanted = u32::try_from(max).unwrap_or(u32::MAX);
+                exported(exports)?.reader().call_read(store, reader, wanted).await
+            };
+            let check = |said: std::result::Result<Vec<u8>, wit::Error>| match said {
+                Ok(piece) if piece.len() > max => {
+                    let (is, max) = (piece.len(), max);
+                    Err(Failure::Verdict(format!("{is} bytes of a file, at most {max} asked for")))
+                }
+                said => Ok(said),
+            };
+            self.pinned.call(read, check).await.map_err(broken)?.map_err(refused)
+        })
+    }
+
+    fn local_file(&self) -> Option<LocalFile> {
+        None
+    }
+}
+
+impl Writer for PluginWriter {
+    fn write(&mut self, mut data: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>>> {
+        Box::pin(async move {
+            for piece in data.chunks(limits::CHUNK_BYTES_MAX) {
+                let write = async |exports: &Exports, store: &mut Store<Guest>, writer| {
+                    exported(exports)?.writer().call_write(store, writer, piece).await
+                };
+                self.pinned.call(write, Ok).await.map_err(broken)?.map_err(refused)?;
+            }
+            data.clear();
+            Ok(data)
+        })
+    }
+
+    fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<Metadata>> {
+        Box::pin(async move {
+            let finish = async |exports: &Exports, store: &mut Store<Guest>, writer| {
+                exported(exports)?.writer().call_finish(store, writer).await
+            };
+            let said = self.pinned.call(finish, Ok).await.map_err(broken)?;
+            self.pinned.close().await;
+            let mut found = metadata(&said.map_err(refused)?);
+            found.kind = FileKind::File;
+            Ok(found)
+        })
+    }
+
+    /// A guest that gives an upload up keeps nothing of it.
+    fn abandon(self: Box<Self>, _: Interrupted) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move {
+            self.pinned.close().await;
+            Ok(())
+        })
+    }
+
+    fn local_file(&self) -> Option<LocalFile> {
+        None
+    }
+}
