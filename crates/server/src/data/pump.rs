@@ -181,7 +181,10 @@ async fn send_all<S: Stream>(
             Ok(tcp) => {
                 return match direct::send(tcp, file, left, progress).await? {
                     direct::Sent::All(None) => Ok(()),
-                    direct::Sent::All(Some(tcp)) => Ok(close(tcp).await),
+                    direct::Sent::All(Some(tcp)) => {
+                        close(tcp).await;
+                        Ok(())
+                    }
                     direct::Sent::Unsuitable(tcp) => send_portably(tcp, download, progress).await,
                 };
             }
