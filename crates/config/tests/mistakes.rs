@@ -191,7 +191,7 @@ fn unknown_keys_are_refused_and_the_likely_one_named() {
     check(
         &user("quota = 1"),
         &["waft.toml:5:1: user.0.quota: unknown key -> remove it; the keys here are name, \
-           password, root, permissions, home, enabled, sessions, certificates, certificate_login, \
+           password, root, storage, permissions, home, enabled, sessions, certificates, certificate_login, \
            tls_resumption, attributes"],
     );
 }
@@ -202,7 +202,6 @@ fn keys_that_must_be_there_are_missed_where_their_table_begins() {
         "[[user]]\npassword = \"$1$\"\n",
         &[
             "waft.toml:1:1: user.0.name: missing -> add name = …",
-            "waft.toml:1:1: user.0.root: missing -> add root = …",
             "waft.toml:2:12: user.0.password: not a password hash; passwords are never written in \
              clear text -> make a hash with: waft user hash",
         ],
@@ -446,6 +445,55 @@ fn roots_are_directories() {
     check(
         "[anonymous]\nroot = \"cert.pem\"",
         &["waft.toml:2:8: anonymous.root: not a directory: cert.pem -> name a directory"],
+    );
+}
+
+#[test]
+fn the_files_of_an_account_are_in_one_place() {
+    let user = |place: &str| user("").replace("root = \"root\"", place);
+    check(
+        &user(""),
+        &["waft.toml:1:1: user.0.root: missing -> add root = …, or storage = \"plugin:NAME\""],
+    );
+    check(
+        &user("root = \"root\"\nstorage = \"plugin:one\""),
+        &[
+            "waft.toml:5:11: user.0.storage: the files of an account are in one place, not in two -> \
+           remove it, or root",
+        ],
+    );
+    check(
+        &user("storage = \"s3:bucket\""),
+        &[
+            "waft.toml:4:11: user.0.storage: not the storage of a plugin: s3:bucket -> write storage \
+           = \"plugin:NAME\", or root = … for a directory",
+        ],
+    );
+    check(
+        "[[mount]]\npath = \"/\"\nplugin = \"one\"\n[[mount]]\npath = \"/a\"\nplugin = \"one\"\n\
+         [[mount]]\npath = \"/a/\"\nplugin = \"one\"\n[plugins]\ndirectory = \"plugins\"",
+        &[
+            "waft.toml:2:8: mount.0.path: nothing can be mounted at the root -> name a directory; an \
+             account whose files are all in a plugin has storage = \"plugin:NAME\"",
+            "waft.toml:8:8: mount.2.path: used twice: /a -> change it, or remove one of them: the \
+             other is at waft.toml:5:8",
+        ],
+    );
+}
+
+#[test]
+fn nobody_is_served_from_the_quarantine() {
+    let user = user("");
+    check(
+        &format!("{user}[plugins]\nquarantine = \"gone\""),
+        &["waft.toml:7:14: plugins.quarantine: no such directory: gone -> make it: mkdir -p gone"],
+    );
+    check(
+        &format!("{user}[plugins]\nquarantine = \"root\""),
+        &[
+            "waft.toml:7:14: plugins.quarantine: what is kept away can be seen here, from the root of \
+           al -> name a directory outside of every root",
+        ],
     );
 }
 

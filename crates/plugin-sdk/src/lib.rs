@@ -65,11 +65,13 @@ mod export;
 mod file_stat;
 mod hooks;
 mod interest;
+mod network;
 mod plugin;
 mod reply;
 mod secret;
 mod session;
 mod settings;
+mod template;
 
 pub mod clock;
 pub mod control;
@@ -100,10 +102,12 @@ pub use hooks::storage::{
 };
 pub use hooks::timer::Timer;
 pub use interest::Interest;
+pub use network::Network;
 pub use plugin::Plugin;
 pub use secret::Secret;
 pub use session::Session;
 pub use settings::{Section, Settings, closest};
+pub use template::{Moment, Template};
 
 /// What [`export!`] refers to; no part of the interface.
 #[doc(hidden)]

@@ -17,6 +17,7 @@
 mod bindings;
 mod build;
 mod component;
+mod create;
 mod inputs;
 mod language;
 mod tools;
@@ -25,5 +26,6 @@ pub mod process;
 
 pub use build::{Built, build};
 pub use component::{Interfaces, encode};
+pub use create::create;
 pub use language::Language;
 pub use tools::Tools;

@@ -11,7 +11,8 @@
 //!   [`commands::reach`](crate::commands).
 //! - STORAGE: the account's storage, wherever a command touches files.
 //! - EXTEND, `site-command`: commands that the server itself does not have.
-//! - INSPECT: between pump and publication, in [`transfer`](crate::transfer).
+//! - INSPECT, `content-filter`: every byte of a file between pump and storage, and the verdict before
+//!   publication, in [`transfer`](crate::transfer).
 //! - REWRITE, `reply-filter`: [`Session::reworded`], for every reply.
 //! - OBSERVE: the events that sessions emit.
 //!

@@ -1,8 +1,8 @@
 //! Denies commands and rewords replies, as the operator wrote it.
 //!
 //! [`Policy`] is made from the settings once and asked for every command; [`commands`] knows
-//! FTP's verbs and the bundles of them that have names, [`template`] the texts. Nothing is
-//! remembered from one command to the next.
+//! FTP's verbs and the bundles of them that have names. Nothing is remembered from one command to
+//! the next.
 //!
 //! The plugin asks to see only the verbs that something here may deny, and only the reply codes
 //! that have another text: all others cost the server nothing.
@@ -10,10 +10,8 @@
 #![forbid(unsafe_code)]
 
 mod commands;
-mod network;
 mod policy;
 mod rule;
-mod template;
 
 pub use policy::Policy;
 use waft_plugin_sdk::{

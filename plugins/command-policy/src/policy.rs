@@ -1,10 +1,9 @@
 //! The whole policy: rules, the list of what everyone is denied, and reworded replies.
 
-use waft_plugin_sdk::{Command, Reply, Section, Session, Settings};
+use waft_plugin_sdk::{Command, Moment, Reply, Section, Session, Settings, Template};
 
 use crate::commands::Pattern;
 use crate::rule::{self, Outcome, Rule};
-use crate::template::{Moment, Template};
 
 /// What a refusal says where nothing else is written: that there is no such command.
 const DEFAULT_CODE: u16 = 502;
@@ -14,9 +13,6 @@ const DEFAULT_TEXT: &str = "Command not implemented.";
 /// Clients that offer only active mode should learn what to change.
 const DEFAULT_TEXT_ACTIVE: &str =
     "Command not implemented. (ACTIVE mode is not supported - use PASSIVE instead!)";
-
-/// Replies that clients take apart: their texts may be added to, not replaced.
-const READ_BY_CLIENTS: [u16; 10] = [125, 150, 211, 212, 213, 227, 228, 229, 234, 257];
 
 /// What the operator has decided.
 #[derive(Debug)]
@@ -149,11 +145,7 @@ fn replies(root: &Section<'_>) -> Vec<(u16, Template)> {
 fn reply(name: &str, text: &str) -> Result<(u16, Template), String> {
     let code = name.parse().ok().filter(|code| (100..600).contains(code));
     let code = code.ok_or_else(|| format!("not a reply code: {name}"))?;
-    let text: Template = text.parse()?;
-    if READ_BY_CLIENTS.contains(&code) && !text.keeps_original() {
-        return Err("clients read this reply: its text must hold {original}".to_owned());
-    }
-    Ok((code, text))
+    Template::for_code(code, text).map(|text| (code, text))
 }
 
 #[cfg(test)]

@@ -1,10 +1,8 @@
 //! One rule: which commands of which sessions, and what becomes of them.
 
-use waft_plugin_sdk::{Command, Section, Session};
+use waft_plugin_sdk::{Command, Network, Section, Session, Template};
 
 use crate::commands::Pattern;
-use crate::network::Network;
-use crate::template::Template;
 
 /// One rule.
 #[derive(Debug)]
@@ -65,13 +63,7 @@ impl Outcome {
 
 impl Condition {
     fn read(section: &Section<'_>) -> Self {
-        let mut networks = Vec::new();
-        for (key, text) in section.numbered_texts("networks") {
-            match text.parse::<Network>() {
-                Ok(network) => networks.push(network),
-                Err(mistake) => section.mistake(&key, mistake),
-            }
-        }
+        let networks = section.networks("networks");
         Self { users: section.texts("users"), networks, tls: tls(section) }
     }
 

@@ -17,8 +17,11 @@ use crate::plugin::Pinned;
 
 /// A file that is being downloaded.
 struct PluginReader {
-    pinned: Pinned,
+    /// Gone at the end of the file.
+    pinned: Option<Pinned>,
     size: u64,
+    /// Octets of that which are still to come.
+    left: u64,
     /// Octets that are asked for at a time.
     piece: usize,
 }
@@ -41,7 +44,7 @@ pub(super) async fn open_read(
         exported(exports)?.call_open_read(store, session, path, offset).await
     };
     let pinned = pinned(asked, make).await?;
-    Ok(PluginReader { pinned, size, piece: 0 })
+    Ok(PluginReader { pinned: Some(pinned), size, left: size, piece: 0 })
 }
 
 /// Begins an upload.
@@ -79,6 +82,7 @@ impl Reader for PluginReader {
     /// The guest's memory goes on as it came; what was lent is dropped.
     fn read(&mut self, buffer: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>>> {
         Box::pin(async move {
+            let Some(pinned) = &mut self.pinned else { return Ok(Vec::new()) };
             // A guest may give less than was asked for: later pieces need not be as small.
             self.piece = self.piece.max(buffer.capacity()).clamp(1, limits::CHUNK_BYTES_MAX);
             let max = self.piece;
@@ -93,7 +97,15 @@ impl Reader for PluginReader {
                 }
                 said => Ok(said),
             };
-            self.pinned.call(read, check).await.map_err(broken)?.map_err(refused)
+            let piece = pinned.call(read, check).await.map_err(broken)?.map_err(refused)?;
+            self.left = self.left.saturating_sub(piece.len() as u64);
+            // The instance goes back right away, not when the client has got everything.
+            if (piece.is_empty() || self.left == 0)
+                && let Some(pinned) = self.pinned.take()
+            {
+                pinned.close().await;
+            }
+            Ok(piece)
         })
     }
 

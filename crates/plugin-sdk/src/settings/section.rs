@@ -2,8 +2,26 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
+use std::time::Duration;
 
 use super::Settings;
+use crate::Network;
+
+/// Units of time, in milliseconds.
+const DURATIONS: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+/// Units of size, in bytes.
+const SIZES: [(&str, u64); 8] = [
+    ("", 1),
+    ("B", 1),
+    ("KB", 1000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+];
 
 /// One table of the settings; its keys are relative to it.
 #[derive(Debug, Clone)]
@@ -65,6 +83,28 @@ impl<'a> Section<'a> {
         self.parsed(key, "a number is wanted")
     }
 
+    /// A length of time: `500ms`, `30s`, `10m`, `2h`, `7d`.
+    pub fn duration(&self, key: &str) -> Option<Duration> {
+        self.measured(key, &DURATIONS, "a time such as 30s or 10m").map(Duration::from_millis)
+    }
+
+    /// A number of bytes: `100`, `64KiB`, `10MB`, `2GiB`.
+    pub fn size(&self, key: &str) -> Option<u64> {
+        self.measured(key, &SIZES, "a size such as 64KiB or 10MB")
+    }
+
+    /// A list of networks and addresses, such as `10.0.0.0/8`.
+    pub fn networks(&self, key: &str) -> Vec<Network> {
+        let mut networks = Vec::new();
+        for (key, text) in self.numbered_texts(key) {
+            match text.parse() {
+                Ok(network) => networks.push(network),
+                Err(mistake) => self.mistake(&key, mistake),
+            }
+        }
+        networks
+    }
+
     /// A table with keys of the operator's choice: all its names and texts.
     pub fn entries(&self, key: &str) -> Vec<(String, String)> {
         let full = self.full(key);
@@ -121,6 +161,20 @@ impl<'a> Section<'a> {
         parsed
     }
 
+    /// A whole number with a unit.
+    fn measured(&self, key: &str, units: &[(&str, u64)], wanted: &str) -> Option<u64> {
+        let text = self.text(key)?;
+        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let unit = text.strip_prefix(digits).unwrap_or_default().trim();
+        let factor = units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
+        let number = digits.parse::<u64>().ok();
+        let measured = number.zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+        if measured.is_none() {
+            self.mistake(key, format_args!("{wanted} is wanted, not: {text}"));
+        }
+        measured
+    }
+
     fn refuse_deeper(&self, full: &str, wanted: &str) {
         let prefix = format!("{full}.");
         if !self.settings.names_below(&prefix).is_empty() {
@@ -168,6 +222,35 @@ mod tests {
         assert_eq!(rules[1].flag("tls"), Some(true));
         assert_eq!(rules[1].flag("code"), None);
         assert_eq!(settings.finish(), Ok(()));
+    }
+
+    #[test]
+    fn times_sizes_and_networks_have_their_forms() {
+        let settings = Settings::of([
+            ("within", "10m"),
+            ("period", "7"),
+            ("most", "64KiB"),
+            ("least", "12 parsecs"),
+            ("much", "99999999999999999999GB"),
+            ("from.0", "10.0.0.0/8"),
+            ("from.1", "here"),
+        ]);
+        let root = settings.root();
+        assert_eq!(root.duration("within"), Some(Duration::from_secs(600)));
+        assert_eq!(root.duration("period"), None);
+        assert_eq!(root.size("most"), Some(65_536));
+        assert_eq!(root.size("least"), None);
+        assert_eq!(root.size("much"), None);
+        assert_eq!(root.networks("from").len(), 1);
+        assert_eq!(
+            settings.finish().unwrap_err().lines().collect::<Vec<_>>(),
+            [
+                "period: a time such as 30s or 10m is wanted, not: 7",
+                "least: a size such as 64KiB or 10MB is wanted, not: 12 parsecs",
+                "much: a size such as 64KiB or 10MB is wanted, not: 99999999999999999999GB",
+                "from.1: not a network such as 10.0.0.0/8: here",
+            ]
+        );
     }
 
     #[test]

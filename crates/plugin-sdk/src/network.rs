@@ -4,15 +4,23 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 /// Addresses that begin with the same bits.
+///
+/// ```
+/// use waft_plugin_sdk::Network;
+///
+/// let network: Network = "192.0.2.0/24".parse().unwrap();
+/// assert!(network.contains("192.0.2.7".parse().unwrap()));
+/// assert!("192.0.2.0/33".parse::<Network>().is_err());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Network {
+pub struct Network {
     address: IpAddr,
     bits: u8,
 }
 
 impl Network {
     /// Whether an address lies in it. An IPv4 address is the same however it is written.
-    pub(crate) fn contains(self, address: IpAddr) -> bool {
+    pub fn contains(self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
                 let shift = 32 - u32::from(self.bits);

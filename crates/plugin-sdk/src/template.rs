@@ -2,11 +2,28 @@
 
 use std::str::FromStr;
 
-use waft_plugin_sdk::{Command, Reply, Session, closest};
+use crate::{Command, Reply, Session, closest};
 
-/// A text with variables, split into its parts.
+/// Replies that clients take apart: their texts may be added to, not replaced.
+const READ_BY_CLIENTS: [u16; 10] = [125, 150, 211, 212, 213, 227, 228, 229, 234, 257];
+
+/// The text of a reply with variables, as an operator writes it: `{user}`, `{verb}`, `{arg}`,
+/// `{remote_ip}`, `{listener}`, `{cwd}`, `{code}`, and `{original}` for the text that is replaced.
+/// A doubled brace stands for itself, a line end begins another line of the reply.
+///
+/// ```
+/// use waft_plugin_sdk::testing::TestSession;
+/// use waft_plugin_sdk::{Command, Moment, Template};
+///
+/// let session = TestSession::new().user("alice");
+/// let command = Command::new("DELE", "a.txt");
+/// let moment =
+///     Moment { session: session.session(), command: &command, code: 550, original: None };
+/// let text: Template = "{user} may not delete {arg}".parse().unwrap();
+/// assert_eq!(text.reply(moment).lines, ["alice may not delete a.txt"]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Template(Vec<Part>);
+pub struct Template(Vec<Part>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
@@ -43,22 +60,38 @@ impl Variable {
 
 /// The moment that a text is for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment<'a> {
-    pub(crate) session: Session<'a>,
-    pub(crate) command: &'a Command,
-    pub(crate) code: u16,
+pub struct Moment<'a> {
+    /// The session that gets the reply.
+    pub session: Session<'a>,
+    /// The command that it answers.
+    pub command: &'a Command,
+    /// Its code.
+    pub code: u16,
     /// The reply that the text replaces, where there is one.
-    pub(crate) original: Option<&'a Reply>,
+    pub original: Option<&'a Reply>,
 }
 
 impl Template {
+    /// Reads a text for all replies with a code.
+    ///
+    /// # Errors
+    /// What is wrong with it; among others, that clients take such replies apart, and the text
+    /// lacks `{original}`.
+    pub fn for_code(code: u16, text: &str) -> Result<Self, String> {
+        let text: Self = text.parse()?;
+        if READ_BY_CLIENTS.contains(&code) && !text.keeps_original() {
+            return Err("clients read this reply: its text must hold {original}".to_owned());
+        }
+        Ok(text)
+    }
+
     /// Whether the text holds that of the reply it replaces.
-    pub(crate) fn keeps_original(&self) -> bool {
+    pub fn keeps_original(&self) -> bool {
         self.0.contains(&Part::Variable(Variable::Original))
     }
 
     /// Makes the reply of a moment.
-    pub(crate) fn reply(&self, moment: Moment<'_>) -> Reply {
+    pub fn reply(&self, moment: Moment<'_>) -> Reply {
         let parts = self.0.iter().map(|part| match part {
             Part::Text(text) => text.clone(),
             Part::Variable(variable) => variable.value(moment),
@@ -135,7 +168,7 @@ fn tame(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use waft_plugin_sdk::testing::TestSession;
+    use crate::testing::TestSession;
 
     use super::*;
 
