@@ -37,8 +37,11 @@ fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
     Ok(output::print(&String::from_utf8_lossy(&script))?)
 }
 
-/// Makes the runtime that a command's asynchronous part runs in. Sessions have threads of their own.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+/// Makes the runtime that a command's asynchronous part runs in.
+fn runtime(threads: Option<u32>) -> std::io::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(1).thread_name("waft").enable_all().build()
+    if let Some(threads) = threads.and_then(|threads| usize::try_from(threads).ok()) {
+        builder.worker_threads(threads);
+    }
+    builder.thread_name("waft").enable_all().build()
 }

@@ -64,7 +64,7 @@ fn find(source: &Source) -> Result<Findings, Failure> {
         Ok(read) => read,
         Err(mistakes) => return Ok(Findings { valid: None, mistakes }),
     };
-    let (valid, mistakes) = match runtime()?.block_on(running::rehearse(&config)) {
+    let (valid, mistakes) = match runtime(Some(1))?.block_on(running::rehearse(&config)) {
         Ok(host) => (Some((config, host.status())), Vec::new()),
         Err(StartError::Configuration(wrong)) => (None, wrong.mistakes),
         Err(error) => return Err(error.into()),

@@ -29,7 +29,7 @@ pub(crate) fn run(command: &Plugin) -> Result<(), Failure> {
 
 fn inspect(Component { file, json }: &Component) -> Result<(), Failure> {
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
-    let inspection = runtime()?
+    let inspection = runtime(Some(1))?
         .block_on(waft_plugin_host::inspect(&bytes))
         .map_err(|refusal| anyhow::anyhow!("{}", refused(file, &refusal)))?;
     if *json {
@@ -62,7 +62,7 @@ fn check(
             PluginSettings { path, grants, ..PluginSettings::named(name) }
         }
     };
-    let result = runtime()?.block_on(waft_plugin_host::check(&settings));
+    let result = runtime(Some(1))?.block_on(waft_plugin_host::check(&settings));
     let refusal = result.as_ref().err().map(|error| &error.refusal);
     if *json {
         output::print_json(&Document {

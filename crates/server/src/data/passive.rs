@@ -62,7 +62,9 @@ pub(crate) fn listen<N: Network>(
 fn shuffled(ports: &RangeInclusive<u16>) -> io::Result<impl Iterator<Item = u16> + use<>> {
     let first = *ports.start();
     let count = u32::from(ports.end().saturating_sub(first)) + u32::from(!ports.is_empty());
-    let [start, width] = [getrandom::u32()?, getrandom::u32()?].map(|n| n % count.max(1));
+    let random = getrandom::u64()?;
+    let [start, width] = [random >> 32, random & u64::from(u32::MAX)];
+    let [start, width] = [start, width].map(|n| u32::try_from(n).unwrap_or(0) % count.max(1));
     let width = (width..).find(|&width| divisor(width, count) == 1).unwrap_or(1);
     let offsets = (0..count.min(TRIES_MAX)).map(move |n| {
         let steps = u64::from(n) * u64::from(width);

@@ -2,18 +2,27 @@
 //!
 //! Data connections are opened without `TCP_NODELAY`: what goes over them are whole buffers, and
 //! the end of the stream pushes out the rest at once. The pump corks them where that wins.
+//!
+//! The reactor hears of a listener for a data connection only if the client is not there yet when
+//! the transfer begins: most clients are, and would wake their session's thread for nothing.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use socket2::SockRef;
+use rustix::fd::OwnedFd;
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, acceptfrom_with, bind, ipproto, socket_with, sockopt,
+};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::{DataListener, Network, Stream};
 
 /// Connections that may wait to be accepted at a passive port: the client's, and strangers that
 /// would otherwise keep it out.
-const BACKLOG: u32 = 128;
+const BACKLOG: i32 = 128;
+
+/// How sockets are made: none waits, and no other program inherits one.
+const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
 /// TCP, by the system's sockets. Needs a tokio runtime with IO.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,7 +31,7 @@ pub struct TcpNetwork;
 /// A listener for one passive data connection.
 #[derive(Debug)]
 pub struct TcpDataListener {
-    listener: TcpListener,
+    listener: std::net::TcpListener,
     port: u16,
 }
 
@@ -44,7 +53,12 @@ impl DataListener for TcpDataListener {
     }
 
     async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.listener.accept().await
+        match accept_now(&self.listener) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                TcpListener::from_std(self.listener.try_clone()?)?.accept().await
+            }
+            accepted => accepted,
+        }
     }
 }
 
@@ -53,16 +67,21 @@ impl Network for TcpNetwork {
     type Listener = TcpDataListener;
 
     fn listen(&self, address: SocketAddr) -> io::Result<TcpDataListener> {
-        let socket = socket_for(address)?;
+        let family = match address {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        let socket = socket_with(family, SocketType::STREAM, FLAGS, Some(ipproto::TCP))?;
         if address.port() != 0 {
             // Else every download would block its passive port for the minute of TIME_WAIT.
-            socket.set_reuseaddr(true)?;
+            sockopt::set_socket_reuseaddr(&socket, true)?;
         }
         if address.is_ipv6() && address.ip().is_unspecified() {
-            SockRef::from(&socket).set_only_v6(true)?;
+            sockopt::set_ipv6_v6only(&socket, true)?;
         }
-        socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?;
+        bind(&socket, &address)?;
+        rustix::net::listen(&socket, BACKLOG)?;
+        let listener = std::net::TcpListener::from(socket);
         let port = match address.port() {
             0 => listener.local_addr()?.port(),
             port => port,
@@ -81,6 +100,14 @@ impl Network for TcpNetwork {
         let found = tokio::net::lookup_host((name, 0)).await?;
         Ok(found.map(|address| address.ip()).collect())
     }
+}
+
+/// Accepts a connection that is there already.
+fn accept_now(listener: &std::net::TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (socket, peer) = acceptfrom_with(listener, FLAGS)?;
+    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+    let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+    Ok((TcpStream::from_std(OwnedFd::into(socket))?, peer))
 }
 
 fn socket_for(address: SocketAddr) -> io::Result<TcpSocket> {

@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -90,7 +90,7 @@ impl Changes {
 fn watcher(tell: &mpsc::Sender<()>) -> Option<RecommendedWatcher> {
     let tell = tell.clone();
     let handler = move |event: notify::Result<Event>| {
-        if event.is_ok_and(|event| is_reading(event.kind)) {
+        if event.is_ok_and(|event| is_reading(event.kind) || is_being_written(event.kind)) {
             return;
         }
         // Full means that it is known already.
@@ -107,6 +107,12 @@ fn unnoticed(error: &notify::Error) {
 /// Whether it is what we do ourselves when we look at a file.
 fn is_reading(kind: EventKind) -> bool {
     matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
+}
+
+/// Whether a file is written to that somebody has open: a change comes to its end when it is closed.
+/// A log in the same directory never does.
+fn is_being_written(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Modify(ModifyKind::Data(_)))
 }
 
 /// Returns the directories in which something happens when `path` changes: the one that it is in,
