@@ -23,7 +23,7 @@ use acme::Acme;
 use listeners::Listeners;
 
 /// Threads that serve sessions, for each processor; `server.worker_threads` says so to operators.
-const WORKERS_PER_PROCESSOR: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+const WORKERS_PER_PROCESSOR: usize = 16;
 
 /// A server that accepts clients until it is shut down. Dropped, it stops accepting and leaves
 /// its sessions to themselves.
@@ -261,9 +261,9 @@ async fn parts(config: &Config, verifier: &Arc<Verifier>) -> Result<Loaded, Mist
 /// The most threads that serve sessions: some for each processor, unless the operator says how many.
 fn worker_threads(config: &Config) -> NonZeroUsize {
     let wanted = config.server.worker_threads.and_then(|threads| usize::try_from(threads).ok());
-    let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let usual = || processors().saturating_mul(WORKERS_PER_PROCESSOR);
-    wanted.and_then(NonZeroUsize::new).unwrap_or_else(usual)
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let usual = processors.saturating_mul(WORKERS_PER_PROCESSOR);
+    NonZeroUsize::new(wanted.unwrap_or(usual)).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Watches the files of plugins. A server whose files cannot be watched is still a server.
