@@ -18,6 +18,7 @@ mod assemble;
 mod commands;
 mod failure;
 mod findings;
+mod lent;
 mod logging;
 mod output;
 mod process;

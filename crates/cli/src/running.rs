@@ -18,6 +18,7 @@ use waft_server::{Parts, Server, Workers};
 pub use listeners::BindError;
 
 use crate::findings::{both, unless};
+use crate::lent::Lent;
 use crate::{assemble, process};
 use acme::Acme;
 use listeners::Listeners;
@@ -43,6 +44,8 @@ struct Keeper {
     lockout: Arc<Lockout>,
     verifier: Arc<Verifier>,
     options: VerifierOptions,
+    /// What plugins are lent.
+    lent: Arc<Lent>,
 }
 
 /// Why a server did not start.
@@ -99,7 +102,7 @@ impl Running {
                 .map_err(|source| StartError::RunAs { user: user.clone(), source })?;
         }
         let keeper = Keeper::new(config)?;
-        let Loaded { accounts, host, tls } = parts(config, &keeper.verifier).await?;
+        let Loaded { accounts, host, tls } = parts(config, &keeper).await?;
         let workers = Workers::start(worker_threads(config))?;
         let server = Server::new(
             TcpNetwork,
@@ -149,12 +152,13 @@ impl Running {
         unless((), refusals(config))?;
         let verifier = self.keeper.verifier_for(config);
         let places = assemble::Places::new(config, Some(&self.host));
-        let accounts = assemble::accounts(config, Arc::clone(&verifier), places);
+        let accounts = assemble::accounts(config, Arc::clone(&verifier), Arc::clone(&places) as _);
         let accounts = both(accounts, assemble::tls(config)).map_err(|wrong| wrong.mistakes);
         let ((accounts, tls), plugins) = both(accounts, assemble::host_settings(config))?;
         if let Err(errors) = self.host.reconfigure(plugins).await {
             unless((), assemble::plugin_mistakes(config, &errors))?;
         }
+        self.keeper.lent.go_by(&verifier, &places);
         self.keeper.go_by(config, verifier);
         self.server.reload(assemble::server_settings(config), Arc::new(accounts));
         for error in self.listeners.go_by(&config.listeners, tls.as_ref(), &self.server) {
@@ -188,9 +192,11 @@ impl Running {
 impl Keeper {
     fn new(config: &Config) -> std::io::Result<Self> {
         let options = assemble::verifier_options(config);
+        let verifier = Arc::new(Verifier::new(options)?);
         Ok(Self {
             lockout: Arc::new(Lockout::new(assemble::lockout_options(config))),
-            verifier: Arc::new(Verifier::new(options)?),
+            lent: Lent::new(&verifier),
+            verifier,
             options,
         })
     }
@@ -226,7 +232,7 @@ impl Keeper {
 pub(crate) async fn rehearse(config: &Config) -> Result<Host, StartError> {
     let keeper = Keeper::new(config)?;
     let refused = unless((), refusals(config)).map_err(|wrong| wrong.mistakes);
-    let parts = parts(config, &keeper.verifier).await.map_err(|wrong| wrong.mistakes);
+    let parts = parts(config, &keeper).await.map_err(|wrong| wrong.mistakes);
     let ((), Loaded { host, .. }) = both(refused, parts)?;
     Ok(host)
 }
@@ -243,15 +249,16 @@ struct Loaded {
     tls: Option<assemble::Tls>,
 }
 
-async fn parts(config: &Config, verifier: &Arc<Verifier>) -> Result<Loaded, Mistakes> {
+async fn parts(config: &Config, keeper: &Keeper) -> Result<Loaded, Mistakes> {
     let host = match assemble::host_settings(config) {
-        Ok(settings) => {
-            Host::load(settings).await.map_err(|errors| assemble::plugin_mistakes(config, &errors))
-        }
+        Ok(settings) => Host::load_with(settings, keeper.lent.services())
+            .await
+            .map_err(|errors| assemble::plugin_mistakes(config, &errors)),
         Err(mistakes) => Err(mistakes),
     };
     let places = assemble::Places::new(config, host.as_ref().ok());
-    let accounts = assemble::accounts(config, Arc::clone(verifier), places);
+    keeper.lent.go_by(&keeper.verifier, &places);
+    let accounts = assemble::accounts(config, Arc::clone(&keeper.verifier), places);
     let tls = assemble::tls(config);
     let accounts = both(accounts, tls).map_err(|wrong| wrong.mistakes);
     let ((accounts, tls), host) = both(accounts, host)?;

@@ -25,6 +25,8 @@ pub struct Interest {
     replies: Of<String>,
     codes: Of<u16>,
     events: Of<String>,
+    file_ops: Of<String>,
+    listings: bool,
     timers: Vec<(String, Duration)>,
     pub(crate) site: Vec<(String, String)>,
     pub(crate) features: Vec<String>,
@@ -38,13 +40,15 @@ enum Of<T> {
 }
 
 impl Interest {
-    /// All commands, all replies to all commands, and all events.
+    /// All commands, all replies to all commands, all events, and all that is done to files.
     pub fn everything() -> Self {
         Self {
             commands: Of::All,
             replies: Of::All,
             codes: Of::All,
             events: Of::All,
+            file_ops: Of::All,
+            listings: true,
             ..Self::nothing()
         }
     }
@@ -56,6 +60,8 @@ impl Interest {
             replies: Of::none(),
             codes: Of::none(),
             events: Of::none(),
+            file_ops: Of::none(),
+            listings: false,
             timers: Vec::new(),
             site: Vec::new(),
             features: Vec::new(),
@@ -83,6 +89,19 @@ impl Interest {
     /// Of the events, those whose names fit one of these patterns, such as `transfer.*`.
     pub fn in_events<P: Into<String>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
         self.events = Of::these(patterns.into_iter().map(Into::into));
+        self
+    }
+
+    /// Of what is done to files, these: `read`, `write`, `remove`, `rename`, `make-dir`,
+    /// `remove-dir`, `enter`, `inspect`, `change`.
+    pub fn in_file_ops<O: Into<String>>(mut self, ops: impl IntoIterator<Item = O>) -> Self {
+        self.file_ops = Of::these(ops.into_iter().map(Into::into));
+        self
+    }
+
+    /// No listings: [`FileFilter::on_list`](crate::FileFilter::on_list) is not called.
+    pub fn without_listings(mut self) -> Self {
+        self.listings = false;
         self
     }
 
@@ -137,6 +156,11 @@ impl Interest {
         if hooks.contains(&"reply_filter") {
             extra.push(("reply.verbs".to_owned(), self.replies.listed()));
             extra.push(("reply.codes".to_owned(), self.codes.listed()));
+        }
+        if hooks.contains(&"file_filter") {
+            extra.push(("file.ops".to_owned(), self.file_ops.listed()));
+            let listings = if self.listings { "*" } else { "" };
+            extra.push(("file.list".to_owned(), listings.to_owned()));
         }
         if hooks.contains(&"timer") {
             let named = |(name, period): &(String, Duration)| {
@@ -213,6 +237,16 @@ mod tests {
             pairs(&extra),
             [("command.verbs", ""), ("reply.verbs", ""), ("reply.codes", "226,550")]
         );
+    }
+
+    #[test]
+    fn what_is_done_to_files_is_named() {
+        let interest = Interest::everything().in_file_ops(["write"]);
+        let hooks = ["file_filter"];
+        let all = [("file.ops", "write"), ("file.list", "*")];
+        assert_eq!(pairs(&interest.extra(&hooks)), all);
+        let none = [("file.ops", "write"), ("file.list", "")];
+        assert_eq!(pairs(&interest.without_listings().extra(&hooks)), none);
     }
 
     #[test]

@@ -136,6 +136,7 @@ fn plugin_mistake(config: &Config, error: &LoadError) -> Mistake {
     let named = config.named_plugins.iter().find(|plugin| plugin.name == error.plugin);
     let key = match (named, &error.refusal) {
         (Some(plugin), Refusal::NotGranted { .. }) => format!("{}.grant", plugin.key),
+        (Some(plugin), Refusal::AllowsLogins) => format!("{}.on_error", plugin.key),
         (Some(plugin), _) => format!("{}.path", plugin.key),
         (None, _) => "plugins.directory".to_owned(),
     };

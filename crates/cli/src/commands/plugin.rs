@@ -171,6 +171,8 @@ fn interests(
         ("command-filter", "commands", verbs(&descriptor.command_verbs)),
         ("reply-filter", "replies to", verbs(&descriptor.reply_verbs)),
         ("reply-filter", "reply codes", wanted(codes)),
+        ("file-filter", "file ops", wanted(Some(&descriptor.file_ops))),
+        ("file-filter", "listings", if descriptor.listings { "all" } else { "none" }.to_owned()),
     ];
     let has = |hook: &str| inspection.hooks.iter().any(|known| known.name == hook);
     let rows: Vec<_> = rows.into_iter().filter(|(hook, _, _)| has(hook)).collect();

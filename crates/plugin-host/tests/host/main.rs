@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod deciding;
 mod errands;
 mod files;
 mod hostile;

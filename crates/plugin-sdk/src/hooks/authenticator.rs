@@ -91,7 +91,7 @@ pub enum AuthDecision {
     Abstain,
     /// Come in.
     Accept(Account),
-    /// Stay out; the text is for the client, and better left out.
+    /// Stay out, answered like any wrong password; the text is for the log.
     Deny(Option<String>),
     /// Carry on down the chain with these, for instance with a one-time code split off.
     Replace(Credentials),
@@ -141,13 +141,14 @@ impl Account {
         self
     }
 
-    /// With these permissions: `list`, `read`, `write`, `append`, `delete`, `rename`, `mkdir`, ...
+    /// With these permissions: `list`, `read`, `write`, `append`, `delete`, `rename`, `mkdir`.
     pub fn permit<'a>(mut self, permissions: impl IntoIterator<Item = &'a str>) -> Self {
         self.permissions.extend(permissions.into_iter().map(str::to_owned));
         self
     }
 
-    /// With a limit by name: `quota.bytes`, `rate.up`, `max.sessions`, `expires`, ...
+    /// With a limit by name: `max.sessions`, `tls.resumption`. Others are refused, and the login
+    /// with them.
     pub fn limit(mut self, name: &str, value: impl ToString) -> Self {
         self.limits.push((name.to_owned(), value.to_string()));
         self

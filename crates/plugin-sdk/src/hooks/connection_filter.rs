@@ -41,8 +41,8 @@ use crate::{Plugin, Reply, Session};
 /// ```
 pub trait ConnectionFilter: Plugin {
     /// Decides about one connection: let it pass, reject it with a reply in place of the greeting,
-    /// or drop it without a word. Only the addresses, the listener and, with implicit TLS, the
-    /// handshake are known.
+    /// or drop it without a word. Only the addresses and the listener are
+    /// known: TLS has not begun, even where a connection begins with it.
     fn on_connect(&self, session: Session<'_>) -> ConnectDecision;
 }
 
