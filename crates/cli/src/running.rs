@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use waft_accounts::{LocalAccounts, Lockout, Verifier, VerifierOptions};
 use waft_config::{Config, Mistake, Mistakes};
-use waft_plugin_host::{Host, Watching};
+use waft_plugin_host::{Host, HostSettings, Watching};
 use waft_server::net::tcp::TcpNetwork;
 use waft_server::{Parts, Server, Workers};
 
@@ -102,7 +102,7 @@ impl Running {
                 .map_err(|source| StartError::RunAs { user: user.clone(), source })?;
         }
         let keeper = Keeper::new(config)?;
-        let Loaded { accounts, host, tls } = parts(config, &keeper).await?;
+        let Loaded { accounts, host, tls } = parts(config, &keeper, false).await?;
         let workers = Workers::start(worker_threads(config))?;
         let server = Server::new(
             TcpNetwork,
@@ -115,6 +115,7 @@ impl Running {
             },
         );
         let server = Arc::new(server.with_workers(workers));
+        host.act_on(server.control());
         let _watching = watch(&host);
         listeners.accept(&config.listeners, tls.as_ref(), &server)?;
         acme.as_mut().map_or(Ok(()), Acme::begin)?;
@@ -186,6 +187,7 @@ impl Running {
         drop(self.listeners);
         self.server.shut_down(self.config.timeouts.drain, now).await;
         self.host.drain_events(EVENTS_DRAIN).await;
+        self.host.flush().await;
     }
 }
 
@@ -232,7 +234,7 @@ impl Keeper {
 pub(crate) async fn rehearse(config: &Config) -> Result<Host, StartError> {
     let keeper = Keeper::new(config)?;
     let refused = unless((), refusals(config)).map_err(|wrong| wrong.mistakes);
-    let parts = parts(config, &keeper).await.map_err(|wrong| wrong.mistakes);
+    let parts = parts(config, &keeper, true).await.map_err(|wrong| wrong.mistakes);
     let ((), Loaded { host, .. }) = both(refused, parts)?;
     Ok(host)
 }
@@ -249,11 +251,13 @@ struct Loaded {
     tls: Option<assemble::Tls>,
 }
 
-async fn parts(config: &Config, keeper: &Keeper) -> Result<Loaded, Mistakes> {
+async fn parts(config: &Config, keeper: &Keeper, rehearsal: bool) -> Result<Loaded, Mistakes> {
     let host = match assemble::host_settings(config) {
-        Ok(settings) => Host::load_with(settings, keeper.lent.services())
-            .await
-            .map_err(|errors| assemble::plugin_mistakes(config, &errors)),
+        Ok(settings) => {
+            let settings = HostSettings { rehearsal, ..settings };
+            let host = Host::load_with(settings, keeper.lent.services()).await;
+            host.map_err(|errors| assemble::plugin_mistakes(config, &errors))
+        }
         Err(mistakes) => Err(mistakes),
     };
     let places = assemble::Places::new(config, host.as_ref().ok());

@@ -10,6 +10,7 @@
 pub mod account;
 pub mod auth;
 pub mod certificate;
+pub mod control;
 pub mod event;
 pub mod hooks;
 pub mod path;

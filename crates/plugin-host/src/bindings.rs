@@ -13,6 +13,10 @@ wasmtime::component::bindgen!({
             import waft:plugin/config@0.1.0;
             import waft:plugin/clock@0.1.0;
             import waft:plugin/crypto@0.1.0;
+            import waft:plugin/kv@0.1.0;
+            import waft:plugin/http@0.1.0;
+            import waft:plugin/metrics@0.1.0;
+            import waft:plugin/control@0.1.0;
             export waft:plugin/lifecycle@0.1.0;
             export waft:plugin/command-filter@0.1.0;
             export waft:plugin/reply-filter@0.1.0;
@@ -29,6 +33,7 @@ wasmtime::component::bindgen!({
     path: "../../wit",
     world: "waft:host/served",
     imports: {
+        "waft:plugin/http": async,
         "waft:plugin/sessions": trappable,
         "waft:plugin/crypto": trappable,
         "waft:plugin/crypto.verify-password": async | trappable,

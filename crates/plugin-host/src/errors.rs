@@ -89,6 +89,12 @@ pub enum Refusal {
         /// Whether there are settings for it.
         listed: bool,
     },
+    /// What it kept cannot be had.
+    #[error("its store cannot be opened: {0}")]
+    Store(String),
+    /// It is granted what is no web service.
+    #[error("the grant http: {0}")]
+    Url(String),
     /// It was dropped in and has a hook that the operator must ask for.
     #[error("exports the hook {hook}, and no [[plugin]] names it")]
     Unlisted {
@@ -159,6 +165,12 @@ impl Refusal {
                 } else {
                     format!("write:\n[[plugin]]\nname = {plugin:?}\n{lines}")
                 }
+            }
+            Refusal::Url(_) => "write URLs such as https://example.org/path".to_owned(),
+            Refusal::Store(_) => {
+                "set server.state to a directory that the server alone may write to, or take \
+                 persistent from the grant"
+                    .to_owned()
             }
             Refusal::Unlisted { plugin, .. } => {
                 format!("write:\n[[plugin]]\nname = {plugin:?}")

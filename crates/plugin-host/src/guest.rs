@@ -18,6 +18,7 @@ use crate::artifact::{Artifact, Exports};
 use crate::bindings::exports::waft::plugin::lifecycle;
 use crate::budget::Charge;
 use crate::capability::console::Console;
+use crate::capability::http::Http;
 use crate::capability::log::Gate;
 use crate::capability::sessions::Session;
 use crate::capability::wasi;
@@ -26,6 +27,7 @@ use crate::errors::Failure;
 use crate::hook::{Budget, Hook};
 use crate::lent::Services;
 use crate::limits;
+use crate::services::Share;
 use crate::settings::{Limits, Secret};
 
 /// Whose instance it is and what it may have: shared by all instances of a plugin.
@@ -37,6 +39,7 @@ pub(crate) struct Identity {
     pub(crate) limits: Limits,
     pub(crate) log: Gate,
     pub(crate) services: Services,
+    pub(crate) share: Share,
 }
 
 /// What a store holds.
@@ -50,6 +53,7 @@ pub(crate) struct Guest {
     /// Whether grants are in force: not while it describes itself.
     pub(crate) granted: bool,
     pub(crate) wasi: WasiCtx,
+    pub(crate) http: Http,
     console: Arc<Console>,
     quota: Quota,
     /// What the call in progress may take.
@@ -214,6 +218,7 @@ fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
         granted: false,
         wasi: wasi::context(&console),
         console,
+        http: Http::new(),
         quota,
         budget: Hook::Lifecycle.row().budget,
         deadline: Instant::now(),
@@ -249,6 +254,8 @@ fn begin(store: &mut Store<Guest>, caller: Caller, session: Option<SessionId>) -
     guest.ticks_left = u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1);
     let budget = guest.budget;
     guest.deadline = Instant::now() + budget.wall;
+    let gate = guest.identity.share.http.as_ref().filter(|_| guest.granted);
+    guest.http.begin(gate, budget);
     store.set_epoch_deadline(1);
     budget
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
+use waft_core::control::Control;
 use waft_core::event::{Event, EventSink};
 use waft_core::hooks::{HookSource, Hooks};
 use waft_core::storage::Storage;
@@ -26,6 +27,8 @@ use crate::limits;
 use crate::load::{Gathered, Loader, Slots, blocking, in_order};
 use crate::outbox::Outbox;
 use crate::plugin::Plugin;
+use crate::services::Stock;
+use crate::services::metrics::Metric;
 use crate::settings::HostSettings;
 use crate::status::{Change, GenerationReport, HostStatus, What};
 use crate::storage::PluginStorage;
@@ -45,6 +48,7 @@ pub(crate) struct Shared {
     reports: watch::Sender<GenerationReport>,
     /// Events on their way to plugins.
     outbox: Outbox,
+    stock: Arc<Stock>,
     /// Tells the watcher that something may have changed.
     pub(crate) stir: Notify,
 }
@@ -74,8 +78,10 @@ impl Host {
         let sandbox = sandbox().map_err(no_sandbox)?;
         let compiled = open_store(sandbox, settings.state.as_deref()).await;
         let budget = Arc::new(Budget::new(settings.memory_budget));
+        let lasting = settings.state.as_deref().filter(|_| !settings.rehearsal);
+        let stock = Arc::new(Stock::new(lasting, services));
         let artifacts = BTreeMap::new();
-        let mut loader = Loader { sandbox, compiled, services, artifacts, budget };
+        let mut loader = Loader { sandbox, compiled, stock: Arc::clone(&stock), artifacts, budget };
         let gathered = loader.gather(&settings, &Slots::new(), 1, None).await;
         if !gathered.errors.is_empty() {
             return Err(LoadErrors(gathered.errors));
@@ -90,6 +96,7 @@ impl Host {
             }),
             reports: watch::Sender::new(GenerationReport::default()),
             outbox: Outbox::default(),
+            stock,
             stir: Notify::new(),
         });
         shared.serve(&[]);
@@ -160,6 +167,22 @@ impl Host {
         if tokio::time::timeout(within, self.shared.outbox.drained()).await.is_err() {
             tracing::warn!("events not delivered in time");
         }
+    }
+
+    /// Lets plugins that are granted it act on a server. The first one counts.
+    pub fn act_on(&self, control: Arc<dyn Control>) {
+        self.shared.stock.act_on(control);
+    }
+
+    /// What plugins counted for the operator's graphs.
+    pub fn metrics(&self) -> Vec<Metric> {
+        self.shared.stock.metrics.read()
+    }
+
+    /// Writes down what plugins keep and is to last, as it would be a moment later.
+    pub async fn flush(&self) {
+        let stock = Arc::clone(&self.shared.stock);
+        blocking(move || stock.flush()).await;
     }
 
     /// The plugins and their numbers.

@@ -21,7 +21,8 @@ use crate::load::blocking;
 use crate::outline::Outline;
 use crate::plugin::{Plugin, describe, identity};
 use crate::service::{self, Grant};
-use crate::settings::PluginSettings;
+use crate::services::Stock;
+use crate::settings::{Grants, PluginSettings};
 
 /// What a component is and wants.
 #[derive(Clone, Debug, Serialize)]
@@ -167,9 +168,9 @@ pub async fn check(settings: &PluginSettings) -> Result<Inspection, LoadError> {
         let artifact = artifact(sandbox()?, bytes).await?;
         let file = file.clone().unwrap_or_default();
         let (artifact, budget) = (Arc::new(artifact), Arc::new(Budget::new(u64::MAX)));
-        let (sandbox, services) = (sandbox()?, Services::default());
+        let (sandbox, stock) = (sandbox()?, Arc::new(Stock::new(None, Services::default())));
         let own = settings.clone();
-        let plugin = Plugin::start(sandbox, artifact, own, file, 0, &services, &budget);
+        let plugin = Plugin::start(sandbox, artifact, own, file, 0, &stock, &budget);
         let plugin = plugin.await?;
         let mut inspection = outlined(&plugin.artifact.outline, digest, length);
         inspection.descriptor = Some(plugin.descriptor.clone());
@@ -217,8 +218,10 @@ fn outlined(outline: &Outline, digest: Digest, length: usize) -> Inspection {
 async fn started(bytes: &[u8]) -> Result<Descriptor, Refusal> {
     let sandbox = sandbox()?;
     let artifact = artifact(sandbox, bytes.to_vec()).await?;
-    let settings = PluginSettings::named("inspected");
-    let identity = Arc::new(identity(&settings, &Services::default()));
+    let grants = Grants::without_effect();
+    let settings = PluginSettings { grants, ..PluginSettings::named("inspected") };
+    let share = Stock::new(None, Services::default()).share(&settings)?;
+    let identity = Arc::new(identity(&settings, share));
     let mut warm = Warm::new(sandbox, &artifact, identity, 0)
         .await
         .map_err(|failure| Refusal::Start(one_line(&failure.to_string())))?;

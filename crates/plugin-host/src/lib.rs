@@ -41,6 +41,7 @@ mod outline;
 mod plugin;
 mod pool;
 mod service;
+mod services;
 mod settings;
 mod status;
 mod storage;
@@ -53,6 +54,8 @@ pub use inspect::{
 };
 pub use lent::Services;
 pub use service::Grant;
+pub use services::http::check_url;
+pub use services::metrics::{Metric, MetricKind, MetricSeries, MetricValue};
 pub use settings::{
     Grants, HostSettings, HttpGrant, KvGrant, Limits, Listed, OnError, OnLoadError, PluginSettings,
     Secret, Unlisted,

@@ -113,9 +113,6 @@ pub(crate) const BREAKER_OPEN_MAX: Duration = Duration::from_secs(60);
 /// Lines in a second that the log has about one plugin's failures.
 pub(crate) const COMPLAINTS_MAX: u32 = 10;
 
-/// Random octets that `crypto.random` gives at once.
-pub(crate) const RANDOM_BYTES_AT_ONCE: usize = 64 * 1024;
-
 /// How long before its time is up a guest gets an answer to a call that waits.
 pub(crate) const ANSWER_MARGIN: Duration = Duration::from_millis(100);
 
@@ -163,3 +160,49 @@ pub(crate) const DELIVERY_PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// How long to wait at most.
 pub(crate) const DELIVERY_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Octets of a key of a plugin's store.
+pub(crate) const KV_KEY_BYTES_MAX: usize = 1024;
+
+/// Octets that an entry of a plugin's store counts beside its key and value.
+pub(crate) const KV_ENTRY_BYTES: u64 = 64;
+
+/// Keys of a plugin's store told at once.
+pub(crate) const KV_KEYS_MAX: usize = 1000;
+
+/// How long after a change of a plugin's store it is on the disk.
+pub(crate) const KV_WRITTEN_WITHIN: Duration = Duration::from_secs(1);
+
+/// Names of metrics that one plugin may have.
+pub(crate) const METRICS_MAX: usize = 64;
+
+/// Series, one for each set of labels, that one plugin may have.
+pub(crate) const METRIC_SERIES_MAX: usize = 500;
+
+/// Labels of one series.
+pub(crate) const METRIC_LABELS_MAX: usize = 8;
+
+/// Octets of a metric's or a label's name.
+pub(crate) const METRIC_NAME_BYTES_MAX: usize = 64;
+
+/// Octets of a label's value.
+pub(crate) const METRIC_LABEL_BYTES_MAX: usize = 128;
+
+/// Requests that one plugin may have underway.
+pub(crate) const HTTP_REQUESTS_MAX: usize = 8;
+
+/// Octets of a request's body.
+pub(crate) const HTTP_REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Octets of a response's body.
+pub(crate) const HTTP_RESPONSE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Share of the time that a call of a hook may take, after which a request in it is given up, so
+/// that the guest hears of it.
+pub(crate) const HTTP_TIME_PERCENT: u32 = 80;
+
+/// How long a request may take where a plugin has longer.
+pub(crate) const HTTP_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long a connection to a service is kept for the next request.
+pub(crate) const HTTP_IDLE_MAX: Duration = Duration::from_secs(30);

@@ -13,8 +13,8 @@ use crate::cache::CompiledStore;
 use crate::engine::Sandbox;
 use crate::errors::{LoadError, Refusal};
 use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
-use crate::lent::Services;
 use crate::plugin::Plugin;
+use crate::services::Stock;
 use crate::settings::{HostSettings, OnLoadError, PluginSettings};
 use crate::status::{Change, What};
 
@@ -22,7 +22,7 @@ use crate::status::{Change, What};
 pub(crate) struct Loader {
     pub(crate) sandbox: &'static Sandbox,
     pub(crate) compiled: Option<Arc<CompiledStore>>,
-    pub(crate) services: Services,
+    pub(crate) stock: Arc<Stock>,
     pub(crate) artifacts: BTreeMap<Digest, Weak<Artifact>>,
     /// Memory of all instances.
     pub(crate) budget: Arc<Budget>,
@@ -108,7 +108,9 @@ impl Loader {
             return Outcome::Trouble { trouble: Trouble { digest: None, refusal }, stamp: None };
         }
         let same = before.filter(|slot| slot.settings == candidate.settings);
-        let known = before.filter(|slot| same.is_some() || slot.plugin.is_some());
+        // What was refused under other settings may be taken under these.
+        let good = |slot: &&Slot| slot.plugin.is_some() && slot.trouble.is_none();
+        let known = before.filter(|slot| same.is_some() || good(slot));
         let known = known.and_then(|slot| slot.stamp);
         match read(candidate.file.clone(), known, settled).await {
             Content::Untouched => match (same, before.and_then(|slot| slot.plugin.as_ref())) {
@@ -190,6 +192,12 @@ impl Loader {
                     }
                     Err(refusal) => {
                         let trouble = Trouble { digest, refusal };
+                        let other = |plugin: Arc<Plugin>| Some(plugin.artifact.digest) != digest;
+                        if running.is_some_and(other) {
+                            return self
+                                .trouble(candidate, before, trouble, stamp, generation, gathered)
+                                .await;
+                        }
                         Some(fall_back(candidate, before, trouble, stamp, gathered))
                     }
                 }
@@ -248,9 +256,9 @@ impl Loader {
     ) -> Result<Arc<Plugin>, Refusal> {
         let settings = candidate.settings.clone();
         let file = candidate.file.clone();
-        let (services, budget) = (&self.services, &self.budget);
+        let (stock, budget) = (&self.stock, &self.budget);
         let plugin =
-            Plugin::start(self.sandbox, artifact, settings, file, generation, services, budget);
+            Plugin::start(self.sandbox, artifact, settings, file, generation, stock, budget);
         plugin.await.map(Arc::new)
     }
 }

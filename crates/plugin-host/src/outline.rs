@@ -281,7 +281,6 @@ mod tests {
             [
                 Refusal::NoLifecycle,
                 Refusal::UnknownHook("waft:plugin/nonsense@0.1.0".to_owned()),
-                Refusal::ImportNotServed("waft:plugin/kv@0.1.0".to_owned()),
                 Refusal::ImportNotServed("wasi:nn/graph@0.2.0".to_owned()),
             ]
         );

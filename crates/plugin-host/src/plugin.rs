@@ -25,7 +25,9 @@ use crate::inspect::Descriptor;
 use crate::interest::Interest;
 use crate::lent::Services;
 use crate::limits;
+use crate::load::blocking;
 use crate::pool::{Lease, Pool};
+use crate::services::{Share, Stock};
 use crate::settings::{OnError, PluginSettings};
 use crate::status::{Counts, PluginStatus};
 use crate::storage;
@@ -81,7 +83,7 @@ impl Plugin {
         settings: PluginSettings,
         file: PathBuf,
         generation: u64,
-        services: &Services,
+        stock: &Arc<Stock>,
         budget: &Arc<Budget>,
     ) -> Result<Plugin, Refusal> {
         if artifact.has(Hook::Authenticator) && settings.on_error == OnError::Allow {
@@ -90,7 +92,7 @@ impl Plugin {
         if let Some(refusal) = artifact.outline.unwanted(&settings) {
             return Err(refusal);
         }
-        let identity = Arc::new(identity(&settings, services));
+        let identity = Arc::new(identity(&settings, share(stock, &settings).await?));
         let mut first = Warm::new(sandbox, &artifact, Arc::clone(&identity), generation)
             .await
             .map_err(|failure| Refusal::Start(one_line(&failure.to_string())))?;
@@ -209,6 +211,10 @@ impl Plugin {
                 not_made: get(&self.counters.not_made),
                 time: Duration::from_nanos(get(&self.counters.time_ns)),
                 log_lines_dropped: self.identity.log.dropped(),
+                metrics_dropped: self.identity.share.metrics.dropped(),
+                http_requests: self.identity.share.http.as_ref().map_or(0, |gate| gate.counts().0),
+                http_denied: self.identity.share.http.as_ref().map_or(0, |gate| gate.counts().1),
+                kv_bytes: self.identity.share.kv.as_ref().map_or(0, |store| store.bytes()),
             },
             events: None,
         }
@@ -344,14 +350,25 @@ pub(crate) async fn describe(warm: &mut Warm) -> Result<lifecycle::Descriptor, R
     described.map_err(|failure| Refusal::Describe(one_line(&failure.to_string())))
 }
 
+/// What a plugin of these settings has of the services.
+///
+/// # Errors
+/// It cannot have it.
+async fn share(stock: &Arc<Stock>, settings: &PluginSettings) -> Result<Share, Refusal> {
+    let (stock, settings) = (Arc::clone(stock), settings.clone());
+    let share = blocking(move || stock.share(&settings)).await;
+    share.unwrap_or_else(|| Err(Refusal::Start("the server ends".to_owned())))
+}
+
 /// Who a plugin of these settings is.
-pub(crate) fn identity(settings: &PluginSettings, services: &Services) -> Identity {
+pub(crate) fn identity(settings: &PluginSettings, share: Share) -> Identity {
     Identity {
         name: settings.name.as_str().into(),
         config: settings.config.iter().cloned().collect(),
         secrets: settings.grants.secrets.iter().cloned().collect(),
         limits: settings.limits.clone(),
         log: Gate::new(settings.limits.log_lines),
-        services: services.clone(),
+        services: share.lent.clone(),
+        share,
     }
 }

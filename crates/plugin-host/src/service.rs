@@ -18,6 +18,10 @@ const fn free(path: &'static str, version: &'static str) -> Service {
     Service { path, version, grant: None }
 }
 
+const fn granted(path: &'static str, version: &'static str, grant: Grant) -> Service {
+    Service { path, version, grant: Some(grant) }
+}
+
 /// Everything that guests may import.
 const TABLE: &[Service] = &[
     free("waft:plugin/types", "0.1."),
@@ -26,12 +30,17 @@ const TABLE: &[Service] = &[
     free("waft:plugin/config", "0.1."),
     free("waft:plugin/clock", "0.1."),
     free("waft:plugin/crypto", "0.1."),
+    free("waft:plugin/metrics", "0.1."),
+    granted("waft:plugin/kv", "0.1.", Grant::Kv),
+    granted("waft:plugin/http", "0.1.", Grant::Http),
+    granted("waft:plugin/control", "0.1.", Grant::Control),
     free("wasi:cli/", "0.2."),
     free("wasi:clocks/", "0.2."),
     free("wasi:filesystem/", "0.2."),
     free("wasi:io/", "0.2."),
     free("wasi:random/", "0.2."),
     free("wasi:sockets/", "0.2."),
+    granted("wasi:http/", "0.2.", Grant::Http),
 ];
 
 /// The service of that name and version, if there is one.

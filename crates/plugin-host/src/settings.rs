@@ -28,6 +28,8 @@ pub struct HostSettings {
     pub state: Option<PathBuf>,
     /// Memory of all instances together, in bytes. An instance more waits for one that goes.
     pub memory_budget: u64,
+    /// Whether this is only to see if it would work: nothing that plugins keep is read or written.
+    pub rehearsal: bool,
     /// How long files must be left alone before they are read again.
     pub debounce: Duration,
     /// How often files are looked at even where no change was announced, for file systems that
@@ -44,6 +46,7 @@ impl Default for HostSettings {
             order: Vec::new(),
             state: None,
             memory_budget: 512 * 1024 * 1024,
+            rehearsal: false,
             debounce: Duration::from_millis(250),
             poll: Duration::from_secs(30),
         }

@@ -105,6 +105,14 @@ pub struct Counts {
     pub time: Duration,
     /// Lines for the log that were dropped.
     pub log_lines_dropped: u64,
+    /// Numbers for metrics that were dropped: too many series, or no metric.
+    pub metrics_dropped: u64,
+    /// Requests to web services.
+    pub http_requests: u64,
+    /// Of these, how many were denied.
+    pub http_denied: u64,
+    /// Octets in its store, of this and earlier versions.
+    pub kv_bytes: u64,
 }
 
 fn microseconds<S: serde::Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {

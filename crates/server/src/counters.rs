@@ -39,6 +39,8 @@ counters! {
     sessions_closed,
     /// Connections refused because there were too many.
     sessions_refused,
+    /// Connections refused because their address is banned.
+    connections_banned,
     /// Connections dropped because their first bytes were another protocol's.
     foreign_protocols,
     /// TLS handshakes of control connections.

@@ -11,6 +11,7 @@ mod commands;
 mod control;
 mod counters;
 mod data;
+mod gatehouse;
 mod glob;
 pub mod net;
 mod pipeline;

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tracing::Instrument;
 use waft_core::auth::{Authenticator, LoginGuard};
+use waft_core::control::Control;
 use waft_core::event::EventSink;
 use waft_core::hooks::HookSource;
 
@@ -124,6 +125,11 @@ impl<N: Network> Server<N> {
         self.shared.addresses.total()
     }
 
+    /// Lets somebody act on the server: end sessions, ban addresses.
+    pub fn control(&self) -> Arc<dyn Control> {
+        Arc::clone(&self.shared.gatehouse) as _
+    }
+
     /// Exchanges settings and authenticator for sessions to come.
     pub fn reload(&self, settings: Settings, authenticator: Arc<dyn Authenticator>) {
         let current = Current { settings: Arc::new(settings), authenticator };
@@ -158,6 +164,11 @@ impl<N: Network> Server<N> {
     ) -> Result<impl Future<Output = ()> + Send + use<N>, Refused<N::Stream>> {
         let limits = &self.shared.current.load().settings.limits;
         let (peer, local) = (canonical(peer), canonical(local));
+        if self.shared.gatehouse.is_banned(peer.ip()) {
+            self.shared.counters.connections_banned.add_one();
+            tracing::debug!(%peer, "connection refused: banned");
+            return Err(Refused { stream, reason: "421 Your address is banned.\r\n" });
+        }
         let place = match self.shared.addresses.enter(
             peer.ip(),
             limits.sessions_max,

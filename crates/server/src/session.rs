@@ -22,6 +22,7 @@ use waft_proto::{Code, FactSet, HashAlgorithm, Reply};
 
 use crate::control::{Control, End, Input};
 use crate::data::DataSetup;
+use crate::gatehouse::Guest;
 use crate::net::Network;
 use crate::security::Security;
 use crate::server::Listener;
@@ -56,6 +57,8 @@ pub(crate) struct Session<N: Network> {
     /// What came while a transfer ran, to be answered behind it.
     pub(crate) waiting: VecDeque<Input>,
     pub(crate) stage: watch::Receiver<Stage>,
+    /// Where it is asked to leave.
+    pub(crate) guest: Guest,
     began: Instant,
     /// Since when somebody should log in.
     awaited_since: Instant,
@@ -139,6 +142,7 @@ impl<N: Network> Session<N> {
             settings: Arc::clone(&current.settings),
             authenticator: Arc::clone(&current.authenticator),
             control: Control::new(stream, current.settings.limits.line_bytes_max),
+            guest: shared.gatehouse.enter(facts.id),
             facts: Arc::new(facts),
             login: Login::Nobody,
             login_failures: 0,
@@ -227,6 +231,7 @@ impl<N: Network> Session<N> {
     /// Waits for the next line; for a last reply instead, if the session is to end.
     async fn next_input(&mut self) -> Result<Input, (Reply, &'static str)> {
         if *self.stage.borrow() == Stage::Serving
+            && !self.guest.is_asked()
             && let Some(input) = self.waiting.pop_front()
         {
             return Ok(input);
@@ -238,6 +243,10 @@ impl<N: Network> Session<N> {
             biased;
             _ = self.stage.wait_for(|stage| *stage >= Stage::Draining) => {
                 Err((Reply::new(Code::NOT_AVAILABLE, "Server is shutting down."), "shutdown"))
+            }
+            message = self.guest.asked_to_leave() => {
+                let message = String::from(&*message);
+                Err((Reply::new(Code::NOT_AVAILABLE, message), "asked to leave"))
             }
             input = within(limit, self.control.next()) => match input {
                 Some(input) => Ok(input),

@@ -13,6 +13,7 @@ use waft_core::hooks::HookSource;
 use waft_core::{SessionId, VirtualPath};
 
 use crate::counters::Counters;
+use crate::gatehouse::Gatehouse;
 use crate::settings::Settings;
 
 /// What a reload exchanges: sessions keep what they began with.
@@ -29,6 +30,8 @@ pub(crate) struct Shared<N> {
     pub(crate) guard: Arc<dyn LoginGuard>,
     pub(crate) events: Arc<dyn EventSink>,
     pub(crate) counters: Arc<Counters>,
+    /// Banned addresses, and sessions by number.
+    pub(crate) gatehouse: Arc<Gatehouse>,
     /// Permits for checksums.
     pub(crate) hashes: Semaphore,
     /// Sessions by address.
@@ -68,6 +71,7 @@ impl<N> Shared<N> {
             guard,
             events,
             counters: Arc::default(),
+            gatehouse: Arc::default(),
             addresses: Census::default(),
             accounts: Census::default(),
             unique_names: Census::default(),

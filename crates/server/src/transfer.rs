@@ -131,6 +131,8 @@ enum Attended {
     Ended(&'static str),
     /// With the server.
     Stopped,
+    /// By whoever asked the session to leave.
+    Dismissed,
 }
 
 /// The upload that is open while octets move, if there is one. It belongs to the session and not to
@@ -349,6 +351,7 @@ impl<N: Network> Session<N> {
                 _ = self.stage.wait_for(|stage| *stage == Stage::Stopping) => {
                     return Attended::Stopped;
                 }
+                _ = self.guest.asked_to_leave() => return Attended::Dismissed,
                 input = self.control.next(), if listening => input,
             };
             match input {
@@ -402,6 +405,9 @@ impl<N: Network> Session<N> {
                 return Flow::Break(reason);
             }
             Attended::Stopped => (self.cut(open, aborted("Server is shutting down.")).await, None),
+            Attended::Dismissed => {
+                (self.cut(open, aborted("The session is being ended.")).await, None)
+            }
         };
         let complete = result.is_ok();
         self.record(record, progress, complete);

@@ -1,5 +1,6 @@
 //! FTP over TLS, with a rustls client over TCP: what works, and what hostile peers get.
 
+mod admission;
 mod certificates;
 mod client;
 mod hostile;

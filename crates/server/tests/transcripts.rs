@@ -66,6 +66,8 @@ transcripts! {
         append_busy
         ascii
         ascii_as_image
+        asked_to_leave
+        banned
         both_lost_during_an_upload
         checksums
         commands_during_a_transfer

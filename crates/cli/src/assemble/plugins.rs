@@ -36,6 +36,7 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
         order: config.plugins.order.clone(),
         state: config.server.state.clone(),
         memory_budget: config.plugins.memory_budget,
+        rehearsal: false,
         debounce: config.plugins.debounce,
         poll: config.plugins.poll.unwrap_or(Duration::MAX),
     };

@@ -11,11 +11,16 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl clock::Host for Guest {
     fn now_ms(&mut self) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        now_ms()
     }
 
     fn monotonic_ns(&mut self) -> u64 {
         u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -14,8 +14,8 @@ use crate::limits;
 
 impl Host for Guest {
     fn random(&mut self, len: u32) -> wasmtime::Result<Vec<u8>> {
-        let wanted = usize::try_from(len).unwrap_or(usize::MAX);
-        let mut octets = vec![0; wanted.min(limits::RANDOM_BYTES_AT_ONCE)];
+        let count = u64::from(len).min(limits::RANDOM_BYTES_MAX);
+        let mut octets = vec![0; usize::try_from(count).unwrap_or_default()];
         // Fewer octets, or others, would be taken for random ones.
         getrandom::fill(&mut octets).map_err(wasmtime::Error::new)?;
         Ok(octets)

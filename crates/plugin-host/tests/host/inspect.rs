@@ -25,10 +25,12 @@ async fn a_component_is_told_with_its_hooks_and_capabilities() {
 #[tokio::test]
 async fn everything_that_is_wrong_is_told_at_once() {
     let bytes = wat(r#"(component
+            (import "waft:plugin/telepathy@0.1.0" (instance))
+            (import "wasi:nn/graph@0.2.0" (instance))
             (import "waft:plugin/kv@0.1.0" (instance))
-            (import "wasi:cli/environment@0.2.0" (instance))
-            (instance $timer)
-            (export "waft:plugin/timer@0.1.0" (instance $timer))
+            (import "wasi:http/types@0.2.3" (instance))
+            (instance $hook)
+            (export "waft:plugin/telepath@0.1.0" (instance $hook))
         )"#);
     let told = inspect(&bytes).await.unwrap();
     let problems: Vec<_> = told.problems.iter().map(|problem| problem.reason.as_str()).collect();
@@ -36,16 +38,19 @@ async fn everything_that_is_wrong_is_told_at_once() {
         problems,
         [
             "exports no waft:plugin/lifecycle",
-            "exports the hook waft:plugin/timer@0.1.0, which is not available in this version",
-            "imports waft:plugin/kv@0.1.0, which is not available in this version",
-            "imports wasi:cli/environment@0.2.0, which is not available in this version",
+            "exports waft:plugin/telepath@0.1.0, which is no hook of this server",
+            "imports waft:plugin/telepathy@0.1.0, which is not available in this version",
+            "imports wasi:nn/graph@0.2.0, which is not available in this version",
         ]
     );
     assert!(told.problems.iter().all(|problem| problem.remedy.is_some()));
     assert!(told.descriptor.is_none());
     assert!(!told.capabilities[0].available && !told.hooks[0].available);
     let json = serde_json::to_value(&told).unwrap();
-    assert_eq!(json["hooks"][0]["name"], "timer");
+    assert_eq!(json["hooks"][0]["name"], "telepath");
+    assert_eq!(json["capabilities"][2]["grant"], "kv");
+    let lines = "[plugin.grant]\nkv = \"1 MiB\"\nhttp = [\"https://service.example.org/path\"]";
+    assert_eq!(told.grants.as_deref(), Some(lines));
 }
 
 #[tokio::test]

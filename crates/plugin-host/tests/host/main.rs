@@ -16,5 +16,6 @@ mod hostile;
 mod inspect;
 mod refusals;
 mod reload;
+mod services;
 mod support;
 mod verdicts;

@@ -34,9 +34,9 @@ async fn a_capability_that_is_not_here_is_named_with_a_remedy() {
             r#"(component {more} (instance $i) (export "waft:plugin/lifecycle@0.1.0" (instance $i)))"#
         ))
     };
-    let import = r#"(import "waft:plugin/http@0.1.0" (instance))"#;
+    let import = r#"(import "waft:plugin/telepathy@0.1.0" (instance))"#;
     let refused = refusal(&with(import)).await;
-    assert_eq!(refused, Refusal::ImportNotServed("waft:plugin/http@0.1.0".to_owned()));
+    assert_eq!(refused, Refusal::ImportNotServed("waft:plugin/telepathy@0.1.0".to_owned()));
     let import = r#"(import "wasi:filesystem/types@0.3.0" (instance))"#;
     let refused = refusal(&with(import)).await;
     assert!(refused.remedy().unwrap().contains("WASI 0.2"));

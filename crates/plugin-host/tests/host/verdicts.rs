@@ -263,5 +263,5 @@ async fn the_bundled_policy_denies_active_mode_in_the_operators_words() {
 fn secrets_are_never_shown() {
     let secrets = vec![("key".to_owned(), Secret::new("hunter2"))];
     let grants = Grants { secrets, ..Grants::default() };
-    assert_eq!(format!("{grants:?}"), "Grants { secrets: [(\"key\", ***)] }");
+    assert!(format!("{grants:?}").ends_with("secrets: [(\"key\", ***)] }"), "{grants:?}");
 }

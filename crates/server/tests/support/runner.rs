@@ -15,6 +15,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
+use waft_core::SessionId;
+use waft_core::control::Network;
 use waft_server::Parts;
 use waft_server::settings::Settings;
 
@@ -481,6 +483,21 @@ impl<W: World> Runner<W> {
             }));
             begun.notified().await;
             return Ok(());
+        }
+        if let Some(network) = what.strip_prefix("ban ") {
+            let network = network.parse::<Network>().map_err(|error| error.to_string())?;
+            return self.world.server().control().ban(network, Duration::from_secs(60));
+        }
+        if let Some(network) = what.strip_prefix("unban ") {
+            let network = network.parse::<Network>().map_err(|error| error.to_string())?;
+            self.world.server().control().unban(network);
+            return Ok(());
+        }
+        if let Some((session, message)) = what.strip_prefix("end ").and_then(|w| w.split_once(' '))
+        {
+            let session = session.parse::<u64>().map_err(|error| error.to_string())?;
+            let is_there = self.world.server().control().disconnect(SessionId(session), message);
+            return if is_there { Ok(()) } else { Err("no such session".to_owned()) };
         }
         match what {
             "stop now" => {

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use waft_core::account::Permissions;
 use waft_core::auth::{Authenticator, AuthenticatorError, Credentials, LoginGuard, Verdict};
 use waft_core::event::NoEvents;
-use waft_core::hooks::NoHooks;
+use waft_core::hooks::{HookSource, NoHooks};
 use waft_core::{Account, BoxFuture, SessionFacts, VirtualPath};
 use waft_server::net::tcp::TcpNetwork;
 use waft_server::settings::{Passive, Settings};
@@ -48,6 +48,15 @@ impl World {
         change_tls: impl FnOnce(&mut TlsSettings),
         change: impl FnOnce(&mut Settings),
     ) -> World {
+        World::hooked(mode, change_tls, change, Arc::new(NoHooks)).await
+    }
+
+    pub async fn hooked(
+        mode: Mode,
+        change_tls: impl FnOnce(&mut TlsSettings),
+        change: impl FnOnce(&mut Settings),
+        hooks: Arc<dyn HookSource>,
+    ) -> World {
         let pair = self_signed(&["localhost"]);
         let certificate = pair.certificate.clone();
         let mut tls = TlsSettings::new(mode, pair.identity());
@@ -65,7 +74,7 @@ impl World {
             settings,
             authenticator: Arc::new(Alice(account(root.path()))),
             guard: Arc::new(NoGuard),
-            hooks: Arc::new(NoHooks),
+            hooks,
             events: Arc::new(NoEvents),
         };
         let server = Arc::new(Server::new(TcpNetwork, parts));

@@ -1,0 +1,83 @@
+//! What plugins share with the host across their reloads: stores, metrics, the way to web services,
+//! and whoever can act on the server.
+
+pub(crate) mod http;
+pub(crate) mod kv;
+pub(crate) mod metrics;
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use waft_core::control::Control;
+
+use crate::errors::Refusal;
+use crate::lent::Services;
+use crate::settings::{Grants, PluginSettings};
+use http::Gate;
+use kv::{Store, Stores};
+use metrics::{Meter, Metrics};
+
+/// All that plugins have a share of.
+pub(crate) struct Stock {
+    lent: Services,
+    stores: Stores,
+    pub(crate) metrics: Metrics,
+    /// Set once there is a server.
+    control: Arc<OnceLock<Arc<dyn Control>>>,
+}
+
+/// What one plugin has of it.
+pub(crate) struct Share {
+    pub(crate) lent: Services,
+    pub(crate) kv: Option<Arc<Store>>,
+    pub(crate) http: Option<Arc<Gate>>,
+    pub(crate) metrics: Arc<Meter>,
+    pub(crate) control: Option<Arc<OnceLock<Arc<dyn Control>>>>,
+}
+
+impl Stock {
+    /// Those of a host that keeps what lasts in the directory `state`; in memory without one.
+    pub(crate) fn new(state: Option<&Path>, lent: Services) -> Stock {
+        Stock {
+            lent,
+            stores: Stores::new(state),
+            metrics: Metrics::default(),
+            control: Arc::default(),
+        }
+    }
+
+    /// Lets plugins act on a server; the first one counts.
+    pub(crate) fn act_on(&self, control: Arc<dyn Control>) {
+        // A second server of one host would be a mistake of the program's.
+        let _ = self.control.set(control);
+    }
+
+    /// What a plugin of these settings has of the services. May wait for a file: not for the
+    /// threads that sessions run on.
+    ///
+    /// # Errors
+    /// Its store cannot be opened.
+    pub(crate) fn share(&self, settings: &PluginSettings) -> Result<Share, Refusal> {
+        let Grants { kv, http, control, .. } = &settings.grants;
+        let http = http.as_ref().map(Gate::new).transpose().map_err(Refusal::Url)?;
+        let kv = kv.map(|grant| self.stores.open(&settings.name, grant)).transpose();
+        Ok(Share {
+            lent: self.lent.clone(),
+            kv: kv.map_err(Refusal::Store)?,
+            http: http.map(Arc::new),
+            metrics: self.metrics.of(&settings.name),
+            control: control.then(|| Arc::clone(&self.control)),
+        })
+    }
+
+    /// Writes down what is to last. Waits for the disk.
+    pub(crate) fn flush(&self) {
+        self.stores.flush();
+    }
+}
+
+impl std::fmt::Debug for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Share").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,208 @@
+//! The gate to web services: everything that a plugin asks over HTTP goes through it, whether it
+//! imports `waft:plugin/http` or `wasi:http`.
+//!
+//! A request is judged twice: its URL by the operator's list, and then the address that its host
+//! turns out to have ([`address`]), to which, and to no other, the connection is made. Redirects are
+//! responses: a plugin that follows one asks anew. Waiting ends before the call of the hook does, so
+//! that the guest hears of it.
+
+mod address;
+mod connect;
+mod url;
+
+use std::error::Error as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use ::http::{HeaderName, Request, Response, header};
+use bytes::{Buf as _, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep};
+use wasmtime_wasi_http::WasiBody;
+
+use crate::limits;
+use crate::settings::HttpGrant;
+use connect::{Connector, Prohibited};
+use url::Allowed;
+pub use url::check_url;
+
+/// The way of one plugin to web services.
+pub(crate) struct Gate {
+    allowed: Vec<Allowed>,
+    client: Client<Connector, WasiBody>,
+    slots: Arc<Semaphore>,
+    requests: AtomicU64,
+    denied: AtomicU64,
+}
+
+/// Why there is no response.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoResponse {
+    /// It may not be asked for.
+    #[error("{0}")]
+    Denied(String),
+    /// It took too long.
+    #[error("it took too long")]
+    Timeout,
+    /// Too many octets.
+    #[error("too large")]
+    TooLarge,
+    /// The network, TLS, or what the service said.
+    #[error("{0}")]
+    Network(String),
+}
+
+/// Headers that say how a message is transported, which is the host's business.
+const RESERVED: [HeaderName; 9] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::HOST,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+];
+
+/// Whether only the host sets that header.
+pub(crate) fn is_reserved(name: &HeaderName) -> bool {
+    RESERVED.contains(name)
+}
+
+impl Gate {
+    /// The gate for what a plugin is granted.
+    ///
+    /// # Errors
+    /// A URL of the grant is none.
+    pub(crate) fn new(grant: &HttpGrant) -> Result<Gate, String> {
+        let allowed: Result<Vec<Allowed>, String> =
+            grant.urls.iter().map(|url| Allowed::new(url)).collect();
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(limits::HTTP_IDLE_MAX)
+            .pool_max_idle_per_host(limits::HTTP_REQUESTS_MAX)
+            .build(Connector::new(grant.private));
+        Ok(Gate {
+            allowed: allowed?,
+            client,
+            slots: Arc::new(Semaphore::new(limits::HTTP_REQUESTS_MAX)),
+            requests: AtomicU64::new(0),
+            denied: AtomicU64::new(0),
+        })
+    }
+
+    /// Sends a request and waits for the beginning of the response, until `deadline`.
+    ///
+    /// # Errors
+    /// There is no response.
+    pub(crate) async fn send(
+        &self,
+        request: Request<WasiBody>,
+        deadline: Instant,
+    ) -> Result<Response<Watched>, NoResponse> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let sent = self.pass(request, deadline).await;
+        if let Err(NoResponse::Denied(_)) = sent {
+            self.denied.fetch_add(1, Ordering::Relaxed);
+        }
+        sent
+    }
+
+    async fn pass(
+        &self,
+        mut request: Request<WasiBody>,
+        deadline: Instant,
+    ) -> Result<Response<Watched>, NoResponse> {
+        *request.uri_mut() = url::judged(request.uri(), &self.allowed)?;
+        let sending = async {
+            let slot = Arc::clone(&self.slots).acquire_owned().await;
+            let slot = slot.map_err(|error| NoResponse::Network(error.to_string()))?;
+            let response = self.client.request(request).await.map_err(|error| told(&error))?;
+            Ok((response, slot))
+        };
+        let sent = tokio::time::timeout_at(deadline, sending).await;
+        let (response, slot) = sent.map_err(|_| NoResponse::Timeout)??;
+        Ok(response.map(|body| Watched::new(body, deadline, slot)))
+    }
+
+    /// Requests so far, and those of them that were denied.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.requests.load(Ordering::Relaxed), self.denied.load(Ordering::Relaxed))
+    }
+}
+
+/// What a client's error comes from.
+fn told(error: &ClientError) -> NoResponse {
+    let mut source = error.source();
+    let mut deepest = error.to_string();
+    while let Some(cause) = source {
+        if let Some(prohibited) = cause.downcast_ref::<Prohibited>() {
+            return NoResponse::Denied(prohibited.to_string());
+        }
+        // What wraps another error in an IO error hides it from its sources.
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(prohibited) = inner.and_then(|inner| inner.downcast_ref::<Prohibited>()) {
+            return NoResponse::Denied(prohibited.to_string());
+        }
+        deepest = cause.to_string();
+        source = cause.source();
+    }
+    NoResponse::Network(deepest)
+}
+
+/// A response's body, as long and as much of it as a plugin may have.
+pub(crate) struct Watched {
+    body: Incoming,
+    left: usize,
+    deadline: Pin<Box<Sleep>>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Watched {
+    fn new(body: Incoming, deadline: Instant, slot: OwnedSemaphorePermit) -> Watched {
+        let deadline = Box::pin(tokio::time::sleep_until(deadline));
+        Watched { body, left: limits::HTTP_RESPONSE_BYTES_MAX, deadline, _slot: slot }
+    }
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = NoResponse;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, NoResponse>>> {
+        if self.deadline.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err(NoResponse::Timeout)));
+        }
+        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
+            return Poll::Ready(None);
+        };
+        let frame = frame.map_err(|error| NoResponse::Network(error.to_string()));
+        let octets =
+            frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, |data| data.remaining());
+        Poll::Ready(Some(match self.left.checked_sub(octets) {
+            Some(left) => {
+                self.left = left;
+                frame
+            }
+            None => Err(NoResponse::TooLarge),
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,252 @@
+//! The file of the stores that last, and the one thread that reads and writes it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+
+use super::{Entry, Store, Written};
+use crate::limits;
+
+/// The file's name in the state directory.
+const FILE: &str = "kv.redb";
+
+/// What the file has of one plugin: under each key the time that it expires at, and the value.
+type Table<'a> = TableDefinition<'a, &'static str, &'static [u8]>;
+
+/// The thread and the way to it. It ends, with everything written, when this is dropped.
+pub(crate) struct Writer {
+    file: Option<PathBuf>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    wake: Wake,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The way to the thread.
+#[derive(Clone)]
+pub(crate) struct Wake {
+    orders: Sender<Order>,
+    /// Whether the thread has been told that something changed, and has not looked yet.
+    told: Arc<AtomicBool>,
+}
+
+enum Order {
+    Attach { plugin: String, store: Arc<Store>, kept: SyncSender<Result<Kept, String>> },
+    Detach(String),
+    Changed,
+    Flush(SyncSender<()>),
+    End,
+}
+
+/// What the file has of one plugin.
+pub(crate) type Kept = Vec<(String, Entry)>;
+
+impl Writer {
+    /// One for a file in the directory `state`, which is opened when it is needed; for none, it
+    /// does nothing.
+    pub(crate) fn new(state: Option<&Path>) -> Writer {
+        Writer { file: state.map(|state| state.join(FILE)), running: Mutex::new(None) }
+    }
+
+    /// Writes from now on what changes in a store; returns what the file has of it. `None` where
+    /// there is no file.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub(crate) fn attach(
+        &self,
+        plugin: &str,
+        store: &Arc<Store>,
+    ) -> Result<Option<(Kept, Wake)>, String> {
+        let Some(file) = &self.file else { return Ok(None) };
+        let mut running = self.lock();
+        let wake = match &*running {
+            Some(running) => running.wake.clone(),
+            None => {
+                let started = start(file)?;
+                let wake = started.wake.clone();
+                *running = Some(started);
+                wake
+            }
+        };
+        drop(running);
+        let (kept, answer) = sync_channel(1);
+        let store = Arc::clone(store);
+        wake.order(Order::Attach { plugin: plugin.to_owned(), store, kept });
+        let kept = answer.recv().map_err(|_| "its writer has ended".to_owned())??;
+        Ok(Some((kept, wake)))
+    }
+
+    /// Leaves a store alone from now on.
+    pub(crate) fn detach(&self, plugin: &str) {
+        if let Some(running) = &*self.lock() {
+            running.wake.order(Order::Detach(plugin.to_owned()));
+        }
+    }
+
+    /// Waits until everything is written.
+    pub(crate) fn flush(&self) {
+        let Some(wake) = self.lock().as_ref().map(|running| running.wake.clone()) else { return };
+        let (done, written) = sync_channel(1);
+        wake.order(Order::Flush(done));
+        // Without an answer the thread is gone, and has said why.
+        let _ = written.recv();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let Some(mut running) = self.lock().take() else { return };
+        running.wake.order(Order::End);
+        // Joined, so that the file is closed when this is gone; a panic has been told.
+        let _ = running.thread.take().map(JoinHandle::join);
+    }
+}
+
+impl Wake {
+    /// Tells that something has changed.
+    pub(crate) fn wake(&self) {
+        if !self.told.swap(true, Ordering::AcqRel) {
+            self.order(Order::Changed);
+        }
+    }
+
+    fn order(&self, order: Order) {
+        // The thread ends with its writer: then everything has been written.
+        let _ = self.orders.send(order);
+    }
+}
+
+fn start(file: &Path) -> Result<Running, String> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory).map_err(|error| named(&error))?;
+    }
+    let database = Database::create(file).map_err(|error| named(&error))?;
+    let (orders, received) = channel();
+    let told = Arc::<AtomicBool>::default();
+    let mut books = Books { database, stores: BTreeMap::new(), told: Arc::clone(&told) };
+    let thread = std::thread::Builder::new()
+        .name("waft-plugin-kv".to_owned())
+        .spawn(move || books.keep(&received))
+        .map_err(|error| error.to_string())?;
+    Ok(Running { wake: Wake { orders, told }, thread: Some(thread) })
+}
+
+/// What the thread has.
+struct Books {
+    database: Database,
+    stores: BTreeMap<String, Arc<Store>>,
+    told: Arc<AtomicBool>,
+}
+
+impl Books {
+    fn keep(&mut self, orders: &Receiver<Order>) {
+        let mut due: Option<Instant> = None;
+        loop {
+            let wait = due.map_or(Duration::MAX, |due| due.duration_since(Instant::now()));
+            match orders.recv_timeout(wait) {
+                Ok(Order::Attach { plugin, store, kept }) => {
+                    let read = self.read(&plugin).map_err(|error| error.to_string());
+                    self.stores.insert(plugin, store);
+                    // Who does not wait for it has gone.
+                    let _ = kept.send(read);
+                }
+                Ok(Order::Detach(plugin)) => drop(self.stores.remove(&plugin)),
+                Ok(Order::Changed) => {
+                    due = due.or_else(|| Instant::now().checked_add(limits::KV_WRITTEN_WITHIN));
+                }
+                Ok(Order::Flush(done)) => {
+                    self.write();
+                    let _ = done.send(());
+                }
+                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return self.write(),
+                Err(RecvTimeoutError::Timeout) => {
+                    due = None;
+                    self.write();
+                }
+            }
+        }
+    }
+
+    fn read(&self, plugin: &str) -> Result<Kept, redb::Error> {
+        let table = match self.database.begin_read()?.open_table(Table::new(plugin)) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Kept::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut kept = Kept::new();
+        for row in table.iter()? {
+            let (key, octets) = row?;
+            kept.push((key.value().to_owned(), decoded(octets.value())));
+        }
+        Ok(kept)
+    }
+
+    fn write(&mut self) {
+        // First, so that a change behind this line wakes the thread again.
+        self.told.store(false, Ordering::Release);
+        let changes: Vec<_> = self
+            .stores
+            .iter()
+            .filter_map(|(plugin, store)| Some((plugin, store, store.take_unwritten()?)))
+            .collect();
+        if changes.is_empty() {
+            return;
+        }
+        let written = self.commit(changes.iter().map(|(plugin, _, changes)| (*plugin, changes)));
+        if let Err(error) = written {
+            tracing::error!(reason = %error, "what plugins keep is not written, trying again");
+            for (_, store, (all, written)) in changes {
+                store.give_back(all, written);
+            }
+        }
+    }
+
+    fn commit<'a>(
+        &self,
+        changes: impl Iterator<Item = (&'a String, &'a (bool, Vec<Written>))>,
+    ) -> Result<(), redb::Error> {
+        let transaction = self.database.begin_write()?;
+        for (plugin, (all, written)) in changes {
+            if *all {
+                transaction.delete_table(Table::new(plugin))?;
+            }
+            let mut table = transaction.open_table(Table::new(plugin))?;
+            for (key, entry) in written {
+                match entry {
+                    Some(entry) => drop(table.insert(key.as_str(), encoded(entry).as_slice())?),
+                    None => drop(table.remove(key.as_str())?),
+                }
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+/// The time that it expires at, 0 for never, then the value.
+fn encoded(entry: &Entry) -> Vec<u8> {
+    let mut octets = entry.expires.unwrap_or(0).to_le_bytes().to_vec();
+    octets.extend_from_slice(&entry.value);
+    octets
+}
+
+fn decoded(octets: &[u8]) -> Entry {
+    let (expires, value) = octets
+        .split_first_chunk()
+        .map_or((0, octets), |(expires, value)| (u64::from_le_bytes(*expires), value));
+    Entry { value: value.to_vec(), expires: Some(expires).filter(|&expires| expires != 0) }
+}

@@ -1,0 +1,356 @@
+//! What plugins reach beside their hooks: what is granted is there, and nothing else is.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use waft_core::SessionId;
+use waft_core::control::{Control, Network};
+use waft_plugin_host::{
+    Grants, Host, HostSettings, HttpGrant, KvGrant, Listed, MetricKind, MetricValue,
+    PluginSettings, Refusal, Unlisted, What,
+};
+
+use crate::support::*;
+
+/// A plugin that asks for what it is told to.
+fn asking(grants: Grants) -> PluginSettings {
+    let mut settings = PluginSettings { grants, ..plugin("p", &[]) };
+    // Long enough on a busy machine.
+    settings.limits.cpu = Some(Duration::from_secs(60));
+    settings.limits.wall = Some(Duration::from_secs(60));
+    settings
+}
+
+fn kv(bytes: u64, persistent: bool) -> Grants {
+    Grants { kv: Some(KvGrant { bytes, persistent }), ..Grants::without_effect() }
+}
+
+fn http(urls: &[&str], private: bool) -> Grants {
+    let urls = urls.iter().map(|&url| url.to_owned()).collect();
+    Grants { http: Some(HttpGrant { urls, private }), ..Grants::without_effect() }
+}
+
+async fn asker(grants: Grants) -> (Directory, Host) {
+    host_of(&component("tests/services"), asking(grants)).await
+}
+
+/// The answer to a command, without who answers.
+async fn told(host: &Host, line: &str) -> String {
+    let answer = ask(host, line).await;
+    answer.strip_prefix("p answers: ").unwrap_or(&answer).to_owned()
+}
+
+#[tokio::test]
+async fn what_is_not_granted_is_not_loaded_and_the_lines_that_grant_it_are_told() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &component("tests/services"));
+    let errors = load_errors(directory.settings()).await.to_string();
+    let imports = "imports waft:plugin/kv@0.1.0, waft:plugin/http@0.1.0, \
+                   waft:plugin/control@0.1.0, which it is not granted";
+    assert!(errors.contains(imports), "{errors}");
+    let lines = "remedy: write:\n[[plugin]]\nname = \"p\"\n[plugin.grant]\nkv = \"1 MiB\"\n\
+                 http = [\"https://service.example.org/path\"]\ncontrol = true";
+    assert!(errors.ends_with(lines), "{errors}");
+    let plugins = vec![asking(Grants { control: false, ..Grants::without_effect() })];
+    let errors = load_errors(HostSettings { plugins, ..directory.settings() }).await;
+    assert_eq!(
+        errors.0[0].refusal.remedy().unwrap(),
+        "write under the [[plugin]] whose name is \"p\":\n[plugin.grant]\ncontrol = true"
+    );
+}
+
+#[tokio::test]
+async fn a_new_file_that_wants_more_than_its_predecessor_waits_until_that_is_granted() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &echo());
+    let settings = |grants| {
+        let plugins = vec![PluginSettings { grants, ..plugin("p", &[]) }];
+        HostSettings { plugins, ..directory.settings() }
+    };
+    let host = load(settings(Grants::default())).await;
+    directory.put("p.wasm", &component("tests/services"));
+    let report = host.rescan().await;
+    assert!(
+        matches!(&report.changes[0].what, What::Kept(Refusal::NotGranted { imports, .. })
+            if imports.len() == 3),
+        "{report:?}"
+    );
+    assert_eq!((host.generation(), told(&host, "XKV get a").await.as_str()), (1, "pass"));
+    host.reconfigure(settings(Grants::without_effect())).await.unwrap();
+    host.rescan().await;
+    assert_eq!(told(&host, "XKV get a").await, "200 none");
+}
+
+#[tokio::test]
+async fn what_is_granted_and_not_imported_is_told() {
+    let log = Log::listen();
+    let (directory, _host) = host_of(&echo(), asking(Grants::without_effect())).await;
+    let told = log.lines_with("granted what it does not import");
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[0].contains("plugin=\"p\" grant=kv"), "{told:?}");
+    let path = Some(directory.file("p.wasm"));
+    let settings = PluginSettings { path, ..asking(Grants::without_effect()) };
+    let inspection = waft_plugin_host::check(&settings).await.unwrap();
+    assert_eq!(inspection.idle_grants, ["kv", "http", "control"]);
+}
+
+#[tokio::test]
+async fn components_that_nobody_named_are_loaded_as_the_operator_says() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &echo());
+    for (unlisted, plugins) in [(Unlisted::Off, 0), (Unlisted::HooksOnly, 1), (Unlisted::On, 1)] {
+        let host = load(HostSettings { unlisted, ..directory.settings() }).await;
+        assert_eq!(host.status().plugins.len(), plugins, "{unlisted:?}");
+    }
+    let settings = PluginSettings { listed: Listed::HooksOnly, ..plugin("p", &[]) };
+    let named =
+        HostSettings { unlisted: Unlisted::Off, plugins: vec![settings], ..directory.settings() };
+    assert_eq!(load(named).await.status().plugins.len(), 1);
+}
+
+#[tokio::test]
+async fn a_store_keeps_counts_and_compares() {
+    let (_directory, host) = asker(kv(1 << 20, false)).await;
+    for (line, answer) in [
+        ("XKV get a", "200 none"),
+        ("XKV set a 1", "200 done"),
+        ("XKV inc a 41", "200 42"),
+        ("XKV get a", "200 42"),
+        ("XKV cas a 41 0", "500 Error::Conflict"),
+        ("XKV cas a 42 x", "200 done"),
+        ("XKV inc a 1", "500 Error::Conflict"),
+        ("XKV del a", "200 done"),
+        ("XKV cas a - y", "200 done"),
+        ("XKV set b z 0", "200 done"),
+        ("XKV get b", "200 none"),
+        ("XKV set k1 v", "200 done"),
+        ("XKV set k2 v", "200 done"),
+        ("XKV set k3 v", "200 done"),
+        ("XKV set k4 v", "200 done"),
+        ("XKV keys k", "200 k1,k2,k3"),
+        ("XKV keys k k3", "200 k4"),
+    ] {
+        assert_eq!(told(&host, line).await, answer, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_store_says_so_and_the_host_counts_what_is_in_it() {
+    let (_directory, host) = asker(kv(100_000, false)).await;
+    assert_eq!(told(&host, "XKV fill 936").await, "200 99");
+    let large = format!("XKV set a {}", "x".repeat(1000));
+    assert_eq!(told(&host, &large).await, "500 Error::Quota");
+    let counts = host.status().plugins[0].counts;
+    assert!(counts.kv_bytes > 98_000 && counts.kv_bytes <= 100_000, "{counts:?}");
+    assert_eq!(counts.traps, 0);
+}
+
+#[tokio::test]
+async fn a_store_survives_its_plugin_and_one_that_lasts_survives_the_server() {
+    let directory = Directory::new();
+    let state = Directory::new();
+    directory.put("p.wasm", &component("tests/services"));
+    let settings = |persistent, rehearsal| {
+        let mut settings = asking(kv(1 << 20, persistent));
+        settings.priority += i32::from(persistent);
+        let state = Some(state.path().to_owned());
+        HostSettings { plugins: vec![settings], state, rehearsal, ..directory.settings() }
+    };
+    let host = load(settings(false, false)).await;
+    assert_eq!(told(&host, "XKV inc n 1").await, "200 1");
+    host.reconfigure(settings(true, false)).await.unwrap();
+    assert_eq!(told(&host, "XKV inc n 1").await, "200 2");
+    // A rehearsal leaves alone what a server has open.
+    let rehearsal = load(settings(true, true)).await;
+    assert_eq!(told(&rehearsal, "XKV inc n 1").await, "200 1");
+    drop(rehearsal);
+    host.flush().await;
+    let second = Host::load(settings(true, false)).await.unwrap_err();
+    assert!(matches!(second.0[0].refusal, Refusal::Store(_)), "{second}");
+    drop(host);
+    let host = load(settings(true, false)).await;
+    assert_eq!(told(&host, "XKV inc n 1").await, "200 3");
+}
+
+#[tokio::test]
+async fn metrics_are_bounded_and_survive_their_plugin() {
+    let (directory, host) = asker(Grants::without_effect()).await;
+    told(&host, "XMETER count refused 2").await;
+    told(&host, "XMETER gauge level 1.5").await;
+    told(&host, "XMETER observe took 0.2").await;
+    let mut again = asking(Grants::without_effect());
+    again.priority += 1;
+    let settings = HostSettings { plugins: vec![again], ..directory.settings() };
+    host.reconfigure(settings).await.unwrap();
+    told(&host, "XMETER count refused 3").await;
+    let metrics = host.metrics();
+    let names: Vec<_> = metrics.iter().map(|m| (m.name.as_str(), m.kind)).collect();
+    let expected = [
+        ("waft_plugin_user_level", MetricKind::Gauge),
+        ("waft_plugin_user_refused", MetricKind::Counter),
+        ("waft_plugin_user_took", MetricKind::Histogram),
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(metrics[1].series[0].labels, pairs(&[("plugin", "p"), ("by", "test")]));
+    assert_eq!(metrics[1].series[0].value, MetricValue::Counter(5));
+    told(&host, "XMETER flood 10000").await;
+    let series: usize = host.metrics().iter().map(|metric| metric.series.len()).sum();
+    assert_eq!(series, 500);
+    assert_eq!(host.status().plugins[0].counts.metrics_dropped, 10_003 - 500);
+}
+
+/// A web service that answers every request with that; its URL.
+async fn service(answer: impl Into<String>) -> String {
+    let answer: Arc<str> = answer.into().into();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let answer = Arc::clone(&answer);
+            tokio::spawn(async move {
+                let mut request = vec![0; 64 * 1024];
+                let mut length = 0;
+                while !request[..length].windows(4).any(|four| four == b"\r\n\r\n") {
+                    match stream.read(&mut request[length..]).await {
+                        Ok(0) | Err(_) => return,
+                        Ok(read) => length += read,
+                    }
+                }
+                let _ = stream.write_all(answer.as_bytes()).await;
+                if answer.is_empty() {
+                    std::future::pending::<()>().await;
+                }
+            });
+        }
+    });
+    url
+}
+
+const FINE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nfine";
+
+#[tokio::test]
+async fn a_service_that_is_granted_answers_and_no_other_does() {
+    let url = service(FINE).await;
+    let (_directory, host) = asker(http(&[&format!("{url}/v1")], true)).await;
+    assert_eq!(told(&host, &format!("XGET {url}/v1/a?b")).await, "200 200 fine");
+    assert_eq!(told(&host, &format!("XPOST {url}/v1 100000")).await, "200 200 fine");
+    for other in [format!("{url}/v2"), format!("{url}/v1/../v2"), "http://[::1]:1/".to_owned()] {
+        let answer = told(&host, &format!("XGET {other}")).await;
+        assert!(
+            answer.starts_with("500 Error::Denied(\"the grant http does not cover"),
+            "{answer}"
+        );
+    }
+    let counts = host.status().plugins[0].counts;
+    assert_eq!((counts.http_requests, counts.http_denied), (5, 3));
+    let (_directory, host) = asker(http(&[], true)).await;
+    assert!(told(&host, &format!("XGET {url}/v1")).await.contains("does not cover"));
+}
+
+#[tokio::test]
+async fn an_address_of_this_machine_is_out_of_bounds_unless_the_operator_says_otherwise() {
+    let url = service(FINE).await;
+    let port = url.rsplit(':').next().unwrap();
+    let urls = [url.clone(), format!("http://localhost:{port}"), "http://169.254.169.254".into()];
+    let (_directory, host) = asker(http(&urls.each_ref().map(String::as_str), false)).await;
+    for url in &urls[..2] {
+        let answer = told(&host, &format!("XGET {url}/")).await;
+        assert!(answer.contains("out of bounds: ") && answer.contains("http_private"), "{answer}");
+    }
+    let (_directory, host) = asker(http(&urls.each_ref().map(String::as_str), true)).await;
+    assert_eq!(told(&host, &format!("XGET {}/", urls[1])).await, "200 200 fine");
+    let answer = told(&host, "XGET http://169.254.169.254/").await;
+    assert!(answer.ends_with("is out of bounds: 169.254.169.254\")"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_a_response() {
+    let url = service(
+        "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\
+         connection: close\r\n\r\n",
+    )
+    .await;
+    let (_directory, host) = asker(http(&[&url], true)).await;
+    assert_eq!(told(&host, &format!("XGET {url}/")).await, "200 302 ");
+}
+
+#[tokio::test]
+async fn a_service_that_never_answers_costs_the_guest_an_error_and_not_its_instance() {
+    let url = service("").await;
+    let mut settings = asking(http(&[&url], true));
+    settings.limits.wall = Some(Duration::from_secs(3));
+    let (_directory, host) = host_of(&component("tests/services"), settings).await;
+    assert_eq!(told(&host, &format!("XGET {url}/ 10")).await, "500 Error::Timeout");
+    assert_eq!(told(&host, &format!("XGET {url}/")).await, "500 Error::Timeout");
+    let status = host.status().plugins.remove(0);
+    assert_eq!((status.instances_idle, status.counts.timeouts), (1, 0));
+}
+
+#[tokio::test]
+async fn bodies_are_bounded_in_both_directions() {
+    let large = "x".repeat(3_000_000);
+    let url = service(format!("HTTP/1.1 200 OK\r\ncontent-length: 3000000\r\n\r\n{large}")).await;
+    let (_directory, host) = asker(http(&[&url], true)).await;
+    assert_eq!(told(&host, &format!("XGET {url}/")).await, "500 Error::TooLarge");
+    let url = service("nonsense\r\n\r\n").await;
+    let (_directory, host) = asker(http(&[&url], true)).await;
+    let answer = told(&host, &format!("XGET {url}/")).await;
+    assert!(answer.starts_with("500 Error::Network("), "{answer}");
+}
+
+#[tokio::test]
+async fn a_grant_that_is_no_url_is_refused() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &component("tests/services"));
+    let plugins = vec![asking(http(&["example.org"], false))];
+    let errors = load_errors(HostSettings { plugins, ..directory.settings() }).await;
+    assert!(matches!(errors.0[0].refusal, Refusal::Url(_)), "{errors}");
+}
+
+/// Notes what it is told to do.
+#[derive(Default)]
+struct Server(Mutex<Vec<String>>);
+
+impl Server {
+    fn note(&self, what: String) {
+        self.0.lock().unwrap().push(what);
+    }
+}
+
+impl Control for Server {
+    fn disconnect(&self, session: SessionId, message: &str) -> bool {
+        self.note(format!("disconnect {session} {message}"));
+        session.0 == 7
+    }
+
+    fn ban(&self, network: Network, period: Duration) -> Result<(), String> {
+        self.note(format!("ban {network} {period:?}"));
+        Ok(())
+    }
+
+    fn unban(&self, network: Network) {
+        self.note(format!("unban {network}"));
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_acts_on_the_server_and_the_log_tells_who_did() {
+    let log = Log::listen();
+    let (_directory, host) = asker(Grants::without_effect()).await;
+    let nobody = told(&host, "XCTL ban 192.0.2.7/24 60").await;
+    assert_eq!(nobody, "500 there is no server to act on");
+    let server = Arc::<Server>::default();
+    host.act_on(Arc::clone(&server) as _);
+    assert_eq!(told(&host, "XCTL ban 192.0.2.7/24 60").await, "200 done");
+    assert_eq!(told(&host, "XCTL unban 192.0.2.0/24").await, "200 done");
+    assert_eq!(told(&host, "XCTL kick 7 bye").await, "200 true");
+    assert_eq!(told(&host, "XCTL kick 8 bye").await, "200 false");
+    let answer = told(&host, "XCTL ban everybody 60").await;
+    assert!(answer.starts_with("500 not a network"), "{answer}");
+    let done =
+        ["ban 192.0.2.0/24 60s", "unban 192.0.2.0/24", "disconnect 7 bye", "disconnect 8 bye"];
+    assert_eq!(*server.0.lock().unwrap(), done);
+    assert_eq!(log.lines_with("plugin bans addresses").len(), 1);
+}
