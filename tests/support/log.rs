@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -100,7 +100,18 @@ impl Log {
 
     /// Waits for a line behind `mark`; `what` tells what was missing if it does not come.
     pub(crate) fn wait_since(&self, mark: Mark, what: &str, is: impl Fn(&Line) -> bool) -> Line {
-        let deadline = Instant::now() + PATIENCE;
+        self.wait_longer(PATIENCE, mark, what, is)
+    }
+
+    /// The same for what may take longer than anything else.
+    pub(crate) fn wait_longer(
+        &self,
+        patience: Duration,
+        mark: Mark,
+        what: &str,
+        is: impl Fn(&Line) -> bool,
+    ) -> Line {
+        let deadline = Instant::now() + patience;
         let (lines, changed) = &*self.0;
         let mut lines = lines.lock().unwrap();
         let mut at = mark.0;

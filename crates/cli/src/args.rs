@@ -1,10 +1,14 @@
 //! The command line: what may be written, and its help. Nothing is looked up or opened here.
 
+mod operate;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use waft_config::LogFormat;
+
+pub(crate) use operate::{Operate, Reach};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -14,6 +18,8 @@ Examples:
   waft check --config /etc/waft/waft.toml         what is wrong with it
   waft user add alice --root /srv/alice --file users.toml
   waft plugin inspect policy.wasm
+  waft plugin list                                those of the server that runs
+  waft plugin new no-uploads --lang rust          a plugin of one's own
 
 Environment:
   WAFT_LOG   what is logged, before the configuration: a level (error, warn, info, debug,
@@ -33,6 +39,27 @@ Examples:
   waft serve --root /srv/ftp --listen 0.0.0.0:2121 --read-only
   waft serve --root . --user alice:secret --plugin policy.wasm";
 
+const PLUGIN_BUILD_NOTES: &str = "\
+The language is known by the file: Cargo.toml, plugin.c, plugin.js or plugin.py. What is needed:
+  Rust         the target wasm32-unknown-unknown: rustup target add wasm32-unknown-unknown
+  C            clang, lld and the C library for WebAssembly (Debian: clang lld wasi-libc)
+  JavaScript   Node.js 20 with npm, or Python 3 with venv, by which one is fetched
+  Python       Python 3 with venv (Debian: python3-venv)
+componentize-js and componentize-py are fetched when first needed, in versions that are known to
+work, and compared with known checksums.";
+
+const PLUGIN_TEST_NOTES: &str = "\
+Lines of DIR/scenario.txt:
+  > LINE               the client sends it
+  < LINE               the server has to answer it; {any} stands for anything
+  login                USER alice, PASS secret
+  passive              EPSV, and a data connection
+  data: send \"TEXT\"   over the data connection, which is closed then
+  data: expect \"TEXT\"
+  # TEXT               a comment
+DIR/plugin.toml, if it is there, has what an operator writes under [[plugin]], such as
+[plugin.config].";
+
 /// An FTP server that anyone can extend with WebAssembly
 #[derive(Debug, Parser)]
 #[command(name = "waft", version, after_help = EXAMPLES, arg_required_else_help = true)]
@@ -51,7 +78,9 @@ pub(crate) enum Command {
     /// Keep the accounts of a users file
     #[command(subcommand)]
     User(User),
-    /// Look at plugins
+    /// Tell how a server that runs is
+    Status(Reach),
+    /// Look at plugins, make them, and see to those of a server that runs
     #[command(subcommand)]
     Plugin(Plugin),
     /// Make certificates for TLS
@@ -185,6 +214,56 @@ pub(crate) enum Plugin {
     Inspect(Component),
     /// Load a component as the server would, and tell why it would not be taken
     Check(PluginCheck),
+    #[command(flatten)]
+    Operate(Operate),
+    /// Begin a plugin: a directory with sources that work, to be changed
+    New(NewPlugin),
+    /// Make a component of a plugin's sources, in DIR/build/
+    #[command(after_help = PLUGIN_BUILD_NOTES)]
+    Build(Sources),
+    /// Build a plugin, and play DIR/scenario.txt against a server that has loaded it
+    #[command(after_help = PLUGIN_TEST_NOTES)]
+    Test(Sources),
+    /// Build a plugin and serve with it, and build it anew whenever its sources change
+    Run {
+        #[command(flatten)]
+        sources: Sources,
+        /// Where to listen
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:2121")]
+        listen: SocketAddr,
+    },
+    /// Measure what a component costs: to compile, to load and to ask
+    Bench(Component),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewPlugin {
+    /// The directory, which is made; the last part of it is the plugin's name
+    pub(crate) name: String,
+    /// The language
+    #[arg(long)]
+    pub(crate) lang: LanguageName,
+    /// What the plugin does to begin with
+    #[arg(long, default_value = "command-filter")]
+    pub(crate) hook: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LanguageName {
+    Rust,
+    C,
+    Javascript,
+    Python,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sources {
+    /// The plugin's directory
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Where the tools for JavaScript and Python are kept; in the user's cache unless told
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tools: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

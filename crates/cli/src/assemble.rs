@@ -3,6 +3,7 @@
 
 mod acme;
 mod plugins;
+mod signer;
 mod storages;
 mod tls;
 

@@ -2,6 +2,7 @@
 
 mod cert;
 mod check;
+mod operate;
 mod plugin;
 mod serve;
 mod user;
@@ -22,6 +23,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::User(command) => user::run(command),
+        Command::Status(reach) => operate::status(&reach),
         Command::Plugin(command) => plugin::run(&command),
         Command::Cert(Cert::SelfSigned(arguments)) => cert::self_signed(&arguments),
         Command::Config(Config::Reference) => {

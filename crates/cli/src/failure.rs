@@ -34,6 +34,8 @@ pub(crate) enum Verdict {
     NotValid,
     /// The component would not be loaded.
     NotLoadable,
+    /// Earlier versions of a plugin are still in use.
+    StillInUse,
 }
 
 /// Tells what went wrong, if anything did, and says how the program ends.
@@ -57,7 +59,7 @@ pub(crate) fn exit_code(result: Result<(), Failure>) -> ExitCode {
             FAILED.into()
         }
         Err(Failure::No(Verdict::NotValid)) => WRONG.into(),
-        Err(Failure::No(Verdict::NotLoadable)) => FAILED.into(),
+        Err(Failure::No(Verdict::NotLoadable | Verdict::StillInUse)) => FAILED.into(),
     }
 }
 

@@ -16,10 +16,12 @@
 mod args;
 mod assemble;
 mod commands;
+mod control;
 mod failure;
 mod findings;
 mod lent;
 mod logging;
+mod metrics;
 mod output;
 mod process;
 mod running;

@@ -4,21 +4,23 @@ mod acme;
 mod listeners;
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use waft_accounts::{LocalAccounts, Lockout, Verifier, VerifierOptions};
-use waft_config::{Config, Mistake, Mistakes};
+use waft_config::{Config, Mistake, Mistakes, Origin};
 use waft_plugin_host::{Host, HostSettings, Watching};
 use waft_server::net::tcp::TcpNetwork;
 use waft_server::{Parts, Server, Workers};
 
 pub use listeners::BindError;
 
+use crate::control::{Controlled, Serving};
 use crate::findings::{both, unless};
 use crate::lent::Lent;
+use crate::metrics::{Measured, Telling};
 use crate::{assemble, process};
 use acme::Acme;
 use listeners::Listeners;
@@ -37,6 +39,8 @@ pub struct Running {
     acme: Option<Acme>,
     config: Config,
     _watching: Option<Watching>,
+    _control: Option<Serving>,
+    _metrics: Option<Telling>,
 }
 
 /// What outlives a configuration, of the accounts: who failed, and what was right.
@@ -94,6 +98,10 @@ impl Running {
             failed.push(error);
             None
         });
+        let metrics = bind_metrics(config).unwrap_or_else(|error| {
+            failed.push(error);
+            None
+        });
         if !failed.is_empty() {
             return Err(StartError::Bind(failed));
         }
@@ -117,9 +125,22 @@ impl Running {
         let server = Arc::new(server.with_workers(workers));
         host.act_on(server.control());
         let _watching = watch(&host);
+        let _control = control(config, &server, &host);
+        let measured = Measured { server: Arc::clone(&server), host: host.clone() };
+        let _metrics = metrics.map(|socket| Telling::start(socket, measured)).transpose()?;
         listeners.accept(&config.listeners, tls.as_ref(), &server)?;
         acme.as_mut().map_or(Ok(()), Acme::begin)?;
-        Ok(Self { server, host, keeper, listeners, acme, config: config.clone(), _watching })
+        Ok(Self {
+            server,
+            host,
+            keeper,
+            listeners,
+            acme,
+            config: config.clone(),
+            _watching,
+            _control,
+            _metrics,
+        })
     }
 
     /// Returns the addresses that it listens on, in the order of the configuration, with the ports
@@ -287,11 +308,34 @@ fn watch(host: &Host) -> Option<Watching> {
         .ok()
 }
 
+/// Binds the address where metrics are told, if they are to be.
+fn bind_metrics(config: &Config) -> Result<Option<TcpListener>, BindError> {
+    let Some(address) = config.metrics.listen else { return Ok(None) };
+    let socket = listeners::alone(address);
+    let whole = || Origin::whole("configuration".as_ref());
+    let origin = config.origin("metrics.listen").cloned().unwrap_or_else(whole);
+    socket.map(Some).map_err(|source| BindError { address, origin, source })
+}
+
+/// Lets operators ask, if they are to. A server that cannot be asked is still a server.
+fn control(config: &Config, server: &Arc<Server<TcpNetwork>>, host: &Host) -> Option<Serving> {
+    let path = config.control.socket.as_ref()?;
+    let controlled = Controlled { server: Arc::clone(server), host: host.clone() };
+    Serving::start(path, controlled)
+        .inspect_err(|error| {
+            let (socket, remedy) = (path.display(), "name another with socket in [control]");
+            tracing::error!(%socket, %error, remedy, "no control socket: waft status cannot ask");
+        })
+        .ok()
+}
+
 /// Returns the keys that differ and are only looked at when the process starts.
 fn needing_restart(before: &Config, after: &Config) -> Vec<&'static str> {
     let keys = [
         ("server.worker_threads", before.server.worker_threads != after.server.worker_threads),
         ("server.state", before.server.state != after.server.state),
+        ("metrics.listen", before.metrics.listen != after.metrics.listen),
+        ("control.socket", before.control.socket != after.control.socket),
         ("server.run_as", before.server.run_as != after.server.run_as),
         ("log.format", before.log.format != after.log.format),
         ("limits.hashes", before.limits.hashes != after.limits.hashes),

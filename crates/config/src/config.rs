@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use crate::place::Origin;
 use crate::sections::{
-    Active, Anonymous, Limits, Listener, Log, Login, Mount, Passive, Plugin, Plugins, Server,
-    Timeouts, Tls, Transfers, User,
+    Active, Anonymous, Control, Limits, Listener, Log, Login, Metrics, Mount, Passive, Plugin,
+    Plugins, Server, Timeouts, Tls, Transfers, User,
 };
 
 /// What the operator wrote, resolved: every default filled in, nothing left to look up.
@@ -45,6 +45,10 @@ pub struct Config {
     /// `[[plugin]]`, as they were written; `order` in [`Plugins`] says in which order they are
     /// asked.
     pub named_plugins: Vec<Plugin>,
+    /// `[control]`, its socket filled in.
+    pub control: Control,
+    /// `[metrics]`
+    pub metrics: Metrics,
     pub(crate) main: Origin,
     pub(crate) files: Vec<PathBuf>,
     pub(crate) drop_ins: Option<PathBuf>,

@@ -232,6 +232,43 @@ impl Scalar for Amount {
     }
 }
 
+/// A share in percent, neither none nor all.
+pub(crate) struct Share;
+
+impl Scalar for Share {
+    type Out = u8;
+    const WHAT: &'static str = "a share from 1% to 99%";
+    const REMEDY: &'static str = "write a number and a percent sign, for example \"5%\"";
+
+    fn parse(value: &Value) -> Option<u8> {
+        let percent = text(value)?.strip_suffix('%')?.trim().parse().ok()?;
+        (1..=99).contains(&percent).then_some(percent)
+    }
+
+    fn show(out: &u8) -> String {
+        quote(format_args!("{out}%"))
+    }
+}
+
+/// The SHA-256 of a file.
+pub(crate) struct Sha256;
+
+impl Scalar for Sha256 {
+    type Out = String;
+    const WHAT: &'static str = "a SHA-256 in hexadecimal";
+    const REMEDY: &'static str = "write the line that waft plugin inspect tells";
+
+    fn parse(value: &Value) -> Option<String> {
+        let digits = text(value)?;
+        let fine = digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        fine.then(|| digits.to_ascii_lowercase())
+    }
+
+    fn show(out: &String) -> String {
+        quote(out)
+    }
+}
+
 /// A number, duration or size for which 0 means that there is no limit.
 pub(crate) struct Limit<K>(PhantomData<K>);
 

@@ -40,9 +40,9 @@ pub use place::Origin;
 pub use quick::QuickStart;
 pub use reference::reference_markdown;
 pub use sections::{
-    Acme, Active, Anonymous, Grants, KvGrant, Limits, Listener, Log, Login, Mount, Passive,
-    PassiveRule, Plugin, PluginLimits, Plugins, Server, Timeouts, Tls, TlsHost, Transfers, User,
-    Users,
+    Acme, Active, Anonymous, Control, Grants, KvGrant, Limits, Listener, Log, Login, Metrics,
+    Mount, Passive, PassiveRule, Plugin, PluginLimits, Plugins, Server, Timeouts, Tls, TlsHost,
+    Transfers, User, Users,
 };
 pub use types::{
     AcmeChallenge, ActiveMode, Ascii, CertificateLogin, ClientCertificates, CloseNotify,

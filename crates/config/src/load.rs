@@ -14,6 +14,9 @@ use crate::sections::{Document, PluginLimits};
 use crate::system::System;
 use crate::types::TlsMode;
 
+/// The socket for operators, in the directory for state.
+const CONTROL_SOCKET: &str = "control.sock";
+
 impl Config {
     /// Reads the configuration from `path`, the drop-ins in `conf.d` beside it and the users file
     /// that it names; without a path, from `./waft.toml` or else `/etc/waft/waft.toml`.
@@ -73,6 +76,8 @@ pub(crate) fn resolve(layers: Layers, system: &System) -> Result<(Config, Warnin
         plugins: document.plugins,
         mounts: document.mount,
         named_plugins: document.plugin,
+        control: document.control,
+        metrics: document.metrics,
         main: layers.tree.origin,
         files: layers.files,
         drop_ins: layers.drop_ins,
@@ -115,6 +120,9 @@ fn fill(config: &mut Config) {
         if !written(&user.key, "sessions") {
             user.sessions = config.limits.sessions_per_user;
         }
+    }
+    if let (None, Some(state)) = (&config.control.socket, &config.server.state) {
+        config.control.socket = Some(state.join(CONTROL_SOCKET));
     }
     let general = &config.plugins;
     for plugin in &mut config.named_plugins {

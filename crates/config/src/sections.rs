@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use crate::kind::{
     Address, Advertised, Amount, Attributes, ClientDirectory, Count, Deadline, FileName, Flag,
     Free, HostName, Limit, Lines, List, MailAddress, Many, Maybe, Mode, Name, Network, Number,
-    Password, Ports, Rights, Room, Secrets, SecureUrl, Size, Sub, Time, Word,
+    Password, Ports, Rights, Room, Secrets, SecureUrl, Sha256, Share, Size, Sub, Time, Word,
 };
 use crate::password::PasswordHash;
 use crate::permissions::Permissions;
@@ -61,6 +61,10 @@ section! {
         mount: Vec<Mount> as Many<Mount> = Vec::new(),
         /// Plugins as a whole.
         plugins: Plugins as Sub<Plugins> = Plugins::default(),
+        /// What operators ask of the running server.
+        control: Control as Sub<Control> = Control::default(),
+        /// Numbers for a monitoring system.
+        metrics: Metrics as Sub<Metrics> = Metrics::default(),
         /// Plugins, one by one.
         plugin: Vec<Plugin> as Many<Plugin> = Vec::new(),
     }
@@ -410,7 +414,7 @@ section! {
     /// Plugins as a whole.
     pub struct Plugins {
         /// The directory of plugins: every `*.wasm` in it is loaded, and reloaded when it changes.
-        /// It must not be within reach of an account that can write.
+        /// It must not be within the root of any account, and nobody but its owner may write there.
         directory: Option<PathBuf> as Maybe<FileName> = None,
         /// The names of plugins in the order in which they are asked; the others come after.
         order: Vec<String> as List<Name> = Vec::new(),
@@ -430,8 +434,34 @@ section! {
         /// How often the directory is looked at where its changes are not told, as on network
         /// mounts; 0 means never.
         poll: Option<Duration> as Limit<Time> = Some(Duration::from_secs(30)),
+        /// Whoever may sign plugins: a public key of Ed25519, in PEM. With it, a component is taken if
+        /// its signature lies beside it, in `NAME.wasm.sig`; what runs already goes on.
+        public_key: Option<PathBuf> as Maybe<FileName> = None; "signatures are not looked at",
+        /// How long a new version of a plugin is on probation. If it fails again and again within that
+        /// time, the version before takes its place, and it is not taken again until its file changes;
+        /// 0 means that it stays.
+        probation: Option<Duration> as Limit<Time> = Some(Duration::from_secs(60)),
         /// The limits of plugins that do not set their own.
         limits: PluginLimits as Sub<PluginLimits> = PluginLimits::default(),
+    }
+}
+
+section! {
+    /// What operators ask of the running server: `waft status` and `waft plugin list`, `status`,
+    /// `reload`, `rollback`, `promote`, `drain`, `disable` and `enable`.
+    pub struct Control {
+        /// The Unix socket. Only root and the user that the server runs as may use it.
+        socket: Option<PathBuf> as Maybe<FileName> = None;
+            "`control.sock` in `state` of `[server]`; without that, none",
+    }
+}
+
+section! {
+    /// Numbers for a monitoring system, in the format of Prometheus.
+    pub struct Metrics {
+        /// The address and port where `/metrics` is answered by HTTP, such as `127.0.0.1:9121`.
+        /// Whoever reaches it reads the numbers.
+        listen: Option<SocketAddr> as Maybe<Address> = None; "nowhere",
     }
 }
 
@@ -461,6 +491,14 @@ entry! {
         name: String as Name,
         /// The component.
         path: PathBuf as FileName = PathBuf::new(); "`NAME.wasm` in the directory of `[plugins]`",
+        /// The only component that is taken: its SHA-256, as `waft plugin inspect` tells it.
+        sha256: Option<String> as Maybe<Sha256> = None; "any",
+        /// Whether it is only listened to: what it would have done to commands, replies, connections and
+        /// files is logged, and not done.
+        shadow: bool as Flag = false,
+        /// The share of sessions that a new version serves at first. It serves all once its probation
+        /// ends well, or with `waft plugin promote`.
+        canary: Option<u8> as Maybe<Share> = None; "all, at once",
         /// Whether it stays in force, in the version before, when its file is removed.
         required: bool as Flag = false,
         /// What a failed call counts as.

@@ -54,7 +54,8 @@ pub(crate) fn show_duration(duration: Duration) -> String {
 /// Reads a size such as `64KiB`, in bytes; `None` where it is not one, or beyond 64 bits.
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = split_number(text)?;
-    number.checked_mul(factor(&SIZE, unit)?)
+    // As people write it: "1 MiB".
+    number.checked_mul(factor(&SIZE, unit.strip_prefix(' ').unwrap_or(unit))?)
 }
 
 /// Writes a size so that [`parse_size`] reads the same back.
@@ -114,6 +115,8 @@ mod tests {
         let cases = [
             ("64KiB", Some(65_536)),
             ("10MB", Some(10_000_000)),
+            ("1 MiB", Some(1 << 20)),
+            ("1  MiB", None),
             ("0B", Some(0)),
             ("1TiB", Some(1 << 40)),
             ("", None),

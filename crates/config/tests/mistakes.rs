@@ -88,7 +88,7 @@ fn a_value_of_the_wrong_kind_is_told_with_the_way_to_write_it() {
         ("timeouts.idle = 5", "a duration: 5", duration),
         ("timeouts.idle = \"-5m\"", "a duration: \"-5m\"", duration),
         ("timeouts.data_accept = 0", "a duration above 0: 0", duration),
-        ("limits.line_bytes = \"8 KiB\"", "a size above 0: \"8 KiB\"", size),
+        ("limits.line_bytes = \"8 kib\"", "a size above 0: \"8 kib\"", size),
         ("limits.ascii_size_bytes = -1", "a size: -1", size),
         (
             "limits.sessions = \"many\"",
@@ -573,7 +573,27 @@ fn plugins_are_files_that_no_client_can_change() {
         &["waft.toml:7:13: plugins.directory: al can upload code here: it is within the root of \
            that account -> move the components out of every root"],
     );
-    check("[anonymous]\nroot = \".\"\n[plugins]\ndirectory = \"plugins\"", &[]);
+    check(
+        "[anonymous]\nroot = \".\"\n[plugins]\ndirectory = \"plugins\"",
+        &[
+            "waft.toml:4:13: plugins.directory: anonymous can read code here: it is within the root \
+           of that account -> move the components out of every root",
+        ],
+    );
+    check(
+        "[[plugin]]\nname = \"p\"\npath = \"root/three.wasm\"\nsha256 = \"abc\"",
+        &[
+            "waft.toml:4:10: plugin.0.sha256: not a SHA-256 in hexadecimal: \"abc\" -> write the line \
+           that waft plugin inspect tells",
+        ],
+    );
+    check(
+        "[[plugin]]\nname = \"p\"\npath = \"root/three.wasm\"\ncanary = \"100%\"",
+        &[
+            "waft.toml:4:10: plugin.0.canary: not a share from 1% to 99%: \"100%\" -> write a number \
+           and a percent sign, for example \"5%\"",
+        ],
+    );
 }
 
 #[test]

@@ -18,7 +18,7 @@ use waft_proto::verb::PluginReach;
 use waft_proto::{Code, Command, ParseError, Reply, VerbSet};
 
 use crate::BoxFuture;
-use crate::session::SessionFacts;
+use crate::session::{SessionFacts, SessionId};
 
 pub use connection::{ConnectVerdict, ConnectionFilter};
 pub use content::{
@@ -129,6 +129,12 @@ pub trait Hooks: Send + Sync {
 pub trait HookSource: Send + Sync {
     /// The generation in force now; asked once per command.
     fn current(&self) -> Arc<dyn Hooks>;
+
+    /// The generation that is in force for one session, where that makes a difference.
+    fn current_for(&self, session: SessionId) -> Arc<dyn Hooks> {
+        let _ = session;
+        self.current()
+    }
 }
 
 /// No plugins.

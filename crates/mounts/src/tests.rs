@@ -6,6 +6,7 @@ use super::*;
 struct World {
     base: TempDir,
     inner: TempDir,
+    _third: TempDir,
     storage: Mounts,
 }
 
@@ -19,7 +20,7 @@ fn world() -> World {
         Arc::new(LocalStorage::open(directory.path(), Options::default()).unwrap())
     };
     let mounts = vec![(at("/a/b"), open(&inner)), (at("/a/b/c"), open(&third))];
-    World { storage: Mounts::new(open(&base), mounts), base, inner }
+    World { storage: Mounts::new(open(&base), mounts), base, inner, _third: third }
 }
 
 fn at(path: &str) -> VirtualPath {

@@ -81,7 +81,8 @@ impl Generation {
     /// The plugins and their numbers.
     pub(crate) fn status(&self) -> HostStatus {
         let plugins = self.plugins.iter().map(|plugin| plugin.status()).collect();
-        HostStatus { generation: self.number, plugins }
+        let (canaries, absent, draining) = (Vec::new(), Vec::new(), Vec::new());
+        HostStatus { generation: self.number, plugins, canaries, absent, draining }
     }
 
     async fn decide(&self, session: &Arc<SessionFacts>, command: &Command) -> CommandVerdict {
@@ -92,7 +93,12 @@ impl Generation {
                 continue;
             }
             let name = Arc::clone(&plugin.name);
-            match command::ask(plugin, self.number, session, command).await {
+            let verdict = command::ask(plugin, self.number, session, command).await;
+            let deed = || would(command, &verdict);
+            if !matches!(verdict, Verdict::Pass) && plugin.only_would(session, self.number, deed) {
+                continue;
+            }
+            match verdict {
                 Verdict::Pass => {}
                 Verdict::Rewrite(command) => rewritten = Some((command, name)),
                 Verdict::Answer(reply) => return CommandVerdict::Answer { reply, plugin: name },
@@ -117,12 +123,34 @@ impl Generation {
                 continue;
             }
             if let Some(new) = reply::ask(plugin, self.number, session, command, &reply).await {
+                let deed = || format!("reworded it to: {}", shown(&new));
+                if plugin.only_would(session, self.number, deed) {
+                    continue;
+                }
                 reply = new;
                 changed_by = Some(Arc::clone(&plugin.name));
             }
         }
         ReplyVerdict { reply, plugin: changed_by }
     }
+}
+
+/// What a plugin would have done to a command, without the command's argument.
+fn would(command: &Command, verdict: &Verdict) -> String {
+    let name = command.name().as_str();
+    match verdict {
+        Verdict::Pass => format!("let {name} pass"),
+        Verdict::Rewrite(other) => format!("rewritten {name} to {}", other.name().as_str()),
+        Verdict::Answer(reply) => format!("answered {name} with: {}", shown(reply)),
+        Verdict::Close(reply) => format!("ended the session at {name} with: {}", shown(reply)),
+    }
+}
+
+/// A reply on one line.
+fn shown(reply: &Reply) -> String {
+    let mut octets = Vec::new();
+    reply.encode(&mut octets);
+    String::from_utf8_lossy(&octets).trim_end().replace("\r\n", "; ")
 }
 
 impl Site {

@@ -62,7 +62,6 @@ impl Sandbox {
         let mut linker = Linker::new(&engine);
         Served::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         wasi::link(&mut linker)?;
-        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         let clock = start_clock(engine.clone())?;
         let pins = Arc::new(Semaphore::new(limits::PINNED_MAX));
         Ok(Sandbox { engine, linker, clock, compiler: start_compiler()?, pins })

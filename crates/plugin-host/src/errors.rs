@@ -129,6 +129,45 @@ pub enum Refusal {
         /// The other plugin.
         plugin: String,
     },
+    /// The operator named another digest.
+    #[error("has the digest {found}, and sha256 says {pinned}")]
+    Pinned {
+        /// What the operator wrote.
+        pinned: String,
+        /// That of the file.
+        found: String,
+    },
+    /// It is not signed, and has to be.
+    #[error("has no signature: {}", file.display())]
+    Unsigned {
+        /// Where the signature should be.
+        file: PathBuf,
+    },
+    /// Somebody else has signed it, or another component.
+    #[error("is not signed by the key of [plugins]: {}", file.display())]
+    BadSignature {
+        /// The signature.
+        file: PathBuf,
+    },
+    /// It does what cannot be only listened to.
+    #[error("has the hook {hook}, which cannot be in the shadow")]
+    NotForShadow {
+        /// The hook.
+        hook: &'static str,
+    },
+    /// The operator took it out.
+    #[error("disabled by the operator")]
+    Disabled,
+    /// Its version was in force and gave way to the one before.
+    #[error("rolled back from {sha256}: {why}")]
+    RolledBack {
+        /// The plugin.
+        plugin: String,
+        /// The digest of the version that is not taken again.
+        sha256: String,
+        /// Why it was rolled back.
+        why: &'static str,
+    },
     /// The sandbox cannot be had on this machine.
     #[error("no WebAssembly engine: {0}")]
     Engine(String),
@@ -149,6 +188,22 @@ impl Refusal {
             Refusal::Version { served, .. } => format!("build it for waft:plugin@{served}"),
             Refusal::CommandTaken { plugin, .. } => {
                 format!("remove one of the two, or change what {plugin} is told to answer")
+            }
+            Refusal::Pinned { found, .. } => {
+                format!("restore the file, or if the new one is right, write sha256 = \"{found}\"")
+            }
+            Refusal::Unsigned { file } | Refusal::BadSignature { file } => {
+                let (signature, component) = (file.display(), file.with_extension(""));
+                format!(
+                    "if you trust it, sign it: openssl pkeyutl -sign -rawin -inkey KEY.pem -in {} \
+                     -out {signature}",
+                    component.display()
+                )
+            }
+            Refusal::NotForShadow { .. } => "remove shadow = true".to_owned(),
+            Refusal::Disabled => "waft plugin enable".to_owned(),
+            Refusal::RolledBack { plugin, .. } => {
+                format!("replace the file, or try it again: waft plugin reload {plugin}")
             }
             Refusal::AllowsLogins => "set on_error = \"deny\" for it".to_owned(),
             Refusal::NoLifecycle => "export waft:plugin/lifecycle".to_owned(),
@@ -227,6 +282,49 @@ impl fmt::Display for LoadErrors {
 }
 
 impl std::error::Error for LoadErrors {}
+
+/// Why something was not done to a plugin that the operator asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OperateError {
+    /// There is none of that name.
+    #[error("no plugin of this name: {0}")]
+    Unknown(String),
+    /// It was disabled before.
+    #[error("disabled already: {0}")]
+    AlreadyDisabled(String),
+    /// It was not disabled.
+    #[error("not disabled: {0}")]
+    NotDisabled(String),
+    /// The version in force is the first one, or was rolled back to.
+    #[error("no version before to go back to: {0}")]
+    NoVersionBefore(String),
+    /// No new version of it is tried.
+    #[error("no new version is tried: {0}")]
+    NoCanary(String),
+    /// The version before cannot be started any more.
+    #[error("the version before of {plugin} is not taken: {refusal}")]
+    NotStarted {
+        /// The plugin.
+        plugin: String,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+impl OperateError {
+    /// What to do about it, where that can be said.
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            OperateError::Unknown(_) => Some("see waft plugin list".to_owned()),
+            OperateError::NotStarted { refusal, .. } => refusal.remedy(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn unknown(name: &str) -> OperateError {
+        OperateError::Unknown(name.to_owned())
+    }
+}
 
 /// Files cannot be watched; says why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -8,10 +8,13 @@ use std::time::SystemTime;
 
 use crate::errors::Refusal;
 use crate::limits;
-use crate::settings::{HostSettings, Listed, PluginSettings, Unlisted};
+use crate::settings::{HostSettings, Listed, PluginSettings, Signer, Unlisted};
 
 /// The extension of files that are plugins.
 const EXTENSION: &str = "wasm";
+
+/// What follows the name of a component in that of its signature.
+const SIGNATURE: &str = ".sig";
 
 /// What the plugin directory is called where a plugin's name is expected.
 const DIRECTORY: &str = "(directory)";
@@ -224,6 +227,24 @@ fn check_file(file: &Path, metadata: &Metadata) -> Result<(), Refusal> {
     check_alone(file, metadata, Sticky::Ignored)?;
     let directory = directory_of(file);
     check_alone(directory, &fs::metadata(directory).map_err(refusal)?, Sticky::Suffices)
+}
+
+/// Checks that a component has its signature beside it.
+///
+/// # Errors
+/// It has none, or not by that signer.
+pub(crate) fn check_signature(file: &Path, bytes: &[u8], signer: &Signer) -> Result<(), Refusal> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(SIGNATURE);
+    let signature = PathBuf::from(name);
+    let mut octets = Vec::new();
+    let read = File::open(&signature)
+        .and_then(|file| file.take(limits::SIGNATURE_BYTES_MAX).read_to_end(&mut octets));
+    match read {
+        Ok(_) if (signer.verify)(&signer.key, bytes, &octets) => Ok(()),
+        Ok(_) => Err(Refusal::BadSignature { file: signature }),
+        Err(_) => Err(Refusal::Unsigned { file: signature }),
+    }
 }
 
 fn refusal(error: io::Error) -> Refusal {

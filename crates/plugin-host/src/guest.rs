@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::Instant;
 use waft_core::{SessionFacts, SessionId, auth};
@@ -40,6 +41,22 @@ pub(crate) struct Identity {
     pub(crate) log: Gate,
     pub(crate) services: Services,
     pub(crate) share: Share,
+    /// What all its instances have.
+    pub(crate) tally: Arc<Tally>,
+}
+
+/// Instances of a plugin, resting or not, and their memory.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    instances: AtomicUsize,
+    memory: AtomicUsize,
+}
+
+impl Tally {
+    /// How many instances there are, and the octets of their memory.
+    pub(crate) fn now(&self) -> (usize, usize) {
+        (self.instances.load(Ordering::Relaxed), self.memory.load(Ordering::Relaxed))
+    }
 }
 
 /// What a store holds.
@@ -208,7 +225,7 @@ impl Warm {
 fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits::RESOURCES_MAX);
-    let quota = Quota { limit: identity.limits.memory, used: 0, denied: false };
+    let quota = Quota::new(identity.limits.memory, Arc::clone(&identity.tally));
     let console = Arc::new(Console::new(Arc::clone(&identity)));
     let guest = Guest {
         identity,
@@ -301,6 +318,21 @@ struct Quota {
     limit: usize,
     used: usize,
     denied: bool,
+    tally: Arc<Tally>,
+}
+
+impl Quota {
+    fn new(limit: usize, tally: Arc<Tally>) -> Quota {
+        tally.instances.fetch_add(1, Ordering::Relaxed);
+        Quota { limit, used: 0, denied: false, tally }
+    }
+}
+
+impl Drop for Quota {
+    fn drop(&mut self) {
+        self.tally.instances.fetch_sub(1, Ordering::Relaxed);
+        self.tally.memory.fetch_sub(self.used, Ordering::Relaxed);
+    }
 }
 
 impl ResourceLimiter for Quota {
@@ -315,6 +347,7 @@ impl ResourceLimiter for Quota {
             self.denied = true;
             return Ok(false);
         }
+        self.tally.memory.fetch_add(used - self.used, Ordering::Relaxed);
         self.used = used;
         Ok(true)
     }

@@ -1,14 +1,16 @@
 //! The host itself: the generation of plugins in force, and how another takes its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
+use waft_core::SessionId;
 use waft_core::control::Control;
 use waft_core::event::{Event, EventSink};
 use waft_core::hooks::{HookSource, Hooks};
@@ -16,6 +18,7 @@ use waft_core::storage::Storage;
 
 use crate::budget::Budget;
 use crate::cache::CompiledStore;
+use crate::canary::Canary;
 use crate::capability::log::cleaned;
 use crate::chain::Generation;
 use crate::engine::{Sandbox, sandbox};
@@ -24,28 +27,39 @@ use crate::errors::{LoadError, LoadErrors, Refusal, WatchError};
 use crate::files::Settled;
 use crate::lent::Services;
 use crate::limits;
-use crate::load::{Gathered, Loader, Slots, blocking, in_order};
+use crate::load::{Gathered, Key, Loader, Note, Slot, Slots, blocking, in_order, notes};
 use crate::outbox::Outbox;
 use crate::plugin::Plugin;
+use crate::probation::{self, Flop, Probation};
 use crate::services::Stock;
 use crate::services::metrics::Metric;
 use crate::settings::HostSettings;
-use crate::status::{Change, GenerationReport, HostStatus, What};
+use crate::status::{
+    AbsentPlugin, Change, GenerationReport, HostStatus, PluginStatus, State, What,
+};
 use crate::storage::PluginStorage;
 use crate::watch::{self as files_watch, Watching};
 
 /// All plugins of one server.
 #[derive(Clone)]
 pub struct Host {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What the host, its watcher and its sweeper share.
 pub(crate) struct Shared {
     current: ArcSwap<Generation>,
+    /// What serves a share of the sessions instead.
+    canary: ArcSwapOption<Canary>,
     /// Held while something is loaded: one thing at a time.
-    books: Mutex<Books>,
+    pub(crate) books: Mutex<Books>,
     reports: watch::Sender<GenerationReport>,
+    /// What was told of the slots, for who cannot wait for the books.
+    notes: ArcSwap<Vec<Note>>,
+    /// Versions that others took the place of.
+    replaced: std::sync::Mutex<Vec<Weak<Plugin>>>,
+    /// Where versions tell that they fail on probation.
+    flops: UnboundedSender<Flop>,
     /// Events on their way to plugins.
     outbox: Outbox,
     stock: Arc<Stock>,
@@ -54,10 +68,19 @@ pub(crate) struct Shared {
 }
 
 /// What is wanted and what became of it.
-struct Books {
+pub(crate) struct Books {
     settings: Arc<HostSettings>,
-    slots: Slots,
-    loader: Loader,
+    pub(crate) slots: Slots,
+    pub(crate) loader: Loader,
+}
+
+impl Books {
+    /// Where the plugin of that name stands.
+    pub(crate) fn key(&self, name: &str) -> Option<Key> {
+        let mut keys = self.slots.iter().filter(|((known, _), _)| known == name);
+        let first = keys.clone().next();
+        keys.find(|(_, slot)| slot.plugin.is_some()).or(first).map(|(key, _)| key.clone())
+    }
 }
 
 impl Host {
@@ -80,14 +103,28 @@ impl Host {
         let budget = Arc::new(Budget::new(settings.memory_budget));
         let lasting = settings.state.as_deref().filter(|_| !settings.rehearsal);
         let stock = Arc::new(Stock::new(lasting, services));
-        let artifacts = BTreeMap::new();
-        let mut loader = Loader { sandbox, compiled, stock: Arc::clone(&stock), artifacts, budget };
+        let mut loader = Loader {
+            sandbox,
+            compiled,
+            stock: Arc::clone(&stock),
+            artifacts: BTreeMap::new(),
+            budget,
+            before: BTreeMap::new(),
+            signer: None,
+            bad: BTreeSet::new(),
+            disabled: BTreeSet::new(),
+        };
         let gathered = loader.gather(&settings, &Slots::new(), 1, None).await;
         if !gathered.errors.is_empty() {
             return Err(LoadErrors(gathered.errors));
         }
         let plugins = in_order(&settings, &gathered.slots);
+        let (flops, flunked) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
+            notes: ArcSwap::from_pointee(notes(&gathered.slots)),
+            replaced: std::sync::Mutex::default(),
+            canary: ArcSwapOption::empty(),
+            flops,
             current: ArcSwap::from_pointee(Generation::new(1, plugins)),
             books: Mutex::new(Books {
                 settings: Arc::new(settings),
@@ -102,6 +139,7 @@ impl Host {
         shared.serve(&[]);
         shared.report(gathered.changes);
         tokio::spawn(sweep(Arc::downgrade(&shared)));
+        tokio::spawn(probation::run(Arc::downgrade(&shared), flunked));
         Ok(Host { shared })
     }
 
@@ -118,7 +156,7 @@ impl Host {
         let settings = Arc::new(settings);
         let mut books = self.shared.books.lock().await;
         let books = &mut *books;
-        let next = self.generation() + 1;
+        let next = self.shared.next_number();
         let gathered = books.loader.gather(&settings, &books.slots, next, None).await;
         if !gathered.errors.is_empty() {
             return Err(LoadErrors(gathered.errors));
@@ -191,6 +229,7 @@ impl Host {
         for plugin in &mut status.plugins {
             plugin.events = self.shared.outbox.counts(&plugin.name);
         }
+        self.shared.annotate(&mut status);
         status
     }
 }
@@ -198,6 +237,13 @@ impl Host {
 impl HookSource for Host {
     fn current(&self) -> Arc<dyn Hooks> {
         self.shared.current.load_full()
+    }
+
+    fn current_for(&self, session: SessionId) -> Arc<dyn Hooks> {
+        match &*self.shared.canary.load() {
+            Some(canary) if canary.takes(session) => Arc::clone(&canary.generation) as _,
+            _ => self.current(),
+        }
     }
 }
 
@@ -224,12 +270,22 @@ impl Shared {
         let mut books = self.books.lock().await;
         let books = &mut *books;
         let settings = Arc::clone(&books.settings);
-        let next = self.current.load().number + 1;
+        let next = self.next_number();
         let settled = settled.map(Arc::new);
         let gathered = books.loader.gather(&settings, &books.slots, next, settled).await;
         let unsettled = gathered.unsettled;
         self.take(books, gathered, next);
         unsettled
+    }
+
+    /// Looks at the files now; returns what has changed.
+    pub(crate) async fn look(self: &Arc<Self>, books: &mut Books) -> Vec<Change> {
+        let settings = Arc::clone(&books.settings);
+        let next = self.next_number();
+        let gathered = books.loader.gather(&settings, &books.slots, next, None).await;
+        let changes = gathered.changes.clone();
+        self.take(books, gathered, next);
+        changes
     }
 
     /// The generation in force, if the plugin is part of it.
@@ -256,15 +312,112 @@ impl Shared {
     }
 
     /// Puts what was gathered in force, as one generation, and tells of it.
-    fn take(self: &Arc<Self>, books: &mut Books, gathered: Gathered, next: u64) {
+    pub(crate) fn take(self: &Arc<Self>, books: &mut Books, gathered: Gathered, next: u64) {
+        self.succeed(books, &gathered.slots);
         books.slots = gathered.slots;
+        self.notes.store(Arc::new(notes(&books.slots)));
         let plugins = in_order(&books.settings, &books.slots);
         let before = self.current.load_full();
+        let tried = self.canary.load_full();
         if !before.is_made_of(&plugins) {
             self.current.store(Arc::new(Generation::new(next, plugins)));
             self.serve(before.plugins());
         }
+        let canary = Canary::of(&books.settings, &books.slots, next);
+        let same = |new: &Canary| tried.as_ref().is_some_and(|old| old.is_like(new));
+        if !canary.as_ref().is_some_and(same) {
+            self.canary.store(canary.map(Arc::new));
+        }
+        self.let_go(before.plugins());
+        self.let_go(tried.as_deref().map(|tried| tried.generation.plugins()).unwrap_or_default());
         self.report(gathered.changes);
+    }
+
+    /// Where another component takes the place of one, the one is kept to go back to, and the other
+    /// is on probation.
+    fn succeed(self: &Arc<Self>, books: &mut Books, slots: &Slots) {
+        let time = books.settings.probation;
+        for (key, slot) in slots {
+            self.try_out(key, slot, time);
+            let Some(new) = &slot.plugin else { continue };
+            let old = books.slots.get(key).and_then(|slot| slot.plugin.as_ref());
+            let Some(old) = old.filter(|old| old.artifact.digest != new.artifact.digest) else {
+                continue;
+            };
+            if books.loader.bad.contains(&(key.clone(), old.artifact.digest)) {
+                continue;
+            }
+            books.loader.before.insert(key.clone(), Arc::clone(&old.artifact));
+            if !time.is_zero() {
+                let (until, digest) = (Instant::now() + time, new.artifact.digest);
+                let probation = Probation::new(until, key.clone(), digest, self.flops.clone());
+                // It has none yet: it has just been started.
+                let _ = new.probation.set(probation);
+            }
+        }
+        books.loader.before.retain(|key, _| slots.contains_key(key));
+    }
+
+    /// Where a new version is tried, it is on probation, and serves all sessions thereafter.
+    fn try_out(self: &Arc<Self>, key: &Key, slot: &Slot, time: Duration) {
+        let Some(new) = &slot.canary else { return };
+        let digest = new.artifact.digest;
+        let forever = Duration::from_secs(u32::MAX.into());
+        let until = Instant::now() + if time.is_zero() { forever } else { time };
+        let probation = Probation::new(until, key.clone(), digest, self.flops.clone());
+        if new.probation.set(probation).is_ok() && !time.is_zero() {
+            tokio::spawn(probation::pass(Arc::downgrade(self), key.clone(), digest, time));
+        }
+    }
+
+    /// The number of the next generation.
+    pub(crate) fn next_number(&self) -> u64 {
+        let tried = self.canary.load().as_ref().map(|canary| canary.generation.number);
+        self.current.load().number.max(tried.unwrap_or_default()) + 1
+    }
+
+    /// Notes the plugins that are not in force any more.
+    fn let_go(&self, before: &[Arc<Plugin>]) {
+        let current = self.current.load();
+        let canary = self.canary.load();
+        let tried = canary.iter().flat_map(|canary| canary.generation.plugins());
+        let kept: Vec<_> = current.plugins().iter().chain(tried).collect();
+        let is_gone = |old: &&Arc<Plugin>| !kept.iter().any(|p| Arc::ptr_eq(p, old));
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        replaced.retain(|old| old.strong_count() > 0);
+        let known = |old: &&Arc<Plugin>| replaced.iter().any(|p| p.as_ptr() == Arc::as_ptr(old));
+        let new: Vec<_> = before.iter().filter(is_gone).filter(|old| !known(old)).collect();
+        let new: Vec<_> = new.into_iter().map(Arc::downgrade).collect();
+        replaced.extend(new);
+    }
+
+    /// Adds what is known of plugins that are not in force, and of files that are not taken.
+    fn annotate(&self, status: &mut HostStatus) {
+        for note in self.notes.load().iter() {
+            let running = status.plugins.iter_mut().find(|p| p.name == note.name && note.in_force);
+            match running {
+                Some(plugin) => {
+                    (plugin.trouble, plugin.remedy) =
+                        (Some(note.reason.clone()), note.remedy.clone());
+                }
+                None => status.absent.push(AbsentPlugin {
+                    name: note.name.clone(),
+                    file: note.file.clone(),
+                    state: note.state,
+                    reason: note.reason.clone(),
+                    remedy: note.remedy.clone(),
+                }),
+            }
+        }
+        if let Some(canary) = &*self.canary.load() {
+            let current = self.current.load();
+            let canaries = canary.only(&current);
+            let canaries = canaries.map(|p| PluginStatus { state: State::Canary, ..p.status() });
+            status.canaries = canaries.collect();
+        }
+        let replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let left = replaced.iter().filter_map(Weak::upgrade);
+        status.draining.extend(left.map(|plugin| plugin.draining()));
     }
 
     fn report(&self, changes: Vec<Change>) {
@@ -289,7 +442,11 @@ impl Shared {
         let (name, reason) = match &change.what {
             What::Loaded => ("plugin.load", None),
             What::Replaced => ("plugin.replace", None),
+            What::Tried => ("plugin.try", None),
+            What::Promoted => ("plugin.promote", None),
             What::Removed => ("plugin.remove", None),
+            What::Disabled => ("plugin.disable", None),
+            What::RolledBack(reason) => ("plugin.rollback", Some(reason.to_string())),
             What::Kept(reason) => ("plugin.keep", Some(reason.to_string())),
             What::Refused(reason) => ("plugin.refuse", Some(reason.to_string())),
         };
@@ -311,7 +468,22 @@ fn log(change: &Change, generation: u64) {
     match &change.what {
         What::Loaded => tracing::info!(plugin, generation, file, "plugin loaded"),
         What::Replaced => tracing::info!(plugin, generation, file, "plugin replaced"),
+        What::Tried => {
+            tracing::info!(plugin, generation, file, "plugin tried on a share of sessions")
+        }
+        What::Promoted => {
+            tracing::info!(plugin, generation, file, "plugin promoted to all sessions")
+        }
         What::Removed => tracing::info!(plugin, generation, file, "plugin removed"),
+        What::Disabled => tracing::warn!(plugin, generation, file, "plugin disabled"),
+        What::RolledBack(reason) => tracing::error!(
+            plugin,
+            generation,
+            file,
+            %reason,
+            remedy = remedy(reason),
+            "plugin rolled back, the version before is in force again"
+        ),
         What::Kept(reason) => tracing::error!(
             plugin,
             generation,
@@ -339,6 +511,9 @@ async fn sweep(shared: Weak<Shared>) {
         ticks.tick().await;
         let Some(shared) = shared.upgrade() else { return };
         shared.current.load().sweep(Instant::now());
+        if let Some(canary) = &*shared.canary.load() {
+            canary.generation.sweep(Instant::now());
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod bindings;
 mod breaker;
 mod budget;
 mod cache;
+mod canary;
 mod capability;
 mod chain;
 mod engine;
@@ -36,10 +37,13 @@ mod interest;
 mod lent;
 mod limits;
 mod load;
+mod meter;
+mod operate;
 mod outbox;
 mod outline;
 mod plugin;
 mod pool;
+mod probation;
 mod service;
 mod services;
 mod settings;
@@ -47,18 +51,22 @@ mod status;
 mod storage;
 mod watch;
 
-pub use errors::{LoadError, LoadErrors, Refusal, WatchError};
+pub use errors::{LoadError, LoadErrors, OperateError, Refusal, WatchError};
 pub use host::Host;
 pub use inspect::{
     CapabilityUse, Descriptor, HookUse, Inspection, Problem, Producer, check, inspect,
 };
 pub use lent::Services;
+pub use meter::{BUCKETS_US, HookCounts};
 pub use service::Grant;
 pub use services::http::check_url;
 pub use services::metrics::{Metric, MetricKind, MetricSeries, MetricValue};
 pub use settings::{
     Grants, HostSettings, HttpGrant, KvGrant, Limits, Listed, OnError, OnLoadError, PluginSettings,
-    Secret, Unlisted,
+    Secret, Signer, Unlisted,
 };
-pub use status::{Change, Counts, EventCounts, GenerationReport, HostStatus, PluginStatus, What};
+pub use status::{
+    AbsentPlugin, Change, Counts, DrainingPlugin, EventCounts, GenerationReport, HostStatus,
+    LastError, PluginStatus, State, What,
+};
 pub use watch::Watching;

@@ -3,7 +3,7 @@
 //! Looking at files never changes what is in force: a new set of [`Slots`] is made beside the old
 //! one, and whoever asked decides whether it takes the old one's place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
@@ -13,10 +13,10 @@ use crate::cache::CompiledStore;
 use crate::engine::Sandbox;
 use crate::errors::{LoadError, Refusal};
 use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
-use crate::plugin::Plugin;
+use crate::plugin::{Plugin, pinned_to};
 use crate::services::Stock;
-use crate::settings::{HostSettings, OnLoadError, PluginSettings};
-use crate::status::{Change, What};
+use crate::settings::{HostSettings, OnLoadError, PluginSettings, Signer};
+use crate::status::{Change, State, What};
 
 /// Compiles, and remembers what it compiled as long as a plugin uses it.
 pub(crate) struct Loader {
@@ -26,10 +26,21 @@ pub(crate) struct Loader {
     pub(crate) artifacts: BTreeMap<Digest, Weak<Artifact>>,
     /// Memory of all instances.
     pub(crate) budget: Arc<Budget>,
+    /// The component to go back to, of plugins that had one before.
+    pub(crate) before: BTreeMap<Key, Arc<Artifact>>,
+    /// Who has to have signed components.
+    pub(crate) signer: Option<Signer>,
+    /// Components that are not taken again.
+    pub(crate) bad: BTreeSet<(Key, Digest)>,
+    /// Plugins that the operator took out.
+    pub(crate) disabled: BTreeSet<String>,
 }
 
-/// Every plugin that should be there, by name and file.
-pub(crate) type Slots = BTreeMap<(String, PathBuf), Slot>;
+/// A plugin that should be there, by name and file.
+pub(crate) type Key = (String, PathBuf);
+
+/// Every plugin that should be there.
+pub(crate) type Slots = BTreeMap<Key, Slot>;
 
 /// One plugin that should be there.
 #[derive(Clone)]
@@ -37,17 +48,84 @@ pub(crate) struct Slot {
     settings: PluginSettings,
     /// The plugin in force, if there is one.
     pub(crate) plugin: Option<Arc<Plugin>>,
+    /// A new version that serves a share of the sessions.
+    pub(crate) canary: Option<Arc<Plugin>>,
     /// That of the file as it was last read.
     stamp: Option<Stamp>,
     /// What was last told to the operator about it, unless it was put right.
     trouble: Option<Trouble>,
 }
 
+impl Slot {
+    /// What the operator wants of it.
+    pub(crate) fn settings(&self) -> &PluginSettings {
+        &self.settings
+    }
+
+    /// Has the file read again where it was refused.
+    pub(crate) fn try_again(&mut self) {
+        if self.trouble.take().is_some() {
+            self.stamp = None;
+        }
+    }
+
+    /// Whether a signature that comes later makes a difference.
+    fn lacks_signature(&self) -> bool {
+        let refusal = self.trouble.as_ref().map(|trouble| &trouble.refusal);
+        matches!(refusal, Some(Refusal::Unsigned { .. } | Refusal::BadSignature { .. }))
+    }
+
+    /// The new version that is tried, in force.
+    pub(crate) fn promoted(&self) -> Slot {
+        Slot { plugin: self.canary.clone(), canary: None, ..self.clone() }
+    }
+
+    /// Without the new version that was tried.
+    pub(crate) fn without_canary(&self, trouble: Trouble) -> Slot {
+        Slot { canary: None, trouble: Some(trouble), ..self.clone() }
+    }
+
+    /// The same file with the version before in force.
+    pub(crate) fn rolled_back(&self, plugin: Arc<Plugin>, trouble: Trouble) -> Slot {
+        Slot { plugin: Some(plugin), trouble: Some(trouble), ..self.clone() }
+    }
+}
+
+/// Why a file is not taken.
 #[derive(Clone, PartialEq, Eq)]
-struct Trouble {
+pub(crate) struct Trouble {
     /// Of the content that was refused, if it came to that.
-    digest: Option<Digest>,
-    refusal: Refusal,
+    pub(crate) digest: Option<Digest>,
+    pub(crate) refusal: Refusal,
+}
+
+/// What there is to tell of a slot.
+pub(crate) struct Note {
+    pub(crate) name: String,
+    pub(crate) file: PathBuf,
+    /// Whether some version is in force all the same.
+    pub(crate) in_force: bool,
+    pub(crate) state: State,
+    pub(crate) reason: String,
+    pub(crate) remedy: Option<String>,
+}
+
+/// Tells of the slots whose file is not taken.
+pub(crate) fn notes(slots: &Slots) -> Vec<Note> {
+    let troubled = slots.iter().filter_map(|(key, slot)| Some((key, slot, slot.trouble.as_ref()?)));
+    let note = |(key, slot, trouble): (&Key, &Slot, &Trouble)| Note {
+        name: key.0.clone(),
+        file: key.1.clone(),
+        in_force: slot.plugin.is_some(),
+        state: match trouble.refusal {
+            Refusal::Disabled => State::Disabled,
+            Refusal::Missing => State::Waiting,
+            _ => State::Rejected,
+        },
+        reason: trouble.refusal.to_string(),
+        remedy: trouble.refusal.remedy(),
+    };
+    troubled.map(note).collect()
 }
 
 /// What came of looking.
@@ -79,12 +157,20 @@ impl Loader {
         generation: u64,
         settled: Option<Arc<Settled>>,
     ) -> Gathered {
-        let plan = find(settings).await;
+        let changed_signer = self.signer != settings.signer;
+        self.signer.clone_from(&settings.signer);
+        let mut plan = find(settings).await;
+        for candidate in &mut plan.candidates {
+            if candidate.problem.is_none() && self.disabled.contains(&candidate.settings.name) {
+                candidate.problem = Some(Refusal::Disabled);
+            }
+        }
         let mut gathered = Gathered::default();
         for candidate in &plan.candidates {
             let key = (candidate.settings.name.clone(), candidate.file.clone());
             let before = old.get(&key);
-            let outcome = self.look(candidate, before, settled.clone()).await;
+            let unread = changed_signer || before.is_some_and(Slot::lacks_signature);
+            let outcome = self.look(candidate, before, settled.clone(), unread).await;
             gathered.unsettled |= matches!(outcome, Outcome::Wait);
             if let Some(slot) =
                 self.settle(candidate, before, outcome, generation, &mut gathered).await
@@ -103,6 +189,7 @@ impl Loader {
         candidate: &Candidate,
         before: Option<&Slot>,
         settled: Option<Arc<Settled>>,
+        unread: bool,
     ) -> Outcome {
         if let Some(refusal) = candidate.problem.clone() {
             return Outcome::Trouble { trouble: Trouble { digest: None, refusal }, stamp: None };
@@ -111,12 +198,15 @@ impl Loader {
         // What was refused under other settings may be taken under these.
         let good = |slot: &&Slot| slot.plugin.is_some() && slot.trouble.is_none();
         let known = before.filter(|slot| same.is_some() || good(slot));
-        let known = known.and_then(|slot| slot.stamp);
+        let known = known.filter(|_| !unread).and_then(|slot| slot.stamp);
         match read(candidate.file.clone(), known, settled).await {
             Content::Untouched => match (same, before.and_then(|slot| slot.plugin.as_ref())) {
                 (Some(slot), _) => Outcome::Keep(Box::new(slot.clone())),
                 (None, Some(plugin)) => {
-                    Outcome::Start { artifact: Arc::clone(&plugin.artifact), stamp: known }
+                    // What was tried beside it is looked at again, with its new settings.
+                    let trying = before.is_some_and(|slot| slot.canary.is_some());
+                    let stamp = known.filter(|_| !trying);
+                    Outcome::Start { artifact: Arc::clone(&plugin.artifact), stamp }
                 }
                 (None, None) => Outcome::Wait,
             },
@@ -124,19 +214,37 @@ impl Loader {
             Content::Refused(refusal) => {
                 Outcome::Trouble { trouble: Trouble { digest: None, refusal }, stamp: None }
             }
-            Content::Whole { stamp, bytes } => self.take(same, stamp, bytes).await,
+            Content::Whole { stamp, bytes } => match self.signed(candidate, bytes).await {
+                Ok(bytes) => self.take(candidate, same, stamp, bytes).await,
+                Err(refusal) => Outcome::Trouble {
+                    trouble: Trouble { digest: None, refusal },
+                    stamp: Some(stamp),
+                },
+            },
         }
     }
 
     /// Decides about a file's content. `same` is its slot, if its settings did not change.
-    async fn take(&mut self, same: Option<&Slot>, stamp: Stamp, bytes: Vec<u8>) -> Outcome {
+    async fn take(
+        &mut self,
+        candidate: &Candidate,
+        same: Option<&Slot>,
+        stamp: Stamp,
+        bytes: Vec<u8>,
+    ) -> Outcome {
         let digest = Digest::of(&bytes);
         let running = same.and_then(|slot| slot.plugin.as_ref());
         if let Some(slot) = same
             && running.is_some_and(|plugin| plugin.artifact.digest == digest)
         {
-            let slot = Slot { stamp: Some(stamp), trouble: None, ..slot.clone() };
+            let slot = Slot { stamp: Some(stamp), trouble: None, canary: None, ..slot.clone() };
             return Outcome::Keep(Box::new(slot));
+        }
+        let tried = same.and_then(|slot| slot.canary.as_ref());
+        if let Some(slot) = same
+            && tried.is_some_and(|plugin| plugin.artifact.digest == digest)
+        {
+            return Outcome::Keep(Box::new(Slot { stamp: Some(stamp), ..slot.clone() }));
         }
         if let Some(slot) = same
             && slot.trouble.as_ref().is_some_and(|trouble| trouble.digest == Some(digest))
@@ -145,12 +253,42 @@ impl Loader {
             return Outcome::Keep(Box::new(slot));
         }
         let stamp = Some(stamp);
-        match self.artifact(digest, bytes).await {
+        let wanted = self.wanted(candidate, digest);
+        let artifact = match wanted {
+            Ok(()) => self.artifact(digest, bytes).await,
+            Err(refusal) => Err(refusal),
+        };
+        match artifact {
             Ok(artifact) => Outcome::Start { artifact, stamp },
             Err(refusal) => {
                 Outcome::Trouble { trouble: Trouble { digest: Some(digest), refusal }, stamp }
             }
         }
+    }
+
+    /// Gives a component back that has the signature it has to have.
+    async fn signed(&self, candidate: &Candidate, bytes: Vec<u8>) -> Result<Vec<u8>, Refusal> {
+        let Some(signer) = self.signer.clone() else { return Ok(bytes) };
+        let file = candidate.file.clone();
+        let check = move || files::check_signature(&file, &bytes, &signer).map(|()| bytes);
+        let stopping = || Refusal::Unreadable("the server is ending".to_owned());
+        blocking(check).await.unwrap_or_else(|| Err(stopping()))
+    }
+
+    /// Whether a component is wanted, by its digest alone: before anything is done with it.
+    fn wanted(&self, candidate: &Candidate, digest: Digest) -> Result<(), Refusal> {
+        let key = (candidate.settings.name.clone(), candidate.file.clone());
+        let plugin = key.0.clone();
+        if self.bad.contains(&(key, digest)) {
+            let (sha256, why) = (digest.to_string(), "it was in force before");
+            return Err(Refusal::RolledBack { plugin, sha256, why });
+        }
+        pinned_to(&candidate.settings, digest)
+    }
+
+    /// Has components taken again that were rolled back, of one plugin or of all.
+    pub(crate) fn forgive(&mut self, plugin: Option<&str>) {
+        self.bad.retain(|((name, _), _)| plugin.is_some_and(|plugin| name != plugin));
     }
 
     /// The component of these bytes, compiled now or before.
@@ -184,7 +322,17 @@ impl Loader {
             Outcome::Wait => before.cloned(),
             Outcome::Start { artifact, stamp } => {
                 let digest = Some(artifact.digest);
+                let beside = running.clone().filter(|running| {
+                    let same = before.is_some_and(|slot| slot.settings == candidate.settings);
+                    let other = running.artifact.digest != artifact.digest;
+                    candidate.settings.canary_percent.is_some() && same && other
+                });
                 match self.start(candidate, artifact, generation).await {
+                    Ok(plugin) if beside.is_some() => {
+                        gathered.changes.push(change(candidate, What::Tried));
+                        let slot = slot(candidate, beside, stamp, None);
+                        Some(Slot { canary: Some(plugin), ..slot })
+                    }
                     Ok(plugin) => {
                         let what = running.map_or(What::Loaded, |_| What::Replaced);
                         gathered.changes.push(change(candidate, what));
@@ -219,11 +367,14 @@ impl Loader {
         gathered: &mut Gathered,
     ) -> Option<Slot> {
         let running = before.and_then(|slot| slot.plugin.as_ref());
-        let gone = trouble.refusal == Refusal::Missing && !candidate.settings.required;
+        let disabled = trouble.refusal == Refusal::Disabled;
+        let missing = trouble.refusal == Refusal::Missing && !candidate.settings.required;
+        let gone = missing || disabled;
         let changed = before.is_some_and(|slot| slot.settings != candidate.settings);
         match running {
             Some(_) if gone => {
-                gathered.changes.push(change(candidate, What::Removed));
+                let what = if disabled { What::Disabled } else { What::Removed };
+                gathered.changes.push(change(candidate, what));
                 Some(slot(candidate, None, None, Some(trouble)))
             }
             Some(plugin) if changed => {
@@ -241,14 +392,15 @@ impl Loader {
                 }
             }
             // Settings for the directory's file of that name wait for somebody to drop it in.
-            None if gone && is_awaited(candidate) => {
+            None if disabled || missing && is_awaited(candidate) => {
                 Some(slot(candidate, None, None, Some(trouble)))
             }
             _ => Some(fall_back(candidate, before, trouble, stamp, gathered)),
         }
     }
 
-    async fn start(
+    /// Starts a component as that candidate.
+    pub(crate) async fn start(
         &self,
         candidate: &Candidate,
         artifact: Arc<Artifact>,
@@ -367,7 +519,7 @@ fn slot(
     stamp: Option<Stamp>,
     trouble: Option<Trouble>,
 ) -> Slot {
-    Slot { settings: candidate.settings.clone(), plugin, stamp, trouble }
+    Slot { settings: candidate.settings.clone(), plugin, canary: None, stamp, trouble }
 }
 
 fn change(candidate: &Candidate, what: What) -> Change {
@@ -376,7 +528,16 @@ fn change(candidate: &Candidate, what: What) -> Change {
 
 /// The plugins of `slots` in the order in which they see a command.
 pub(crate) fn in_order(settings: &HostSettings, slots: &Slots) -> Vec<Arc<Plugin>> {
-    let mut plugins: Vec<_> = slots.values().filter_map(|slot| slot.plugin.clone()).collect();
+    in_order_of(settings, slots, |slot| slot.plugin.clone())
+}
+
+/// The same for one version of each plugin.
+pub(crate) fn in_order_of(
+    settings: &HostSettings,
+    slots: &Slots,
+    version: impl Fn(&Slot) -> Option<Arc<Plugin>>,
+) -> Vec<Arc<Plugin>> {
+    let mut plugins: Vec<_> = slots.values().filter_map(version).collect();
     plugins.sort_by_cached_key(|plugin| {
         let place = settings.order.iter().position(|name| **name == *plugin.name);
         let priority = plugin.settings.priority;

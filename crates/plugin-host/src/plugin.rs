@@ -1,18 +1,17 @@
 //! One plugin in force: a component with settings, its instances, its breaker and its numbers.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
 
 use tokio::time::Instant;
-use waft_core::SessionId;
 use waft_core::storage::Abilities;
+use waft_core::{SessionFacts, SessionId};
 use waft_proto::{Command, Reply};
 
 mod pinned;
 
-use crate::artifact::Artifact;
+use crate::artifact::{Artifact, Digest};
 use crate::bindings::exports::waft::plugin::lifecycle;
 use crate::breaker::Breaker;
 use crate::budget::Budget;
@@ -26,13 +25,19 @@ use crate::interest::Interest;
 use crate::lent::Services;
 use crate::limits;
 use crate::load::blocking;
+use crate::meter::{HookCounts, Meters};
 use crate::pool::{Lease, Pool};
+use crate::probation::Probation;
 use crate::services::{Share, Stock};
 use crate::settings::{OnError, PluginSettings};
-use crate::status::{Counts, PluginStatus};
+use crate::status::{Counts, DrainingPlugin, LastError, PluginStatus, State};
 use crate::storage;
 
 pub(crate) use pinned::Pinned;
+
+/// Hooks whose answers somebody waits for: there is nothing to do instead.
+const OPEN_HOOKS: [Hook; 4] =
+    [Hook::Authenticator, Hook::ContentFilter, Hook::Storage, Hook::SiteCommand];
 
 /// One plugin in force.
 pub(crate) struct Plugin {
@@ -48,20 +53,14 @@ pub(crate) struct Plugin {
     since: u64,
     pool: Pool,
     breaker: Mutex<Breaker>,
-    counters: Counters,
+    meters: Meters,
+    last_error: Mutex<Option<LastError>>,
+    /// Set where it took the place of another version.
+    pub(crate) probation: OnceLock<Probation>,
+    loaded: SystemTime,
     /// For lines about its failures.
     complaints: Gate,
     identity: Arc<Identity>,
-}
-
-#[derive(Default)]
-struct Counters {
-    calls: AtomicU64,
-    traps: AtomicU64,
-    timeouts: AtomicU64,
-    bad_verdicts: AtomicU64,
-    not_made: AtomicU64,
-    time_ns: AtomicU64,
 }
 
 /// A call in progress.
@@ -86,6 +85,11 @@ impl Plugin {
         stock: &Arc<Stock>,
         budget: &Arc<Budget>,
     ) -> Result<Plugin, Refusal> {
+        pinned_to(&settings, artifact.digest)?;
+        let in_the_way = OPEN_HOOKS.iter().find(|hook| artifact.has(**hook));
+        if let (true, Some(hook)) = (settings.shadow, in_the_way) {
+            return Err(Refusal::NotForShadow { hook: hook.name() });
+        }
         if artifact.has(Hook::Authenticator) && settings.on_error == OnError::Allow {
             return Err(Refusal::AllowsLogins);
         }
@@ -119,7 +123,10 @@ impl Plugin {
             since: generation,
             pool: Pool::new(sandbox, Arc::clone(&artifact), own, budget, first),
             breaker: Mutex::new(Breaker::new()),
-            counters: Counters::default(),
+            meters: Meters::default(),
+            last_error: Mutex::default(),
+            probation: OnceLock::new(),
+            loaded: SystemTime::now(),
             complaints: Gate::new(limits::COMPLAINTS_MAX),
             settings,
             artifact,
@@ -145,6 +152,20 @@ impl Plugin {
         self.settings.on_error
     }
 
+    /// Whether it is only listened to. If so, tells what it would have done.
+    pub(crate) fn only_would(
+        &self,
+        session: &SessionFacts,
+        generation: u64,
+        deed: impl FnOnce() -> String,
+    ) -> bool {
+        if self.settings.shadow {
+            let (plugin, session, deed) = (&*self.name, session.id.0, cleaned(&deed()));
+            tracing::info!(plugin, generation, session, "plugin would have {deed}");
+        }
+        self.settings.shadow
+    }
+
     /// What other parts do for it.
     pub(crate) fn services(&self) -> &Services {
         &self.identity.services
@@ -160,7 +181,7 @@ impl Plugin {
         if self.breaker().is_open(call.began) {
             return (call, Err(Failure::BreakerOpen));
         }
-        self.counters.calls.fetch_add(1, Ordering::Relaxed);
+        self.meters.began(caller.hook);
         let lease = self.pool.take(caller.generation).await;
         (call, lease)
     }
@@ -175,14 +196,14 @@ impl Plugin {
         if self.breaker().is_open(call.began) {
             return (call, Err(Failure::BreakerOpen));
         }
-        self.counters.calls.fetch_add(1, Ordering::Relaxed);
+        self.meters.began(caller.hook);
         let lease = self.pool.pin(caller.generation).await;
         (call, lease)
     }
 
     /// Begins a further call of an instance that was taken out before.
     pub(crate) fn begin_further(&self, caller: Caller, session: Option<SessionId>) -> Call<'_> {
-        self.counters.calls.fetch_add(1, Ordering::Relaxed);
+        self.meters.began(caller.hook);
         Call { plugin: self, caller, session, began: Instant::now() }
     }
 
@@ -193,30 +214,55 @@ impl Plugin {
 
     /// Its numbers.
     pub(crate) fn status(&self) -> PluginStatus {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let calls = self.meters.counts();
+        let sum = HookCounts::sum(&calls);
+        let breaker_open = self.breaker().is_open(Instant::now());
+        let (instances, memory) = self.identity.tally.now();
+        let instances_idle = self.pool.idle_count();
         PluginStatus {
+            state: if breaker_open { State::Broken } else { State::Active },
+            loaded: self.loaded,
+            instances_busy: instances.saturating_sub(instances_idle),
+            memory_bytes: memory,
+            p50: sum.quantile(0.5),
+            p99: sum.quantile(0.99),
+            last_error: self.last_error().clone(),
+            trouble: None,
+            remedy: None,
             name: self.name.to_string(),
             file: self.file.clone(),
             sha256: self.artifact.digest.to_string(),
             since_generation: self.since,
             component: format!("{} {}", self.descriptor.name, self.descriptor.version),
             hooks: self.artifact.outline.served_hooks(),
-            instances_idle: self.pool.idle_count(),
-            breaker_open: self.breaker().is_open(Instant::now()),
+            instances_idle,
+            breaker_open,
             counts: Counts {
-                calls: get(&self.counters.calls),
-                traps: get(&self.counters.traps),
-                timeouts: get(&self.counters.timeouts),
-                bad_verdicts: get(&self.counters.bad_verdicts),
-                not_made: get(&self.counters.not_made),
-                time: Duration::from_nanos(get(&self.counters.time_ns)),
+                calls: sum.calls,
+                traps: sum.traps,
+                timeouts: sum.timeouts,
+                bad_verdicts: sum.bad_verdicts,
+                not_made: sum.not_made,
+                time: sum.time,
                 log_lines_dropped: self.identity.log.dropped(),
                 metrics_dropped: self.identity.share.metrics.dropped(),
                 http_requests: self.identity.share.http.as_ref().map_or(0, |gate| gate.counts().0),
                 http_denied: self.identity.share.http.as_ref().map_or(0, |gate| gate.counts().1),
                 kv_bytes: self.identity.share.kv.as_ref().map_or(0, |store| store.bytes()),
             },
+            calls_by_hook: calls,
             events: None,
+        }
+    }
+
+    /// Tells of it as an earlier version that something still uses.
+    pub(crate) fn draining(&self) -> DrainingPlugin {
+        DrainingPlugin {
+            name: self.name.to_string(),
+            state: State::Draining,
+            sha256: self.artifact.digest.to_string(),
+            since_generation: self.since,
+            instances: self.identity.tally.now().0,
         }
     }
 
@@ -224,18 +270,8 @@ impl Plugin {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self, failure: &Failure) {
-        let counter = match failure {
-            Failure::Trap(_) | Failure::Memory { .. } => &self.counters.traps,
-            Failure::Cpu(_) | Failure::Wall(_) => &self.counters.timeouts,
-            Failure::Verdict(_) => &self.counters.bad_verdicts,
-            Failure::Busy(_)
-            | Failure::NoRoom(_)
-            | Failure::Gone
-            | Failure::Start(_)
-            | Failure::BreakerOpen => &self.counters.not_made,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+    fn last_error(&self) -> std::sync::MutexGuard<'_, Option<LastError>> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -276,10 +312,16 @@ impl Call<'_> {
     /// Counts and logs a failure.
     pub(crate) fn failed(self, failure: Failure) -> Failure {
         let plugin = self.plugin;
-        plugin.count(&failure);
+        let hook = self.caller.hook;
+        plugin.meters.failed(hook, &failure);
+        if matches!(failure, Failure::BreakerOpen | Failure::Gone) {
+            return failure;
+        }
         self.note_time();
+        let reason = cleaned(&failure.to_string());
+        *plugin.last_error() =
+            Some(LastError { at: SystemTime::now(), hook: hook.name(), reason: reason.clone() });
         match failure {
-            Failure::BreakerOpen | Failure::Gone => return failure,
             // Not the plugin's fault: there were too many calls.
             Failure::Busy(_) | Failure::NoRoom(_) => {}
             _ => self.trip_breaker(),
@@ -289,8 +331,8 @@ impl Call<'_> {
                 plugin = &*plugin.name,
                 generation = self.caller.generation,
                 session = self.session.map(|session| session.0),
-                hook = self.caller.hook.name(),
-                reason = cleaned(&failure.to_string()),
+                hook = hook.name(),
+                reason,
                 untold = (untold > 0).then_some(untold),
                 "plugin failed"
             );
@@ -307,21 +349,37 @@ impl Call<'_> {
                 pause_s = pause.as_secs(),
                 "plugin failed too often, not asked for a while"
             );
+            if let Some(probation) = self.plugin.probation.get() {
+                probation.failed();
+            }
         }
     }
 
     fn note_time(&self) {
         let elapsed = self.began.elapsed();
-        let ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        self.plugin.counters.time_ns.fetch_add(ns, Ordering::Relaxed);
+        self.plugin.meters.took(self.caller.hook, elapsed);
         tracing::debug!(
             plugin = &*self.plugin.name,
             generation = self.caller.generation,
             session = self.session.map(|session| session.0),
             hook = self.caller.hook.name(),
-            elapsed_us = ns / 1000,
+            elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             "plugin called"
         );
+    }
+}
+
+/// Checks that the operator wants the component of this digest and not another.
+///
+/// # Errors
+/// Another one was named.
+pub(crate) fn pinned_to(settings: &PluginSettings, digest: Digest) -> Result<(), Refusal> {
+    let found = digest.to_string();
+    match &settings.sha256 {
+        Some(pinned) if !pinned.eq_ignore_ascii_case(&found) => {
+            Err(Refusal::Pinned { pinned: pinned.clone(), found })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -368,6 +426,7 @@ pub(crate) fn identity(settings: &PluginSettings, share: Share) -> Identity {
         secrets: settings.grants.secrets.iter().cloned().collect(),
         limits: settings.limits.clone(),
         log: Gate::new(settings.limits.log_lines),
+        tally: Arc::default(),
         services: share.lent.clone(),
         share,
     }

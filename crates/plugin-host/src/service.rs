@@ -38,6 +38,8 @@ const TABLE: &[Service] = &[
     free("wasi:clocks/", "0.2."),
     free("wasi:filesystem/", "0.2."),
     free("wasi:io/", "0.2."),
+    free("wasi:config/store", "0.2."),
+    free("wasi:logging/logging", "0.1."),
     free("wasi:random/", "0.2."),
     free("wasi:sockets/", "0.2."),
     granted("wasi:http/", "0.2.", Grant::Http),

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use waft_core::control::Control;
+use wasmtime_wasi_config::WasiConfigVariables;
 
 use crate::errors::Refusal;
 use crate::lent::Services;
@@ -29,6 +30,8 @@ pub(crate) struct Stock {
 /// What one plugin has of it.
 pub(crate) struct Share {
     pub(crate) lent: Services,
+    /// Its configuration, for `wasi:config`.
+    pub(crate) wasi_config: WasiConfigVariables,
     pub(crate) kv: Option<Arc<Store>>,
     pub(crate) http: Option<Arc<Gate>>,
     pub(crate) metrics: Arc<Meter>,
@@ -59,10 +62,12 @@ impl Stock {
     /// Its store cannot be opened.
     pub(crate) fn share(&self, settings: &PluginSettings) -> Result<Share, Refusal> {
         let Grants { kv, http, control, .. } = &settings.grants;
-        let http = http.as_ref().map(Gate::new).transpose().map_err(Refusal::Url)?;
+        let gate = |grant| Gate::new(&settings.name, grant);
+        let http = http.as_ref().map(gate).transpose().map_err(Refusal::Url)?;
         let kv = kv.map(|grant| self.stores.open(&settings.name, grant)).transpose();
         Ok(Share {
             lent: self.lent.clone(),
+            wasi_config: settings.config.iter().cloned().collect(),
             kv: kv.map_err(Refusal::Store)?,
             http: http.map(Arc::new),
             metrics: self.metrics.of(&settings.name),

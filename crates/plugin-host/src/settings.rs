@@ -28,6 +28,11 @@ pub struct HostSettings {
     pub state: Option<PathBuf>,
     /// Memory of all instances together, in bytes. An instance more waits for one that goes.
     pub memory_budget: u64,
+    /// Who has to have signed components; `None` is nobody.
+    pub signer: Option<Signer>,
+    /// How long a new version is on probation: if it fails again and again within that time, the
+    /// version before takes its place. Zero is not at all.
+    pub probation: Duration,
     /// Whether this is only to see if it would work: nothing that plugins keep is read or written.
     pub rehearsal: bool,
     /// How long files must be left alone before they are read again.
@@ -46,10 +51,28 @@ impl Default for HostSettings {
             order: Vec::new(),
             state: None,
             memory_budget: 512 * 1024 * 1024,
+            signer: None,
+            probation: Duration::from_secs(60),
             rehearsal: false,
             debounce: Duration::from_millis(250),
             poll: Duration::from_secs(30),
         }
+    }
+}
+
+/// Who has to have signed components: each has its signature beside it, in `FILE.sig`.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    /// The public key.
+    pub key: Vec<u8>,
+    /// Tells whether it has signed the component: by key, component and signature.
+    pub verify: fn(&[u8], &[u8], &[u8]) -> bool,
+}
+
+/// The same key is the same signer: there is one way to verify in a program.
+impl PartialEq for Signer {
+    fn eq(&self, other: &Signer) -> bool {
+        self.key == other.key
     }
 }
 
@@ -61,6 +84,8 @@ pub struct PluginSettings {
     /// The component; `None` is `<directory>/<name>.wasm`, which need not be there yet unless the
     /// plugin is `required`.
     pub path: Option<PathBuf>,
+    /// The only digest that is taken: SHA-256, in hexadecimal; `None` is any.
+    pub sha256: Option<String>,
     /// What becomes of a command that the plugin failed on. Replies are always kept as they were.
     pub on_error: OnError,
     /// What becomes of the server's start if the plugin cannot be loaded.
@@ -73,6 +98,10 @@ pub struct PluginSettings {
     pub limits: Limits,
     /// Its own configuration, keys dotted.
     pub config: Vec<(String, String)>,
+    /// Whether it is only listened to: what it decides is logged, and not done.
+    pub shadow: bool,
+    /// How many of 100 sessions a new version serves at first; `None` is all.
+    pub canary_percent: Option<u8>,
     /// What it may do beyond its hooks.
     pub grants: Grants,
     /// Where these settings come from.
@@ -96,12 +125,15 @@ impl PluginSettings {
         PluginSettings {
             name: name.into(),
             path: None,
+            sha256: None,
             on_error: OnError::Deny,
             on_load_error: OnLoadError::Refuse,
             required: false,
             priority: 100,
             limits: Limits::default(),
             config: Vec::new(),
+            shadow: false,
+            canary_percent: None,
             grants: Grants::default(),
             listed: Listed::Yes,
         }

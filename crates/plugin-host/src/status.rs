@@ -1,11 +1,12 @@
 //! What the host tells of itself: reports of what changed, and numbers for each plugin.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
 use crate::errors::Refusal;
+use crate::meter::HookCounts;
 
 /// What came of looking at the files or at new settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +39,14 @@ pub enum What {
     Replaced,
     /// Its file is gone, and so is it.
     Removed,
+    /// A new version serves a share of the sessions, beside the one in force.
+    Tried,
+    /// The new version that was tried serves all sessions now.
+    Promoted,
+    /// The operator took it out.
+    Disabled,
+    /// The version before took its place, for that reason.
+    RolledBack(Refusal),
     /// Its new file is not taken, or its file is gone and it is required: the version before stays.
     Kept(Refusal),
     /// It is not taken, and there is no version before.
@@ -51,6 +60,74 @@ pub struct HostStatus {
     pub generation: u64,
     /// Its plugins, in the order in which they see a command.
     pub plugins: Vec<PluginStatus>,
+    /// New versions that serve a share of the sessions.
+    pub canaries: Vec<PluginStatus>,
+    /// Plugins that should be there and are not.
+    pub absent: Vec<AbsentPlugin>,
+    /// Earlier versions that something still uses.
+    pub draining: Vec<DrainingPlugin>,
+}
+
+/// How a plugin is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It is in force.
+    Active,
+    /// It is new and serves a share of the sessions, beside the version in force.
+    Canary,
+    /// It is in force, and failed so often lately that it is not asked for a while.
+    Broken,
+    /// It is not taken.
+    Rejected,
+    /// The operator took it out.
+    Disabled,
+    /// Its file is not there yet.
+    Waiting,
+    /// Another version took its place, and something still uses this one.
+    Draining,
+}
+
+/// A plugin that should be there and is not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AbsentPlugin {
+    /// Its name in this server.
+    pub name: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// How it is.
+    pub state: State,
+    /// Why.
+    pub reason: String,
+    /// What to do about it, where that can be said.
+    pub remedy: Option<String>,
+}
+
+/// An earlier version that something still uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DrainingPlugin {
+    /// Its name in this server.
+    pub name: String,
+    /// How it is.
+    pub state: State,
+    /// SHA-256 of its component, in hexadecimal.
+    pub sha256: String,
+    /// The generation that it came with.
+    pub since_generation: u64,
+    /// Its instances.
+    pub instances: usize,
+}
+
+/// What went wrong last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LastError {
+    /// When, in seconds since 1970.
+    #[serde(serialize_with = "seconds")]
+    pub at: SystemTime,
+    /// In a call of which hook.
+    pub hook: &'static str,
+    /// What.
+    pub reason: String,
 }
 
 /// One plugin's state at one moment.
@@ -62,18 +139,41 @@ pub struct PluginStatus {
     pub file: PathBuf,
     /// SHA-256 of its component, in hexadecimal.
     pub sha256: String,
+    /// How it is.
+    pub state: State,
     /// The generation that it came with.
     pub since_generation: u64,
+    /// When it came into force, in seconds since 1970.
+    #[serde(serialize_with = "seconds")]
+    pub loaded: SystemTime,
     /// What it says of itself: its name and version.
     pub component: String,
     /// The hooks that it serves.
     pub hooks: Vec<&'static str>,
     /// Instances that wait for a call.
     pub instances_idle: usize,
+    /// Instances that are in use, by calls and by transfers.
+    pub instances_busy: usize,
+    /// Memory of all its instances, in bytes.
+    pub memory_bytes: usize,
     /// Whether it failed so often lately that it is not asked for a while.
     pub breaker_open: bool,
     /// What was counted since it was loaded.
     pub counts: Counts,
+    /// The same by hook, without those that were never called.
+    pub calls_by_hook: Vec<HookCounts>,
+    /// What half of its calls stayed below, of all hooks.
+    #[serde(rename = "p50_us", serialize_with = "maybe_microseconds")]
+    pub p50: Option<Duration>,
+    /// What 99 of 100 calls stayed below.
+    #[serde(rename = "p99_us", serialize_with = "maybe_microseconds")]
+    pub p99: Option<Duration>,
+    /// What went wrong last in a call.
+    pub last_error: Option<LastError>,
+    /// Why its file, which is another now, is not taken.
+    pub trouble: Option<String>,
+    /// What to do about that, where that can be said.
+    pub remedy: Option<String>,
     /// Events on their way to it, if it wants any.
     pub events: Option<EventCounts>,
 }
@@ -115,6 +215,21 @@ pub struct Counts {
     pub kv_bytes: u64,
 }
 
-fn microseconds<S: serde::Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn microseconds<S: serde::Serializer>(
+    time: &Duration,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     to.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn maybe_microseconds<S: serde::Serializer>(
+    time: &Option<Duration>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    time.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)).serialize(to)
+}
+
+fn seconds<S: serde::Serializer>(at: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    to.serialize_u64(since.as_secs())
 }

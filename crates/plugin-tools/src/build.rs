@@ -32,8 +32,9 @@ const CLANG: [&str; 11] = [
     "-lc",
 ];
 
-/// What JavaScript would otherwise import of the system, used or not.
-const WITHOUT: [&str; 5] = ["stdio", "random", "clocks", "http", "fetch-event"];
+/// What JavaScript would otherwise import of the system, used or not. Its output stays: there is
+/// no other way for it to say why it broke, and the server writes it to the log.
+const WITHOUT: [&str; 4] = ["random", "clocks", "http", "fetch-event"];
 
 /// A component that has been built.
 #[derive(Debug)]
@@ -63,8 +64,10 @@ pub fn build(directory: &Path, output: &Path, tools: &Tools) -> Result<Built> {
     let name = name(directory, language)?;
     let file = output.join(&name).with_extension("wasm");
     let seen = output.join(&name).with_extension("inputs");
-    let versions = Tools::versions();
-    let digest = inputs::digest(directory, &[&versions[0], &versions[1], &CLANG.join(" ")])?;
+    let [javascript_version, python_version] = Tools::versions();
+    let flags = [CLANG.join(" "), WITHOUT.join(" ")];
+    let digest =
+        inputs::digest(directory, &[&javascript_version, &python_version, &flags[0], &flags[1]])?;
     // Cargo knows best whether something has changed.
     let is_known =
         language != Language::Rust && fs::read_to_string(&seen).is_ok_and(|d| d == digest);
@@ -151,8 +154,8 @@ fn c(directory: &Path, name: &str, output: &Path) -> Result<PathBuf> {
     clang.arg(directory.join("plugin.c")).args(linked).arg("-I").arg(&generated);
     clang.args(CLANG).arg("-o").arg(&module);
     process::run(&mut clang).context(
-        "clang with lld and the C library for WebAssembly are needed \
-         (on Debian: apt-get install clang lld wasi-libc)",
+        "if it is clang, lld or the C library for WebAssembly that is missing: \
+         apt-get install clang lld wasi-libc",
     )?;
     Ok(module)
 }
@@ -166,11 +169,13 @@ fn javascript(directory: &Path, name: &str, output: &Path, tools: &Tools) -> Res
     Ok(made)
 }
 
+/// Python imports the system that it knows, used or not, which the server links with nothing behind
+/// it but the log. Without, its tracebacks would go nowhere.
 fn python(directory: &Path, name: &str, output: &Path, tools: &Tools) -> Result<PathBuf> {
     let made = output.join(name).with_extension("made");
     let mut command = tools.componentize_py()?;
     command.arg("--wit-path").arg(directory.join("wit")).args(["--world", WORLD]);
-    command.args(["componentize", "plugin", "--stub-wasi", "--python-path"]).arg(directory);
+    command.args(["componentize", "plugin", "--python-path"]).arg(directory);
     command.arg("--output").arg(&made).env("PYTHONDONTWRITEBYTECODE", "1");
     process::capture(&mut command)?;
     Ok(made)

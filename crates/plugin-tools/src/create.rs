@@ -100,7 +100,7 @@ pub fn create(
     };
     let mut files: Vec<(&str, String)> =
         template.files.iter().map(|(file, text)| (*file, renamed(text))).collect();
-    files.push((".gitignore", "/build/\n/target/\n".to_owned()));
+    files.push((".gitignore", "/build/\n/target/\n__pycache__/\n".to_owned()));
     match language {
         Language::Rust => files.push(("Cargo.toml", manifest(name))),
         _ => files.push(("wit/deps/waft-plugin.wit", INTERFACE.to_owned())),

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// A number that changes when any file below a directory does, or what else the component is made
-/// of. Links are followed: the interface may be one.
+/// A number that changes when any source in a plugin's directory does, or what else the component
+/// is made of. Links are followed: the interface may be one.
 ///
 /// # Errors
 /// A file cannot be read.
-pub(crate) fn digest(directory: &Path, others: &[&str]) -> Result<String> {
+pub fn digest(directory: &Path, others: &[&str]) -> Result<String> {
     let mut hasher = DefaultHasher::new();
     others.hash(&mut hasher);
     let mut files = Vec::new();

@@ -27,5 +27,6 @@ pub mod process;
 pub use build::{Built, build};
 pub use component::{Interfaces, encode};
 pub use create::create;
+pub use inputs::digest;
 pub use language::Language;
 pub use tools::Tools;

@@ -173,7 +173,7 @@ impl<N: Network> Session<N> {
 
     /// Runs the session to its end.
     pub(crate) async fn run(mut self) {
-        let hooks = self.shared.hooks.current();
+        let hooks = self.shared.hooks.current_for(self.facts.id);
         if let Some(filter) = hooks.connections() {
             match Box::pin(self.admitted(&hooks, filter)).await {
                 Some(session) => self = session,
@@ -206,7 +206,7 @@ impl<N: Network> Session<N> {
         {
             return reason;
         }
-        let hooks = self.shared.hooks.current();
+        let hooks = self.shared.hooks.current_for(self.facts.id);
         if let ControlFlow::Break(reason) = self.reply(&hooks, None, self.greeting()).await {
             return reason;
         }
@@ -215,7 +215,7 @@ impl<N: Network> Session<N> {
             let input = match self.next_input().await {
                 Ok(input) => input,
                 Err((reply, reason)) => {
-                    let hooks = self.shared.hooks.current();
+                    let hooks = self.shared.hooks.current_for(self.facts.id);
                     // The session ends whether or not the client still hears why.
                     let _ = self.reply(&hooks, None, reply).await;
                     return reason;
@@ -282,7 +282,7 @@ impl<N: Network> Session<N> {
             }
             input => {
                 self.shared.counters.commands.add_one();
-                let hooks = self.shared.hooks.current();
+                let hooks = self.shared.hooks.current_for(self.facts.id);
                 self.run_input(&hooks, input).await
             }
         }

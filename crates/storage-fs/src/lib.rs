@@ -42,6 +42,7 @@ use waft_core::storage::{
 use waft_core::{BoxFuture, VirtualPath};
 
 use beneath::Root;
+use upload::Meanwhile;
 
 /// How a [`LocalStorage`] makes files and directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +134,20 @@ impl Storage for LocalStorage {
         mode: WriteMode,
     ) -> BoxFuture<'a, Result<Box<dyn Writer>>> {
         Box::pin(async move {
-            let begun = upload::begin(&self.root, &self.vacant, self.options, path, mode);
+            let seen = Meanwhile::Seen;
+            let begun = upload::begin(&self.root, &self.vacant, self.options, path, mode, seen);
+            Ok(Box::new(begun.await?) as _)
+        })
+    }
+
+    fn open_write_unseen<'a>(
+        &'a self,
+        path: &'a VirtualPath,
+        mode: WriteMode,
+    ) -> BoxFuture<'a, Result<Box<dyn Writer>>> {
+        Box::pin(async move {
+            let unseen = Meanwhile::Unseen;
+            let begun = upload::begin(&self.root, &self.vacant, self.options, path, mode, unseen);
             Ok(Box::new(begun.await?) as _)
         })
     }

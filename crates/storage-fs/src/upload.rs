@@ -82,6 +82,15 @@ pub(crate) fn resume_offset(root: &Root, path: &VirtualPath) -> Result<u64> {
     }
 }
 
+/// Whether what arrives behind the end of a file may be seen before all of it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meanwhile {
+    /// It is written in place.
+    Seen,
+    /// It is written to a copy.
+    Unseen,
+}
+
 /// Begins an upload.
 pub(crate) async fn begin(
     root: &Root,
@@ -89,12 +98,19 @@ pub(crate) async fn begin(
     options: Options,
     path: &VirtualPath,
     mode: WriteMode,
+    meanwhile: Meanwhile,
 ) -> Result<LocalWriter> {
     let (place, found) = match vacant.take(path) {
         true => (root.direct_upload_place(path)?, None),
         false => root.upload_place(path)?,
     };
-    match plan(&place, found.as_ref(), mode)? {
+    let planned = match (plan(&place, found.as_ref(), mode)?, meanwhile) {
+        (Plan::InPlace { from }, Meanwhile::Unseen) => {
+            Plan::Fresh { prefix: from, old: found.as_ref().map(Old::of), replace: true }
+        }
+        (planned, _) => planned,
+    };
+    match planned {
         Plan::InPlace { from } => in_place(place, options, from, mode),
         Plan::Resume { from } => resume(place, options, from),
         Plan::Fresh { prefix, old, replace } => {

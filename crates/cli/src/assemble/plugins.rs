@@ -10,6 +10,7 @@ use waft_plugin_host::{
     PluginSettings, Refusal, Secret, Unlisted,
 };
 
+use super::signer::signer;
 use super::{bytes, count};
 use crate::findings::mistake;
 
@@ -25,9 +26,15 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
         path: path(plugin, config),
         ..settings(plugin)
     });
+    let plugins = plugins.collect();
+    let signer = signer(config).unwrap_or_else(|mistake| {
+        mistakes.push(mistake);
+        None
+    });
     let settings = HostSettings {
         directory: config.plugins.directory.clone(),
-        plugins: plugins.collect(),
+        plugins,
+        signer,
         unlisted: match config.plugins.unlisted {
             waft_config::Unlisted::Off => Unlisted::Off,
             waft_config::Unlisted::HooksOnly => Unlisted::HooksOnly,
@@ -36,6 +43,7 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
         order: config.plugins.order.clone(),
         state: config.server.state.clone(),
         memory_budget: config.plugins.memory_budget,
+        probation: config.plugins.probation.unwrap_or_default(),
         rehearsal: false,
         debounce: config.plugins.debounce,
         poll: config.plugins.poll.unwrap_or(Duration::MAX),
@@ -59,6 +67,9 @@ fn settings(plugin: &Plugin) -> PluginSettings {
             waft_config::OnLoadError::RefuseStart => OnLoadError::Refuse,
             waft_config::OnLoadError::Disable => OnLoadError::Disable,
         },
+        sha256: plugin.sha256.clone(),
+        shadow: plugin.shadow,
+        canary_percent: plugin.canary,
         required: plugin.required,
         priority: i32::try_from(plugin.priority).unwrap_or(i32::MAX),
         limits: limits(&plugin.limits),
@@ -136,6 +147,8 @@ pub(crate) fn plugin_mistakes(config: &Config, errors: &LoadErrors) -> Vec<Mista
 fn plugin_mistake(config: &Config, error: &LoadError) -> Mistake {
     let named = config.named_plugins.iter().find(|plugin| plugin.name == error.plugin);
     let key = match (named, &error.refusal) {
+        (Some(plugin), Refusal::NotForShadow { .. }) => format!("{}.shadow", plugin.key),
+        (Some(plugin), Refusal::Pinned { .. }) => format!("{}.sha256", plugin.key),
         (Some(plugin), Refusal::NotGranted { .. }) => format!("{}.grant", plugin.key),
         (Some(plugin), Refusal::AllowsLogins) => format!("{}.on_error", plugin.key),
         (Some(plugin), _) => format!("{}.path", plugin.key),

@@ -1,4 +1,8 @@
-//! `waft plugin`: what a component is, and whether this server would take it.
+//! `waft plugin`: what a component is, whether this server would take it, and how to make one.
+
+mod author;
+mod bench;
+mod scenario;
 
 use std::path::Path;
 
@@ -24,6 +28,12 @@ pub(crate) fn run(command: &Plugin) -> Result<(), Failure> {
     match command {
         Plugin::Inspect(component) => inspect(component),
         Plugin::Check(component) => check(component),
+        Plugin::Operate(command) => super::operate::plugin(command),
+        Plugin::New(arguments) => author::create(arguments),
+        Plugin::Build(sources) => author::build(sources),
+        Plugin::Test(sources) => author::test(sources),
+        Plugin::Run { sources, listen } => author::run(sources, *listen),
+        Plugin::Bench(component) => bench::run(component),
     }
 }
 
@@ -131,6 +141,7 @@ fn described(file: &Path, inspection: &Inspection) -> String {
         ("file", file.display().to_string()),
         ("size", format!("{} bytes", inspection.bytes)),
         ("sha256", inspection.sha256.clone()),
+        ("pin it with", format!("sha256 = \"{}\"", inspection.sha256)),
         ("interface", inspection.wit_version.clone().unwrap_or_else(|| "not named".to_owned())),
         (
             "hooks",

@@ -60,38 +60,65 @@ pub(super) fn named(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// Components are code: no client may be able to upload one.
+/// Components are code: no client may be able to upload one, and what lies in their directory is no
+/// client's to read.
 pub(super) fn reach(config: &Config, findings: &mut Findings) {
-    let roots = writable_roots(config);
-    let reached = |path: &Path| {
+    let roots = roots(config);
+    let reached = |path: &Path, least: Reach| {
         let path = path.canonicalize().ok()?;
-        roots.iter().find(|(root, _)| path.starts_with(root))
+        let within =
+            roots.iter().filter(|root| root.reach >= least && path.starts_with(&root.path));
+        within.max_by_key(|root| root.reach)
     };
-    let tell = |at: At<'_>, who: &str, findings: &mut Findings| {
-        let message = format!("{who} can upload code here: it is within the root of that account");
+    let tell = |at: At<'_>, root: &Root<'_>, findings: &mut Findings| {
+        let (who, what) = (root.who, root.reach.what());
+        let message = format!("{who} can {what} here: it is within the root of that account");
         findings.mistake(at, message, "move the components out of every root");
     };
-    if let Some((_, who)) = config.plugins.directory.as_deref().and_then(reached) {
-        tell(At::key(config, "plugins.directory"), who, findings);
+    let directory = config.plugins.directory.as_deref();
+    if let Some(root) = directory.and_then(|directory| reached(directory, Reach::Read)) {
+        tell(At::key(config, "plugins.directory"), root, findings);
     }
     for plugin in &config.named_plugins {
-        if let Some((_, who)) = reached(&plugin.path) {
-            tell(At::of(config, &plugin.key, "path", &plugin.origin), who, findings);
+        if let Some(root) = reached(&plugin.path, Reach::Change) {
+            tell(At::of(config, &plugin.key, "path", &plugin.origin), root, findings);
         }
     }
 }
 
-/// Returns the directories in which clients can change files, each with the account that can.
-fn writable_roots(config: &Config) -> Vec<(PathBuf, &str)> {
+/// What an account can do within its root.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    Read,
+    Change,
+}
+
+impl Reach {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Read => "read code",
+            Self::Change => "upload code",
+        }
+    }
+}
+
+/// A directory that clients have, with the account whose root it is.
+struct Root<'c> {
+    path: PathBuf,
+    who: &'c str,
+    reach: Reach,
+}
+
+fn roots(config: &Config) -> Vec<Root<'_>> {
     let users = config.users.iter();
     let users = users.map(|user| (&user.root, user.permissions.can_change(), user.name.as_str()));
     let anonymous = config.anonymous.iter().map(|anonymous| {
         let changes = anonymous.upload || anonymous.permissions.can_change();
         (&anonymous.root, changes, "anonymous")
     });
-    users
-        .chain(anonymous)
-        .filter(|(_, changes, _)| *changes)
-        .filter_map(|(root, _, who)| Some((root.canonicalize().ok()?, who)))
-        .collect()
+    let root = |(root, changes, who): (&PathBuf, bool, _)| {
+        let reach = if changes { Reach::Change } else { Reach::Read };
+        Some(Root { path: root.canonicalize().ok()?, who, reach })
+    };
+    users.chain(anonymous).filter_map(root).collect()
 }

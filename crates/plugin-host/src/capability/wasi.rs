@@ -3,21 +3,61 @@
 //! socket and name denied; the clocks and random octets are real. What a guest prints goes to the
 //! log, see [`super::console`].
 //!
+//! `wasi:config` is the plugin's configuration, `wasi:logging` its way to the log.
+//!
 //! A guest that sleeps is ended by the time that its call may take, as one that computes.
 
 use std::sync::Arc;
 
-use wasmtime::component::Linker;
+use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::p2;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_config::WasiConfig;
 
+use self::bindings::wasi::logging::logging;
 use super::console::{Console, Printed};
+use super::log::{self, About};
+use crate::bindings::waft::plugin::log::Level;
 use crate::guest::Guest;
 use crate::limits;
 
-/// Gives guests all of WASI 0.2.
+/// Gives guests all of WASI 0.2, and what is proposed for it and costs nothing.
 pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    p2::add_to_linker_async(linker)
+    p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    wasmtime_wasi_config::add_to_linker(linker, |guest: &mut Guest| {
+        WasiConfig::from(&guest.identity.share.wasi_config)
+    })?;
+    logging::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)
+}
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        inline: "
+            package wasi:logging@0.1.0-draft;
+            interface logging {
+                enum level { trace, debug, info, warn, error, critical }
+                log: func(level: level, context: string, message: string);
+            }
+            world imports { import logging; }
+        ",
+    });
+}
+
+impl logging::Host for Guest {
+    fn log(&mut self, level: logging::Level, context: String, message: String) {
+        let level = match level {
+            logging::Level::Trace => Level::Trace,
+            logging::Level::Debug => Level::Debug,
+            logging::Level::Info => Level::Info,
+            logging::Level::Warn => Level::Warn,
+            logging::Level::Error | logging::Level::Critical => Level::Error,
+        };
+        let context = Some(("context".to_owned(), context)).filter(|(_, text)| !text.is_empty());
+        let fields: Vec<_> = context.into_iter().collect();
+        let about = About { generation: self.generation, session: self.session };
+        log::write(&self.identity, about, level, &message, &fields);
+    }
 }
 
 /// What there is of it for one instance.

@@ -11,7 +11,7 @@ use waft_core::hooks::{
 use waft_core::storage::Batch;
 use waft_core::{BoxFuture, SessionFacts, VirtualPath};
 
-use super::Generation;
+use super::{Generation, shown};
 use crate::hook::Hook;
 use crate::hooks::{connection, file, login};
 use crate::limits;
@@ -46,7 +46,16 @@ impl ConnectionFilter for Generation {
         Box::pin(async move {
             for plugin in self.having(Hook::ConnectionFilter) {
                 let name = Arc::clone(&plugin.name);
-                match connection::ask(plugin, self.number, session).await {
+                let verdict = connection::ask(plugin, self.number, session).await;
+                let deed = || match &verdict {
+                    connection::Verdict::Reject(reply) => format!("rejected it: {}", shown(reply)),
+                    _ => "dropped it".to_owned(),
+                };
+                let passes = matches!(verdict, connection::Verdict::Pass);
+                if !passes && plugin.only_would(session, self.number, deed) {
+                    continue;
+                }
+                match verdict {
                     connection::Verdict::Pass => {}
                     connection::Verdict::Drop => return ConnectVerdict::Drop { plugin: name },
                     connection::Verdict::Reject(reply) => {
@@ -148,7 +157,16 @@ impl Generation {
             }
             let op = redirected.as_ref().map_or(op, |(op, _)| op);
             let name = Arc::clone(&plugin.name);
-            match file::ask(plugin, self.number, session, op).await {
+            let verdict = file::ask(plugin, self.number, session, op).await;
+            let deed = || match &verdict {
+                file::Verdict::Deny(reply) => format!("denied it: {}", shown(reply)),
+                _ => "led it elsewhere".to_owned(),
+            };
+            let passes = matches!(verdict, file::Verdict::Pass);
+            if !passes && plugin.only_would(session, self.number, deed) {
+                continue;
+            }
+            match verdict {
                 file::Verdict::Pass => {}
                 file::Verdict::Redirect(path) => {
                     redirected = Some((op.clone().redirected(path), name));
@@ -170,7 +188,8 @@ impl Generation {
         entries: &Batch,
     ) -> Result<ListVerdict, ListUndecided> {
         let mut verdict = ListVerdict::default();
-        for plugin in self.having(Hook::FileFilter).filter(|p| p.interest.files.listings) {
+        let wants = |p: &&Arc<Plugin>| p.interest.files.listings && !p.settings.shadow;
+        for plugin in self.having(Hook::FileFilter).filter(wants) {
             let undecided = || ListUndecided(Arc::clone(&plugin.name));
             let path = std::str::from_utf8(directory.as_bytes()).map_err(|_| undecided())?;
             let shown = verdict.shown.get_or_insert_with(|| vec![true; entries.len()]);

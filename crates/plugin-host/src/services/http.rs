@@ -26,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::WasiBody;
 
+use crate::capability::log;
 use crate::limits;
 use crate::settings::HttpGrant;
 use connect::{Connector, Prohibited};
@@ -34,11 +35,14 @@ pub use url::check_url;
 
 /// The way of one plugin to web services.
 pub(crate) struct Gate {
+    plugin: String,
     allowed: Vec<Allowed>,
     client: Client<Connector, WasiBody>,
     slots: Arc<Semaphore>,
     requests: AtomicU64,
     denied: AtomicU64,
+    /// For lines about what was denied.
+    complaints: log::Gate,
 }
 
 /// Why there is no response.
@@ -81,7 +85,7 @@ impl Gate {
     ///
     /// # Errors
     /// A URL of the grant is none.
-    pub(crate) fn new(grant: &HttpGrant) -> Result<Gate, String> {
+    pub(crate) fn new(plugin: &str, grant: &HttpGrant) -> Result<Gate, String> {
         let allowed: Result<Vec<Allowed>, String> =
             grant.urls.iter().map(|url| Allowed::new(url)).collect();
         let client = Client::builder(TokioExecutor::new())
@@ -90,11 +94,13 @@ impl Gate {
             .pool_max_idle_per_host(limits::HTTP_REQUESTS_MAX)
             .build(Connector::new(grant.private));
         Ok(Gate {
+            plugin: plugin.to_owned(),
             allowed: allowed?,
             client,
             slots: Arc::new(Semaphore::new(limits::HTTP_REQUESTS_MAX)),
             requests: AtomicU64::new(0),
             denied: AtomicU64::new(0),
+            complaints: log::Gate::new(limits::COMPLAINTS_MAX),
         })
     }
 
@@ -109,8 +115,12 @@ impl Gate {
     ) -> Result<Response<Watched>, NoResponse> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let sent = self.pass(request, deadline).await;
-        if let Err(NoResponse::Denied(_)) = sent {
+        if let Err(NoResponse::Denied(reason)) = &sent {
             self.denied.fetch_add(1, Ordering::Relaxed);
+            if self.complaints.pass(Instant::now()).is_some() {
+                let (plugin, reason) = (&*self.plugin, log::cleaned(reason));
+                tracing::warn!(plugin, reason, "request of a plugin denied");
+            }
         }
         sent
     }

@@ -174,7 +174,7 @@ async fn too_many_events_cost_the_oldest_and_the_plugin_is_told() {
     let heard = run(&host, "SITE HEARD", None).await;
     let lines: Vec<_> = heard.lines().collect();
     assert_eq!(lines[0], "errands: 211-10001 events");
-    assert_eq!(lines[1], "events.dropped count=7");
+    assert_eq!(lines[1].trim_start(), "events.dropped count=7");
     let counts = host.status().plugins[0].events;
     assert_eq!(counts, Some(EventCounts { waiting: 0, dropped: 7 }));
     assert_eq!(log.lines_with("events dropped").len(), 1);

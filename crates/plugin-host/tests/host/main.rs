@@ -9,13 +9,17 @@
     reason = "tests fail by panicking"
 )]
 
+mod contents;
 mod deciding;
 mod errands;
 mod files;
 mod hostile;
 mod inspect;
+mod lies;
+mod operating;
 mod refusals;
 mod reload;
 mod services;
+mod storage;
 mod support;
 mod verdicts;

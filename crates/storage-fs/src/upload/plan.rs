@@ -76,7 +76,7 @@ pub(crate) fn refuse_irregular(found: &Statx) -> Result<()> {
 }
 
 impl Old {
-    fn of(found: &Statx) -> Old {
+    pub(crate) fn of(found: &Statx) -> Old {
         Old {
             mode: u32::from(found.stx_mode) & 0o777,
             owner: found.stx_uid,

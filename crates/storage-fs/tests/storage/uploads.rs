@@ -179,6 +179,24 @@ async fn appending_goes_behind_the_end() {
 }
 
 #[tokio::test]
+async fn what_is_appended_unseen_is_seen_when_it_is_complete() {
+    let tree = Tree::new();
+    tree.put("file", b"old");
+    let path = path("file");
+    for mode in [WriteMode::Append, WriteMode::At(3)] {
+        let mut writer = tree.storage.open_write_unseen(&path, mode).await.unwrap();
+        writer.write(b" and new".to_vec()).await.unwrap();
+        assert_eq!(tree.get("file"), b"old");
+        writer.abandon(Interrupted::Delete).await.unwrap();
+        assert_eq!((tree.get("file"), tree.names()), (b"old".to_vec(), vec!["file".to_owned()]));
+    }
+    let mut writer = tree.storage.open_write_unseen(&path, WriteMode::Append).await.unwrap();
+    writer.write(b" and new".to_vec()).await.unwrap();
+    assert_eq!(writer.finish().await.unwrap().size, 11);
+    assert_eq!(tree.get("file"), b"old and new");
+}
+
+#[tokio::test]
 async fn an_upload_from_within_keeps_what_stands_before_and_drops_what_stands_behind() {
     let tree = Tree::new();
     let old: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();

@@ -58,14 +58,15 @@ const ARROWS: [Row; 13] = [
 const GUEST_USES: [&str; 1] = ["waft-plugin-sdk"];
 
 /// Crates of others, by the beginning of their names, and the only ones of ours that may use them.
+/// The plugin host is a client of the web services that plugins are granted, and of nothing else.
 const CONFINED: [(&str, &[&str]); 7] = [
     ("wasmtime", &["waft-plugin-host"]),
     ("wit-bindgen", &["waft-plugin-sdk", "waft-plugin-tools"]),
     ("cap-std", &["waft-storage-fs"]),
     ("clap", &["waft"]),
-    ("rustls", &["waft-server", "waft-acme", "waft"]),
+    ("rustls", &["waft-server", "waft-plugin-host", "waft-acme", "waft"]),
     ("instant-acme", &["waft-acme"]),
-    ("hyper", &["waft-acme"]),
+    ("hyper", &["waft-plugin-host", "waft-acme", "waft"]),
 ];
 
 /// Crates of others, by the beginning of their names, that some of ours must do without.

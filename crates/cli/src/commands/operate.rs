@@ -1,0 +1,302 @@
+//! `waft status`, and what `waft plugin` asks of a server that runs: the question, and the answer as
+//! people read it.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use waft_config::Config;
+
+use crate::args::{Operate, Reach};
+use crate::control::{self, Request};
+use crate::failure::{Failure, Verdict};
+use crate::output;
+
+/// Tells how the server is.
+///
+/// # Errors
+///
+/// There is no server, or it is not the caller's to ask.
+pub(crate) fn status(reach: &Reach) -> Result<(), Failure> {
+    let answer = ask(reach, &Request::Status)?;
+    if reach.json {
+        return Ok(output::print_json(&answer)?);
+    }
+    let mut rows = vec![
+        row("version", text(at(&answer, "version"))),
+        row("process", text(at(&answer, "pid"))),
+        row("sessions", text(at(&answer, "sessions"))),
+    ];
+    let plugins = at(&answer, "plugins");
+    let shown = |what: &str| format!("{} {}", text(at(plugins, what)), what.replace('_', " "));
+    let plugins = ["in_force", "broken", "absent", "draining"].map(shown).join(", ");
+    rows.push(row("plugins", plugins));
+    let counts = at(&answer, "counts").as_object().into_iter().flatten();
+    rows.extend(counts.map(|(name, count)| row(&name.replace('_', " "), text(count))));
+    Ok(output::print(&rows.concat())?)
+}
+
+/// Runs one of the subcommands.
+///
+/// # Errors
+///
+/// There is no server, it is not the caller's to ask, or it says no.
+pub(crate) fn plugin(command: &Operate) -> Result<(), Failure> {
+    let named = |name: &String| name.clone();
+    match command {
+        Operate::List { reach } => list(reach),
+        Operate::Status { name, reach } => details(name.as_deref(), reach),
+        Operate::Reload { name, reach } => change(reach, &Request::Reload { plugin: name.clone() }),
+        Operate::Rollback { name, reach } => {
+            change(reach, &Request::Rollback { plugin: named(name) })
+        }
+        Operate::Promote { name, reach } => {
+            change(reach, &Request::Promote { plugin: named(name) })
+        }
+        Operate::Disable { name, reach } => {
+            change(reach, &Request::Disable { plugin: named(name) })
+        }
+        Operate::Enable { name, reach } => change(reach, &Request::Enable { plugin: named(name) }),
+        Operate::Drain { name, timeout, reach } => {
+            drain(reach, &Request::Drain { plugin: named(name), seconds: *timeout })
+        }
+    }
+}
+
+fn ask(reach: &Reach, request: &Request) -> Result<Value, Failure> {
+    Ok(control::ask(&socket(reach)?, request)?)
+}
+
+fn socket(reach: &Reach) -> Result<PathBuf, Failure> {
+    if let Some(socket) = &reach.socket {
+        return Ok(socket.clone());
+    }
+    let (config, _) = Config::load(reach.config.as_deref())?;
+    config.control.socket.ok_or_else(|| {
+        let message = "the configuration has no control socket\n  \
+                       remedy: set state in [server], or socket in [control], and restart the server";
+        Failure::Runtime(anyhow::anyhow!(message))
+    })
+}
+
+/// Has something changed, and tells what became of it.
+fn change(reach: &Reach, request: &Request) -> Result<(), Failure> {
+    let answer = ask(reach, request)?;
+    let changes = at(&answer, "changes").as_array().map(Vec::as_slice).unwrap_or_default();
+    if reach.json {
+        output::print_json(&answer)?;
+    } else if changes.is_empty() {
+        output::print("nothing has changed\n")?;
+    } else {
+        output::print(&changes.iter().map(changed).collect::<String>())?;
+    }
+    let is_refusal =
+        |change: &Value| matches!(at(change, "what").as_str(), Some("kept" | "refused"));
+    if changes.iter().any(is_refusal) {
+        return Err(Failure::No(Verdict::NotLoadable));
+    }
+    Ok(())
+}
+
+fn changed(change: &Value) -> String {
+    let mut told = format!("{}: {}", text(at(change, "plugin")), text(at(change, "what")));
+    told = told.replace('_', " ");
+    if let Some(reason) = at(change, "reason").as_str() {
+        told.push_str(&format!(": {reason}"));
+    }
+    if let Some(remedy) = at(change, "remedy").as_str() {
+        told.push_str(&format!("\n  remedy: {remedy}"));
+    }
+    told.push('\n');
+    told
+}
+
+fn drain(reach: &Reach, request: &Request) -> Result<(), Failure> {
+    let answer = ask(reach, request)?;
+    let left = at(&answer, "draining").as_u64().unwrap_or_default();
+    if reach.json {
+        output::print_json(&answer)?;
+    } else if left == 0 {
+        output::print("no earlier version is in use\n")?;
+    } else {
+        output::print(&format!("earlier versions still in use: {left}\n"))?;
+    }
+    if left == 0 { Ok(()) } else { Err(Failure::No(Verdict::StillInUse)) }
+}
+
+fn list(reach: &Reach) -> Result<(), Failure> {
+    let answer = ask(reach, &Request::Plugins)?;
+    if reach.json {
+        return Ok(output::print_json(&answer)?);
+    }
+    const HEADS: [&str; 9] =
+        ["NAME", "STATE", "GENERATION", "DIGEST", "CALLS", "P50", "P99", "FAILED", "HOOKS"];
+    let mut rows = vec![HEADS.map(str::to_owned)];
+    for plugin in all(&answer) {
+        let counts = at(plugin, "counts");
+        let failed = ["traps", "timeouts", "bad_verdicts"].map(|what| at(counts, what).as_u64());
+        let failed: u64 = failed.into_iter().flatten().sum();
+        let in_force = !counts.is_null();
+        let only = |shown: String| if in_force { shown } else { "-".to_owned() };
+        rows.push([
+            text(at(plugin, "name")),
+            text(at(plugin, "state")),
+            text(at(plugin, "since_generation")),
+            at(plugin, "sha256")
+                .as_str()
+                .map_or("-", |sha| sha.get(..12).unwrap_or(sha))
+                .to_owned(),
+            text(at(counts, "calls")),
+            time(at(plugin, "p50_us")),
+            time(at(plugin, "p99_us")),
+            only(failed.to_string()),
+            listed(at(plugin, "hooks")),
+        ]);
+    }
+    let mut told = table(&rows);
+    for plugin in all(&answer) {
+        told.extend(trouble(plugin).map(|told| format!("{}: {told}\n", text(at(plugin, "name")))));
+    }
+    Ok(output::print(&told)?)
+}
+
+/// Every plugin and version that the server tells of.
+fn all(answer: &Value) -> impl Iterator<Item = &Value> {
+    let lists = ["plugins", "canaries", "absent", "draining"].into_iter();
+    lists.flat_map(|list| at(answer, list).as_array().into_iter().flatten())
+}
+
+/// Why a file is not taken.
+fn trouble(plugin: &Value) -> Option<String> {
+    let reason = at(plugin, "trouble").as_str().or_else(|| at(plugin, "reason").as_str())?;
+    let remedy = at(plugin, "remedy").as_str().map(|remedy| format!("\n  remedy: {remedy}"));
+    Some(format!("{reason}{}", remedy.unwrap_or_default()))
+}
+
+fn details(name: Option<&str>, reach: &Reach) -> Result<(), Failure> {
+    let answer = ask(reach, &Request::Plugins)?;
+    let wanted: Vec<&Value> = all(&answer)
+        .filter(|plugin| name.is_none_or(|name| *at(plugin, "name") == *name))
+        .collect();
+    if let Some(name) = name.filter(|_| wanted.is_empty()) {
+        let message = format!("no plugin of this name: {name}\n  remedy: see waft plugin list");
+        return Err(anyhow::anyhow!(message).into());
+    }
+    if reach.json {
+        return Ok(output::print_json(&wanted)?);
+    }
+    let told: Vec<String> = wanted.into_iter().map(described).collect();
+    Ok(output::print(&told.join("\n"))?)
+}
+
+fn described(plugin: &Value) -> String {
+    let counts = at(plugin, "counts");
+    let mut rows =
+        vec![row("name", text(at(plugin, "name"))), row("state", text(at(plugin, "state")))];
+    rows.extend(trouble(plugin).map(|trouble| row("not taken", trouble)));
+    let known = |key: &str| Some(at(plugin, key)).filter(|value| !value.is_null());
+    rows.extend(known("component").map(|component| row("component", text(component))));
+    rows.extend(known("file").map(|file| row("file", text(file))));
+    rows.extend(known("sha256").map(|digest| row("digest", text(digest))));
+    rows.extend(known("since_generation").map(|since| row("generation", text(since))));
+    rows.extend(known("loaded").map(|at| row("loaded", ago(at))));
+    rows.extend(known("hooks").map(|hooks| row("hooks", listed(hooks))));
+    if counts.is_null() {
+        return rows.concat();
+    }
+    let (idle, busy) = (text(at(plugin, "instances_idle")), text(at(plugin, "instances_busy")));
+    rows.push(row("instances", format!("{idle} idle, {busy} busy")));
+    let memory = at(plugin, "memory_bytes").as_u64().unwrap_or_default();
+    rows.push(row("memory", format!("{} KiB", memory / 1024)));
+    rows.push(row("calls", calls(counts, plugin)));
+    for hook in at(plugin, "calls_by_hook").as_array().into_iter().flatten() {
+        rows.push(row(&format!("  {}", text(at(hook, "hook"))), calls(hook, &Value::Null)));
+    }
+    if let Some(error) = at(plugin, "last_error").as_object() {
+        let (when, hook) = (ago(at(at(plugin, "last_error"), "at")), error.get("hook"));
+        let hook = hook.map(text).unwrap_or_default();
+        let reason = error.get("reason").map(text).unwrap_or_default();
+        rows.push(row("last error", format!("{when}, {hook}: {reason}")));
+    }
+    if let Some(events) = at(plugin, "events").as_object() {
+        let count = |what: &str| events.get(what).map(text).unwrap_or_default();
+        rows.push(row(
+            "events",
+            format!("{} waiting, {} dropped", count("waiting"), count("dropped")),
+        ));
+    }
+    rows.concat()
+}
+
+fn calls(counts: &Value, times: &Value) -> String {
+    let what = ["calls", "traps", "timeouts", "bad_verdicts", "not_made"];
+    let mut told =
+        what.map(|what| format!("{} {}", text(at(counts, what)), what.replace('_', " ")));
+    if let Some(first) = told.first_mut() {
+        *first = text(at(counts, "calls"));
+    }
+    let told = told.join(", ");
+    if times.is_null() {
+        return told;
+    }
+    format!("{told}; p50 {}, p99 {}", time(at(times, "p50_us")), time(at(times, "p99_us")))
+}
+
+/// A line of a name and a value.
+fn row(name: &str, value: String) -> String {
+    format!("{name:<24}{value}\n")
+}
+
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let line = |row: &[String; N]| {
+        let cells = row.iter().enumerate();
+        let cells = cells.map(|(column, cell)| {
+            format!("{cell:<width$}", width = width(column).unwrap_or_default())
+        });
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+/// What has that key, or null.
+fn at<'v>(value: &'v Value, key: &str) -> &'v Value {
+    value.get(key).unwrap_or(&Value::Null)
+}
+
+/// A value without quotes; what is not there is a dash.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn listed(list: &Value) -> String {
+    let items = list.as_array().into_iter().flatten().map(text);
+    let items: Vec<_> = items.collect();
+    if items.is_empty() { "-".to_owned() } else { items.join(",") }
+}
+
+/// Microseconds, as people read them.
+fn time(us: &Value) -> String {
+    match us.as_u64() {
+        None => "-".to_owned(),
+        Some(us) => format!("{:?}", Duration::from_micros(us)),
+    }
+}
+
+/// How long ago that was, by this machine's clock.
+fn ago(at: &Value) -> String {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(at.as_u64().unwrap_or_default());
+    let seconds = at.elapsed().unwrap_or_default().as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s ago"),
+        120..7200 => format!("{} min ago", seconds / 60),
+        7200..172_800 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}

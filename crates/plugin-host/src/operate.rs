@@ -1,0 +1,201 @@
+//! What an operator does to plugins while they serve: look again, roll back, take out, put back,
+//! wait for what is left of earlier versions.
+//!
+//! None of it is written down: a restart goes by the files and the configuration alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::artifact::Digest;
+use crate::errors::{OperateError, Refusal};
+use crate::files::Candidate;
+use crate::host::{Books, Host, Shared};
+use crate::load::{Gathered, Key, Slot, Trouble};
+use crate::status::{Change, What};
+
+/// How often it is looked whether earlier versions are gone.
+const DRAIN_LOOK: Duration = Duration::from_millis(50);
+
+impl Host {
+    /// Looks at the files now, at those of one plugin or at all: what was refused is tried again,
+    /// and so is what was rolled back. Returns what has changed.
+    ///
+    /// # Errors
+    /// There is no such plugin.
+    pub async fn reload(&self, plugin: Option<&str>) -> Result<Vec<Change>, OperateError> {
+        let mut books = self.shared.books.lock().await;
+        if let Some(name) = plugin
+            && books.key(name).is_none()
+        {
+            // A file that has just come has no slot yet: that it is looked for is enough.
+            let changes = self.shared.look(&mut books).await;
+            let came = changes.into_iter().filter(|change| change.plugin == name);
+            let came: Vec<_> = came.collect();
+            return if came.is_empty() { Err(OperateError::unknown(name)) } else { Ok(came) };
+        }
+        for (key, slot) in &mut books.slots {
+            if plugin.is_none_or(|name| key.0 == name) {
+                slot.try_again();
+            }
+        }
+        books.loader.forgive(plugin);
+        let changes = self.shared.look(&mut books).await;
+        Ok(changes.into_iter().filter(|c| plugin.is_none_or(|name| c.plugin == name)).collect())
+    }
+
+    /// Takes a plugin out of force until [`enable`](Host::enable), or the end of the process. Whether
+    /// it is `required` does not matter: the operator says so.
+    ///
+    /// # Errors
+    /// There is no such plugin, or it is out already.
+    pub async fn disable(&self, plugin: &str) -> Result<Vec<Change>, OperateError> {
+        let mut books = self.shared.books.lock().await;
+        books.key(plugin).ok_or_else(|| OperateError::unknown(plugin))?;
+        if !books.loader.disabled.insert(plugin.to_owned()) {
+            return Err(OperateError::AlreadyDisabled(plugin.to_owned()));
+        }
+        Ok(self.shared.look(&mut books).await)
+    }
+
+    /// Puts a plugin in force again that was taken out.
+    ///
+    /// # Errors
+    /// It is not out.
+    pub async fn enable(&self, plugin: &str) -> Result<Vec<Change>, OperateError> {
+        let mut books = self.shared.books.lock().await;
+        if !books.loader.disabled.remove(plugin) {
+            let known = books.key(plugin).is_some();
+            let name = plugin.to_owned();
+            return Err(if known {
+                OperateError::NotDisabled(name)
+            } else {
+                OperateError::unknown(plugin)
+            });
+        }
+        Ok(self.shared.look(&mut books).await)
+    }
+
+    /// Puts the version before in force, and does not take the one in force again until its file
+    /// changes or [`reload`](Host::reload) is asked for. Returns what has changed.
+    ///
+    /// # Errors
+    /// There is no such plugin, there was no version before, or it cannot be started.
+    pub async fn rollback(&self, plugin: &str) -> Result<Vec<Change>, OperateError> {
+        let key = self.shared.books.lock().await.key(plugin);
+        let key = key.ok_or_else(|| OperateError::unknown(plugin))?;
+        self.shared.roll_back(&key, None, "the operator asked for it").await
+    }
+
+    /// Has a new version that is tried serve all sessions. Returns what has changed.
+    ///
+    /// # Errors
+    /// There is no such plugin, or no new version of it is tried.
+    pub async fn promote(&self, plugin: &str) -> Result<Vec<Change>, OperateError> {
+        let key = self.shared.books.lock().await.key(plugin);
+        let key = key.ok_or_else(|| OperateError::unknown(plugin))?;
+        self.shared.promote(&key, None).await
+    }
+
+    /// Waits until nothing uses an earlier version of a plugin any more, for `within` at most.
+    /// Returns how many versions are left then.
+    ///
+    /// # Errors
+    /// There is no such plugin.
+    pub async fn drain(&self, plugin: &str, within: Duration) -> Result<usize, OperateError> {
+        if self.shared.books.lock().await.key(plugin).is_none() {
+            return Err(OperateError::unknown(plugin));
+        }
+        let end = Instant::now() + within;
+        loop {
+            let left = self.status().draining.iter().filter(|old| old.name == plugin).count();
+            if left == 0 || Instant::now() >= end {
+                return Ok(left);
+            }
+            sleep(DRAIN_LOOK.min(end - Instant::now())).await;
+        }
+    }
+}
+
+impl Shared {
+    /// Puts a new version that is tried in force: as it is, or only if it has the digest `only`.
+    pub(crate) async fn promote(
+        self: &Arc<Self>,
+        key: &Key,
+        only: Option<Digest>,
+    ) -> Result<Vec<Change>, OperateError> {
+        let mut books = self.books.lock().await;
+        let books = &mut *books;
+        let slot = books.slots.get(key).ok_or_else(|| OperateError::unknown(&key.0))?;
+        let canary = slot.canary.as_ref().map(|plugin| plugin.artifact.digest);
+        if canary.is_none() || only.is_some() && only != canary {
+            return Err(OperateError::NoCanary(key.0.clone()));
+        }
+        let promoted = slot.promoted();
+        Ok(self.exchange(books, key, promoted, What::Promoted))
+    }
+
+    /// Puts another slot in the place of one.
+    fn exchange(
+        self: &Arc<Self>,
+        books: &mut Books,
+        key: &Key,
+        slot: Slot,
+        what: What,
+    ) -> Vec<Change> {
+        let mut slots = books.slots.clone();
+        slots.insert(key.clone(), slot);
+        let changes = vec![Change { plugin: key.0.clone(), file: key.1.clone(), what }];
+        let gathered = Gathered { slots, changes: changes.clone(), ..Gathered::default() };
+        self.take(books, gathered, self.next_number());
+        changes
+    }
+
+    /// Puts the version before in force: of the plugin as it is, or only if it has the digest `only`.
+    pub(crate) async fn roll_back(
+        self: &Arc<Self>,
+        key: &Key,
+        only: Option<Digest>,
+        why: &'static str,
+    ) -> Result<Vec<Change>, OperateError> {
+        let mut books = self.books.lock().await;
+        let books = &mut *books;
+        let unknown = || OperateError::unknown(&key.0);
+        let slot = books.slots.get(key).ok_or_else(unknown)?;
+        let refusal = |digest: Digest| {
+            let (plugin, sha256) = (key.0.clone(), digest.to_string());
+            Refusal::RolledBack { plugin, sha256, why }
+        };
+        let tried = slot.canary.as_ref().map(|plugin| plugin.artifact.digest);
+        if let Some(digest) = tried.filter(|tried| only.is_none_or(|only| only == *tried)) {
+            let refusal = refusal(digest);
+            let trouble = Trouble { digest: Some(digest), refusal: refusal.clone() };
+            let without = slot.without_canary(trouble);
+            books.loader.bad.insert((key.clone(), digest));
+            return Ok(self.exchange(books, key, without, What::RolledBack(refusal)));
+        }
+        let running = slot.plugin.as_ref().ok_or_else(unknown)?.artifact.digest;
+        if only.is_some_and(|digest| digest != running) {
+            // Replaced meanwhile: the flop is gone anyway.
+            return Ok(Vec::new());
+        }
+        let Some(artifact) = books.loader.before.get(key).cloned() else {
+            return Err(OperateError::NoVersionBefore(key.0.clone()));
+        };
+        let (settings, file) = (slot.settings().clone(), key.1.clone());
+        let candidate = Candidate { settings, file, problem: None };
+        let next = self.next_number();
+        let plugin = books
+            .loader
+            .start(&candidate, artifact, next)
+            .await
+            .map_err(|refusal| OperateError::NotStarted { plugin: key.0.clone(), refusal })?;
+        let refusal = refusal(running);
+        let trouble = Trouble { digest: Some(running), refusal: refusal.clone() };
+        let slot = slot.rolled_back(plugin, trouble);
+        books.loader.before.remove(key);
+        books.loader.bad.insert((key.clone(), running));
+        Ok(self.exchange(books, key, slot, What::RolledBack(refusal)))
+    }
+}

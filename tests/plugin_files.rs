@@ -1,0 +1,345 @@
+//! Files that plugins have a hand in: their contents on the way, and storages of their own, through
+//! the server as it is run and real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod support;
+
+use std::io::Write;
+
+use support::content::{assert_same, names, octets};
+use support::ftp::{Ftp, Reply};
+use support::plugin::component;
+use support::site::{PASSWORD, Site, hash};
+use support::waft::Waft;
+
+/// A site with the guest `customs`, so configured.
+fn customs(config: &str) -> Site {
+    let site = Site::new(&format!(
+        "[plugins]\ndirectory = \"plugins.d\"\nquarantine = \"kept\"\n\
+         [[plugin]]\nname = \"customs\"\n[plugin.config]\n{config}\n"
+    ));
+    site.make("kept");
+    site.write("plugins.d/customs.wasm", component("tests/customs"));
+    site
+}
+
+/// A site with the guest `vault`, one instance of it, as the storage of bob and at `/a/vault`.
+fn vault(config: &str) -> Site {
+    let hash = hash();
+    let site = Site::new(&format!(
+        "[[user]]\nname = \"bob\"\npassword = \"{hash}\"\nstorage = \"plugin:vault\"\n\
+         [[mount]]\npath = \"/a/vault\"\nplugin = \"vault\"\n\
+         [plugins]\ndirectory = \"plugins.d\"\n\
+         [[plugin]]\nname = \"vault\"\n[plugin.limits]\ninstances = 1\n[plugin.config]\n{config}\n"
+    ));
+    site.write("plugins.d/vault.wasm", component("tests/vault"));
+    site
+}
+
+const ABLE: &str = "abilities = [\"append\", \"write-at-offset\", \"rename\", \"make-dir\", \
+                    \"remove\", \"set-modified\", \"free-space\"]";
+
+fn bob(waft: &Waft) -> Ftp {
+    let mut ftp = waft.connect();
+    ftp.log_in("bob", PASSWORD);
+    ftp
+}
+
+/// Uploads what will not be taken; returns the final reply.
+fn offer(ftp: &mut Ftp, command: &str, octets: &[u8]) -> Reply {
+    let mut data = ftp.begin(command);
+    // The server may have closed it already.
+    let _ = data.write_all(octets);
+    drop(data);
+    ftp.reply()
+}
+
+/// The octets of `/made/LENGTH`.
+fn made(length: usize) -> Vec<u8> {
+    (0..length).map(|place| (place % 251) as u8).collect()
+}
+
+#[test]
+fn a_refused_upload_leaves_the_old_file_and_nothing_else() {
+    let waft =
+        customs("upload = \"inspect\"\nrefuse = \"EVIL\"\nreply = \"552 Not that.\"").serve();
+    let mut ftp = waft.log_in();
+    ftp.put("STOR a.txt", b"good");
+    let refused = offer(&mut ftp, "STOR a.txt", b"so EVIL");
+    assert_eq!(refused.lines, ["552 Not that."]);
+    assert_eq!(offer(&mut ftp, "STOR b.txt", b"EVIL").code, 552);
+    assert_eq!(offer(&mut ftp, "APPE a.txt", b" and EVIL").code, 552);
+    assert_eq!(waft.read("a.txt"), b"good");
+    assert_eq!(names(&waft.file("")), ["a.txt"]);
+    ftp.put("APPE a.txt", b", better");
+    assert_eq!(waft.read("a.txt"), b"good, better");
+    waft.log.wait("the refusal", |line| {
+        line.message() == "contents refused by plugin" && line.field("plugin") == "customs"
+    });
+}
+
+#[test]
+fn a_refusal_in_the_middle_ends_the_upload() {
+    let config = "upload = \"inspect\"\nrefuse = \"EVIL\"\nat_once = true";
+    let waft = customs(config).serve();
+    let mut ftp = waft.log_in();
+    let mut bad = b"EVIL".to_vec();
+    bad.extend(octets(4 << 20, 1));
+    assert_eq!(offer(&mut ftp, "STOR a.bin", &bad).lines, ["550 Not that."]);
+    assert_eq!(names(&waft.file("")), [""; 0]);
+    ftp.put("STOR a.bin", b"good");
+}
+
+#[test]
+fn an_upload_that_breaks_off_before_the_verdict_is_not_kept() {
+    let waft = customs("upload = \"inspect\"").serve();
+    let mut ftp = waft.log_in();
+    let mut data = ftp.begin("STOR a.bin");
+    data.write_all(&octets(1 << 20, 1)).unwrap();
+    ftp.send("ABOR");
+    assert_eq!((ftp.reply().code, ftp.reply().code), (426, 226));
+    assert_eq!(names(&waft.file("")), [""; 0]);
+}
+
+#[test]
+fn quarantine_keeps_an_upload_where_nobody_is_served_from() {
+    let waft = customs(
+        "upload = \"inspect\"\nquarantine = \"ODD\"\nreply = \"226 Taken for inspection.\"",
+    )
+    .serve();
+    let mut ftp = waft.log_in();
+    ftp.expect("MKD in", 257);
+    let taken = offer(&mut ftp, "STOR in/a b.txt", b"an ODD one");
+    assert_eq!(taken.lines, ["226 Taken for inspection."]);
+    assert_eq!(names(&waft.file("in")), [""; 0]);
+    let kept = names(&waft.path("kept"));
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert!(kept[0].ends_with("Z_alice_customs_in%2Fa%20b.txt"), "{kept:?}");
+    assert_eq!(std::fs::read(waft.path("kept").join(&kept[0])).unwrap(), b"an ODD one");
+}
+
+#[test]
+fn bytes_change_on_their_way_and_text_is_translated_around_that() {
+    let config = "upload = \"transform\"\ndownload = \"transform\"\nmark = \"!\"";
+    let waft = customs(config).serve();
+    let mut ftp = waft.log_in();
+    ftp.put("STOR a.txt", b"Hello");
+    assert_eq!(waft.read("a.txt"), b"hELLO!");
+    let data = ftp.epsv();
+    let opening = ftp.expect("RETR a.txt", 150);
+    assert!(!opening.text().contains("bytes"), "nobody knows how many: {opening:?}");
+    assert_eq!(ftp.fetch_rest(data), b"Hello!!");
+    let large = octets(3 << 20, 7);
+    ftp.put("STOR large", &large);
+    let mut back = ftp.fetch("RETR large");
+    assert_eq!(back.split_off(large.len()), b"!!");
+    assert_same(&back, &large, "what came back");
+    // The filter sees line ends as they are in the file.
+    ftp.expect("TYPE A", 200);
+    ftp.put("STOR lines", b"a\r\nb\r\n");
+    assert_eq!(waft.read("lines"), b"A\nB\n!");
+    assert_eq!(ftp.fetch("RETR lines"), b"a\r\nb\r\n!!");
+}
+
+#[test]
+fn parts_of_files_are_refused_where_bytes_change() {
+    let waft = customs("upload = \"transform\"\ndownload = \"transform\"").serve();
+    waft.site.write("alice/a.txt", b"Hello");
+    let mut ftp = waft.log_in();
+    for first in ["REST 2", "RANG 1 3"] {
+        let _data = ftp.epsv();
+        ftp.expect(first, 350);
+        ftp.expect("RETR a.txt", 504);
+    }
+    let _data = ftp.epsv();
+    ftp.expect("APPE a.txt", 504);
+    ftp.expect("REST 2", 350);
+    ftp.expect("STOR a.txt", 504);
+    assert_eq!(waft.read("a.txt"), b"Hello");
+    // Nothing of that is left over.
+    assert_eq!(ftp.fetch("RETR a.txt"), b"hELLO");
+}
+
+#[test]
+fn a_filter_that_breaks_costs_the_transfer_and_not_the_session() {
+    let waft = customs("upload = \"inspect\"\ndownload = \"inspect\"\ntrap = \"push\"").serve();
+    waft.site.write("alice/a.txt", b"old");
+    let mut ftp = waft.log_in();
+    assert_eq!(offer(&mut ftp, "STOR a.txt", b"new").lines, ["451 Local error: plugin failed."]);
+    assert_eq!(waft.read("a.txt"), b"old");
+    let data = ftp.begin("RETR a.txt");
+    assert_eq!(ftp.reply().code, 451);
+    drop(data);
+    ftp.expect("NOOP", 200);
+}
+
+#[test]
+fn an_account_may_have_all_its_files_in_a_plugin() {
+    let waft = vault(ABLE).serve();
+    let mut ftp = bob(&waft);
+    let large = octets(3 << 20, 3);
+    ftp.expect("MKD d", 257);
+    ftp.put("STOR d/large", &large);
+    assert_eq!(ftp.expect("SIZE d/large", 213).text(), (3 << 20).to_string());
+    assert_same(&ftp.fetch("RETR d/large"), &large, "what came back");
+    ftp.expect("REST 3145720", 350);
+    assert_eq!(ftp.fetch("RETR d/large"), large[3_145_720..]);
+    ftp.expect("REST 10", 350);
+    ftp.put("STOR d/large", b"xyz");
+    ftp.put("APPE d/large", b"!");
+    assert_eq!(ftp.fetch("RETR d/large"), [&large[..10], b"xyz!"].concat());
+    assert_eq!(ftp.fetch("NLST d"), b"d/large\r\n");
+    ftp.expect("MFMT 20200102030405 d/large", 213);
+    assert_eq!(ftp.expect("MDTM d/large", 213).text(), "20200102030405");
+    ftp.expect("RNFR d/large", 350);
+    ftp.expect("RNTO small", 250);
+    ftp.expect("RMD d", 250);
+    ftp.expect("DELE small", 250);
+    ftp.expect("DELE small", 550);
+    assert_eq!(ftp.expect("AVBL", 213).text(), (1 << 30).to_string());
+    assert_eq!(names(&waft.file("")), [""; 0]);
+}
+
+#[test]
+fn an_upload_into_a_plugin_that_breaks_off_leaves_nothing() {
+    let waft = vault(ABLE).serve();
+    let mut ftp = bob(&waft);
+    ftp.put("STOR f", b"old");
+    let mut data = ftp.begin("STOR f");
+    data.write_all(b"new").unwrap();
+    ftp.send("ABOR");
+    assert_eq!((ftp.reply().code, ftp.reply().code), (426, 226));
+    assert_eq!(ftp.fetch("RETR f"), b"old");
+    assert_eq!(ftp.fetch("NLST"), b"a\r\nf\r\nmade\r\nsink\r\n");
+}
+
+#[test]
+fn what_a_storage_cannot_do_is_not_announced_and_refused_before_it_begins() {
+    let waft = vault("").serve();
+    let mut ftp = bob(&waft);
+    let features = ftp.expect("FEAT", 211).lines;
+    for feature in [" MFMT", " AVBL", " MFF Modify;UNIX.mode;"] {
+        assert!(!features.iter().any(|line| line == feature), "{features:?}");
+    }
+    ftp.put("STOR f", b"abc");
+    let _data = ftp.epsv();
+    ftp.expect("APPE f", 504);
+    ftp.expect("REST 1", 350);
+    ftp.expect("STOR f", 504);
+    ftp.expect("MKD d", 504);
+    ftp.expect("DELE f", 504);
+    ftp.expect("RNFR f", 504);
+    ftp.expect("MFMT 20200102030405 f", 504);
+    ftp.expect("AVBL", 504);
+    ftp.expect("ALLO 10", 202);
+    assert_eq!(ftp.fetch("RETR f"), b"abc");
+}
+
+#[test]
+fn every_error_of_a_storage_has_its_reply() {
+    let codes = [
+        ("not-found", 550),
+        ("denied", 550),
+        ("exists", 550),
+        ("not-empty", 550),
+        ("not-a-directory", 550),
+        ("is-a-directory", 550),
+        ("no-space", 452),
+        ("quota", 552),
+        ("unsupported", 504),
+        ("bad-name", 553),
+        ("busy", 450),
+        ("io", 451),
+        ("trap", 451),
+    ];
+    let waft = vault("").serve();
+    let mut number = 0;
+    for (error, code) in codes {
+        let config = std::fs::read_to_string(waft.path("waft.toml")).unwrap();
+        let (start, _) = config.split_once("[plugin.config]").unwrap();
+        number += 1;
+        let fail = format!("fail = {{ make-dir = \"{error}\", write = \"{error}\" }}");
+        let config = format!("{start}[plugin.config]\n{ABLE}\n{fail}\n# {number}\n");
+        waft.and_wait(
+            |site| site.write("waft.toml", config),
+            "new settings",
+            |line| line.message() == "configuration reloaded",
+        );
+        let mut ftp = bob(&waft);
+        ftp.expect("MKD x", code);
+        let upload = offer(&mut ftp, "STOR f", b"abc");
+        let expected = if error == "exists" { 553 } else { code };
+        assert_eq!(upload.code, expected, "{error}: {upload:?}");
+        ftp.expect("NOOP", 200);
+    }
+}
+
+#[test]
+fn a_storage_is_mounted_under_a_path_of_every_account() {
+    let waft = vault(ABLE).serve();
+    let mut ftp = waft.log_in();
+    ftp.put("STOR own", b"own");
+    assert_eq!(ftp.fetch("NLST"), b"a\r\nown\r\n");
+    ftp.expect("CWD /a", 250);
+    assert_eq!(ftp.fetch("NLST"), b"vault\r\n");
+    ftp.expect("CWD vault", 250);
+    ftp.put("STOR x", b"in the vault");
+    assert_eq!(ftp.fetch("RETR /a/vault/x"), b"in the vault");
+    assert_same(&ftp.fetch("RETR made/700000"), &made(700_000), "made up");
+    ftp.expect("RNFR x", 350);
+    let refused = ftp.expect("RNTO /x", 553);
+    assert!(refused.text().contains("another storage"), "{refused:?}");
+    ftp.expect("RMD /a/vault", 550);
+    assert_eq!(names(&waft.file("")), ["own"]);
+}
+
+#[test]
+fn a_listing_that_never_ends_is_ended_with_an_error() {
+    let hash = hash();
+    let site = Site::new(&format!(
+        "[limits]\nlisting_entries = 5000\n\
+         [[user]]\nname = \"bob\"\npassword = \"{hash}\"\nstorage = \"plugin:vault\"\n\
+         [plugins]\ndirectory = \"plugins.d\"\n\
+         [[plugin]]\nname = \"vault\"\n[plugin.config]\nlisting = \"endless\"\n"
+    ));
+    site.write("plugins.d/vault.wasm", component("tests/vault"));
+    let waft = site.serve();
+    let mut ftp = bob(&waft);
+    let mut data = ftp.begin("NLST");
+    let mut listing = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut data, &mut listing);
+    assert_eq!(ftp.reply().code, 451);
+    assert!(listing.len() < 1 << 20);
+    ftp.expect("NOOP", 200);
+}
+
+#[test]
+fn mistakes_about_places_are_told_with_line_and_remedy() {
+    let hash = hash();
+    let site = Site::new(&format!(
+        "[[user]]\nname = \"bob\"\npassword = \"{hash}\"\nstorage = \"s3:bucket\"\n\
+         [[user]]\nname = \"eve\"\npassword = \"{hash}\"\n\
+         [[mount]]\npath = \"/\"\nplugin = \"vault\"\n\
+         [plugins]\ndirectory = \"plugins.d\"\nquarantine = \"alice/kept\"\n"
+    ));
+    site.make("plugins.d");
+    site.make("alice/kept");
+    let checked = site.waft(&["check", "--config", "waft.toml"], "");
+    let told = checked.stdout() + &checked.stderr();
+    for what in [
+        "not the storage of a plugin: s3:bucket",
+        "write storage = \"plugin:NAME\"",
+        "add root = …, or storage = \"plugin:NAME\"",
+        "nothing can be mounted at the root",
+        "no plugin of this name: vault",
+        "what is kept away can be seen here, from the root of alice",
+    ] {
+        assert!(told.contains(what), "{what}: {told}");
+    }
+}
