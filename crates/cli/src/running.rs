@@ -5,6 +5,7 @@ mod listeners;
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use waft_accounts::{LocalAccounts, Lockout, Verifier, VerifierOptions};
 use waft_config::{Config, Mistake, Mistakes, Origin};
 use waft_plugin_host::{Host, HostSettings, Watching};
 use waft_server::net::tcp::TcpNetwork;
-use waft_server::{Parts, Server};
+use waft_server::{Parts, Server, Workers};
 
 pub use listeners::BindError;
 
@@ -23,6 +24,9 @@ use crate::metrics::{Measured, Telling};
 use crate::{assemble, process};
 use acme::Acme;
 use listeners::Listeners;
+
+/// Threads that serve sessions, for each processor; `server.worker_threads` says so to operators.
+const WORKERS_PER_PROCESSOR: usize = 16;
 
 /// A server that accepts clients until it is shut down. Dropped, it stops accepting and leaves
 /// its sessions to themselves.
@@ -79,7 +83,7 @@ fn told(errors: &[BindError]) -> String {
 
 impl Running {
     /// Binds the listeners, becomes the user to run as, loads accounts and plugins, and accepts
-    /// clients. Needs a tokio runtime with time and IO enabled.
+    /// clients. Needs a tokio runtime with time and IO enabled; sessions get threads of their own.
     ///
     /// In that order, so that everything but the listeners is opened, and every plugin compiled,
     /// with no more rights than the server has later.
@@ -107,7 +111,8 @@ impl Running {
         }
         let keeper = Keeper::new(config)?;
         let Loaded { accounts, host, tls } = parts(config, &keeper, false).await?;
-        let server = Arc::new(Server::new(
+        let workers = Workers::start(worker_threads(config))?;
+        let server = Server::new(
             TcpNetwork,
             Parts {
                 settings: assemble::server_settings(config),
@@ -116,7 +121,8 @@ impl Running {
                 hooks: Arc::new(host.clone()),
                 events: Arc::new(host.clone()),
             },
-        ));
+        );
+        let server = Arc::new(server.with_workers(workers));
         host.act_on(server.control());
         let _watching = watch(&host);
         let _control = control(config, &server, &host);
@@ -282,6 +288,14 @@ async fn parts(config: &Config, keeper: &Keeper, rehearsal: bool) -> Result<Load
     let accounts = both(accounts, tls).map_err(|wrong| wrong.mistakes);
     let ((accounts, tls), host) = both(accounts, host)?;
     Ok(Loaded { accounts, host, tls })
+}
+
+/// The most threads that serve sessions: some for each processor, unless the operator says how many.
+fn worker_threads(config: &Config) -> NonZeroUsize {
+    let wanted = config.server.worker_threads.and_then(|threads| usize::try_from(threads).ok());
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let usual = processors.saturating_mul(WORKERS_PER_PROCESSOR);
+    NonZeroUsize::new(wanted.unwrap_or(usual)).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Watches the files of plugins. A server whose files cannot be watched is still a server.

@@ -32,7 +32,8 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let logging = logging::start(format.unwrap_or(config.log.format), config.log.level)?;
     warn(&warnings);
     process::raise_open_files(&config);
-    let runtime = runtime(config.server.worker_threads)?;
+    // Sessions have threads of their own.
+    let runtime = runtime(Some(1))?;
     let result = runtime.block_on(serve(&source, config, &logging));
     runtime.shutdown_timeout(LAST_WORK);
     result
