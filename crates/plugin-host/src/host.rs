@@ -448,6 +448,7 @@ impl Shared {
             What::Disabled => ("plugin.disable", None),
             What::RolledBack(reason) => ("plugin.rollback", Some(reason.to_string())),
             What::Kept(reason) => ("plugin.keep", Some(reason.to_string())),
+            What::Revoked(reason) => ("plugin.revoke", Some(reason.to_string())),
             What::Refused(reason) => ("plugin.refuse", Some(reason.to_string())),
         };
         let reason = reason.as_deref().map(|reason| ("reason", reason));
@@ -491,6 +492,14 @@ fn log(change: &Change, generation: u64) {
             %reason,
             remedy = remedy(reason),
             "plugin not replaced, the version before stays in force"
+        ),
+        What::Revoked(reason) => tracing::error!(
+            plugin,
+            generation,
+            file,
+            %reason,
+            remedy = remedy(reason),
+            "plugin taken out of force, it cannot do without the grants that it has lost"
         ),
         What::Refused(reason) => tracing::error!(
             plugin,

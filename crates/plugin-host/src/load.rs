@@ -15,7 +15,7 @@ use crate::errors::{LoadError, Refusal};
 use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
 use crate::plugin::{Plugin, pinned_to};
 use crate::services::Stock;
-use crate::settings::{HostSettings, OnLoadError, PluginSettings, Signer};
+use crate::settings::{Grants, HostSettings, OnLoadError, PluginSettings, Signer};
 use crate::status::{Change, State, What};
 
 /// Compiles, and remembers what it compiled as long as a plugin uses it.
@@ -210,7 +210,13 @@ impl Loader {
                 }
                 (None, None) => Outcome::Wait,
             },
-            Content::Unsettled => Outcome::Wait,
+            Content::Unsettled => match before.and_then(|slot| slot.plugin.as_ref()) {
+                // A file that is being written is no reason to go on with what was taken away.
+                Some(plugin) if is_revoked(plugin, candidate) => {
+                    Outcome::Start { artifact: Arc::clone(&plugin.artifact), stamp: None }
+                }
+                _ => Outcome::Wait,
+            },
             Content::Refused(refusal) => {
                 Outcome::Trouble { trouble: Trouble { digest: None, refusal }, stamp: None }
             }
@@ -234,8 +240,10 @@ impl Loader {
     ) -> Outcome {
         let digest = Digest::of(&bytes);
         let running = same.and_then(|slot| slot.plugin.as_ref());
+        // What goes on with earlier settings has yet to show that it starts with these.
+        let settled = running.filter(|plugin| plugin.settings == candidate.settings);
         if let Some(slot) = same
-            && running.is_some_and(|plugin| plugin.artifact.digest == digest)
+            && settled.is_some_and(|plugin| plugin.artifact.digest == digest)
         {
             let slot = Slot { stamp: Some(stamp), trouble: None, canary: None, ..slot.clone() };
             return Outcome::Keep(Box::new(slot));
@@ -323,7 +331,7 @@ impl Loader {
             Outcome::Start { artifact, stamp } => {
                 let digest = Some(artifact.digest);
                 let beside = running.clone().filter(|running| {
-                    let same = before.is_some_and(|slot| slot.settings == candidate.settings);
+                    let same = running.settings == candidate.settings;
                     let other = running.artifact.digest != artifact.digest;
                     candidate.settings.canary_percent.is_some() && same && other
                 });
@@ -420,7 +428,13 @@ fn is_awaited(candidate: &Candidate) -> bool {
     candidate.settings.path.is_none() && candidate.problem.is_none()
 }
 
-/// Keeps what runs, if anything does, and tells of the trouble if that is news.
+/// Whether the operator has taken something from a plugin that it still has.
+fn is_revoked(plugin: &Plugin, candidate: &Candidate) -> bool {
+    !candidate.settings.grants.cover(&plugin.settings.grants)
+}
+
+/// Keeps what runs, if anything does and has no more than it is granted, and tells of the trouble
+/// if that is news.
 fn fall_back(
     candidate: &Candidate,
     before: Option<&Slot>,
@@ -429,8 +443,12 @@ fn fall_back(
     gathered: &mut Gathered,
 ) -> Slot {
     let running = before.and_then(|slot| slot.plugin.clone());
+    let was_there = running.is_some();
+    let running = running.filter(|plugin| !is_revoked(plugin, candidate));
     let known = before.is_some_and(|slot| {
-        slot.trouble.as_ref() == Some(&trouble) && slot.settings == candidate.settings
+        slot.trouble.as_ref() == Some(&trouble)
+            && slot.settings == candidate.settings
+            && was_there == running.is_some()
     });
     if !known {
         let refusal = trouble.refusal.clone();
@@ -443,7 +461,11 @@ fn fall_back(
                 refusal: refusal.clone(),
             });
         }
-        let what = if running.is_some() { What::Kept(refusal) } else { What::Refused(refusal) };
+        let what = match running {
+            Some(_) => What::Kept(refusal),
+            None if was_there => What::Revoked(refusal),
+            None => What::Refused(refusal),
+        };
         gathered.changes.push(change(candidate, what));
     }
     slot(candidate, running, stamp, Some(trouble))
@@ -504,7 +526,9 @@ fn keep_or_drop(old: &Slots, plan: &Plan, gathered: &mut Gathered) {
             continue;
         }
         let (name, file) = key;
-        if plan.unreadable.as_deref().is_some_and(|directory| file.starts_with(directory)) {
+        let unread = plan.unreadable.as_deref().is_some_and(|it| file.starts_with(it));
+        // Nobody names it any more: what it was granted is gone with its settings.
+        if unread && Grants::default().cover(&slot.settings.grants) {
             gathered.slots.insert(key.clone(), slot.clone());
         } else if slot.plugin.is_some() {
             let (plugin, file) = (name.clone(), file.clone());

@@ -253,6 +253,28 @@ impl Grants {
             Grant::Secrets => !self.secrets.is_empty(),
         }
     }
+
+    /// Whether whoever has these has all of `others` too. Places count as they are written: a wider
+    /// one is another.
+    pub(crate) fn cover(&self, others: &Grants) -> bool {
+        let kv = others.kv.is_none_or(|other| {
+            let lasts = |own: KvGrant| own.persistent || !other.persistent;
+            self.kv.is_some_and(|own| own.bytes >= other.bytes && lasts(own))
+        });
+        let http = others.http.as_ref().is_none_or(|other| {
+            self.http.as_ref().is_some_and(|own| {
+                let urls = other.urls.iter().all(|url| own.urls.contains(url));
+                urls && (own.private || !other.private)
+            })
+        });
+        // Another value under a name is not taken away.
+        let secret = |(name, _): &(String, Secret)| self.secrets.iter().any(|(own, _)| own == name);
+        kv && http
+            && (self.control || !others.control)
+            && (self.passwords || !others.passwords)
+            && others.storage.iter().all(|directory| self.storage.contains(directory))
+            && others.secrets.iter().all(secret)
+    }
 }
 
 /// A plugin's store.
@@ -305,5 +327,49 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Grants {
+        let urls = vec!["https://a.example".to_owned(), "https://b.example".to_owned()];
+        Grants {
+            kv: Some(KvGrant { bytes: 10, persistent: true }),
+            http: Some(HttpGrant { urls, private: true }),
+            control: true,
+            passwords: true,
+            storage: vec!["/srv".into()],
+            secrets: vec![("key".to_owned(), Secret::new("a"))],
+        }
+    }
+
+    #[test]
+    fn grants_cover_what_is_no_more_than_they_are() {
+        let other_value = vec![("key".to_owned(), Secret::new("b"))];
+        assert!(all().cover(&all()) && all().cover(&Grants::default()));
+        assert!(Grants { secrets: other_value, ..all() }.cover(&all()));
+        let kv = |bytes, persistent| Some(KvGrant { bytes, persistent });
+        let http = |urls: &[&str], private| {
+            let urls = urls.iter().map(|&url| url.to_owned()).collect();
+            Some(HttpGrant { urls, private })
+        };
+        for less in [
+            Grants { kv: None, ..all() },
+            Grants { kv: kv(9, true), ..all() },
+            Grants { kv: kv(10, false), ..all() },
+            Grants { http: None, ..all() },
+            Grants { http: http(&["https://a.example", "https://b.example"], false), ..all() },
+            Grants { http: http(&["https://a.example"], true), ..all() },
+            Grants { control: false, ..all() },
+            Grants { passwords: false, ..all() },
+            Grants { storage: vec![], ..all() },
+            Grants { secrets: vec![], ..all() },
+        ] {
+            assert!(!less.cover(&all()), "{less:?}");
+            assert!(all().cover(&less), "{less:?}");
+        }
     }
 }

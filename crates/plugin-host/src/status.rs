@@ -49,6 +49,9 @@ pub enum What {
     RolledBack(Refusal),
     /// Its new file is not taken, or its file is gone and it is required: the version before stays.
     Kept(Refusal),
+    /// It cannot be started with its new settings, and may not go on with those of before: they
+    /// granted more.
+    Revoked(Refusal),
     /// It is not taken, and there is no version before.
     Refused(Refusal),
 }

@@ -37,6 +37,7 @@ pub(super) fn change(change: &Change) -> Value {
         What::Disabled => ("disabled", None),
         What::RolledBack(refusal) => ("rolled_back", Some(refusal)),
         What::Kept(refusal) => ("kept", Some(refusal)),
+        What::Revoked(refusal) => ("revoked", Some(refusal)),
         What::Refused(refusal) => ("refused", Some(refusal)),
     };
     json!({

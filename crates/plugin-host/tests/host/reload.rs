@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use waft_core::hooks::HookSource;
-use waft_plugin_host::{HostSettings, Refusal, What};
+use waft_plugin_host::{HostSettings, OnLoadError, Refusal, What};
 
 use crate::support::*;
 
@@ -185,6 +185,33 @@ async fn settings_change_as_one_generation_or_not_at_all() {
     assert_eq!(ask(&host, "PORT 1").await, "p answers: 502 new");
     assert_eq!(ask(&host, "NOOP").await, "q answers: 200 q");
     assert_eq!(host.reconfigure(broken).await, Ok(2), "nothing new");
+}
+
+#[tokio::test]
+async fn settings_that_are_not_taken_stay_trouble_until_a_start_with_them_succeeds() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &echo());
+    let settings = |words: &str| {
+        let mut settings = answering(&directory, words);
+        settings.plugins[0].on_load_error = OnLoadError::Disable;
+        settings
+    };
+    let host = load(settings("502 old")).await;
+    host.reconfigure(settings("no code")).await.unwrap();
+    let trouble = || host.status().plugins[0].trouble.clone().unwrap_or_default();
+    assert!(trouble().starts_with("init failed"), "{}", trouble());
+    directory.put("p.wasm", &echo());
+    host.rescan().await;
+    assert!(trouble().starts_with("init failed"), "{}", trouble());
+    let changes = host.reload(Some("p")).await.unwrap();
+    assert!(matches!(changes[0].what, What::Kept(Refusal::Init(_))), "{changes:?}");
+    assert!(trouble().starts_with("init failed"), "{}", trouble());
+    assert_eq!(ask(&host, "PORT 1").await, "p answers: 502 old");
+    host.reconfigure(settings("502 new")).await.unwrap();
+    assert_eq!(
+        (trouble().as_str(), ask(&host, "PORT 1").await.as_str()),
+        ("", "p answers: 502 new")
+    );
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use waft_core::SessionId;
 use waft_core::control::{Control, Network};
 use waft_plugin_host::{
-    Grants, Host, HostSettings, HttpGrant, KvGrant, Listed, MetricKind, MetricValue,
+    Grants, Host, HostSettings, HttpGrant, KvGrant, Listed, MetricKind, MetricValue, OnLoadError,
     PluginSettings, Refusal, Unlisted, What,
 };
 
@@ -80,6 +80,39 @@ async fn a_new_file_that_wants_more_than_its_predecessor_waits_until_that_is_gra
     assert_eq!((host.generation(), told(&host, "XKV get a").await.as_str()), (1, "pass"));
     host.reconfigure(settings(Grants::without_effect())).await.unwrap();
     host.rescan().await;
+    assert_eq!(told(&host, "XKV get a").await, "200 none");
+}
+
+#[tokio::test]
+async fn a_plugin_that_cannot_do_without_a_grant_taken_from_it_does_not_go_on_with_it() {
+    let log = Log::listen();
+    let directory = Directory::new();
+    directory.put("p.wasm", &component("tests/services"));
+    let settings = |control| {
+        let on_load_error = OnLoadError::Disable;
+        let grants = Grants { control, ..Grants::without_effect() };
+        let plugins = vec![PluginSettings { on_load_error, ..asking(grants) }];
+        HostSettings { plugins, ..directory.settings() }
+    };
+    let host = load(settings(true)).await;
+    assert_eq!(host.reconfigure(settings(false)).await, Ok(2));
+    let is_out = || {
+        let status = host.status();
+        assert!(status.plugins.is_empty(), "{status:?}");
+        assert!(status.absent[0].reason.ends_with("which it is not granted"), "{status:?}");
+    };
+    is_out();
+    assert_eq!(told(&host, "XKV get a").await, "pass");
+    let line = log.lines_with("plugin taken out of force");
+    assert!(line.len() == 1 && line[0].contains("control@0.1.0, which it is not"), "{line:?}");
+    // Neither the same file again nor the operator's word gives the grant back.
+    directory.put("p.wasm", &component("tests/services"));
+    host.rescan().await;
+    is_out();
+    let changes = host.reload(Some("p")).await.unwrap();
+    assert!(matches!(changes[0].what, What::Refused(Refusal::NotGranted { .. })), "{changes:?}");
+    is_out();
+    host.reconfigure(settings(true)).await.unwrap();
     assert_eq!(told(&host, "XKV get a").await, "200 none");
 }
 
