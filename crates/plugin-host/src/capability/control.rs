@@ -16,7 +16,13 @@ impl Host for Guest {
         let message = cleaned(&message);
         let done = server.disconnect(SessionId(session), &message);
         let plugin = &*self.identity.name;
-        tracing::info!(plugin, disconnected = session, told = message, done, "plugin ends a session");
+        tracing::info!(
+            plugin,
+            disconnected = session,
+            told = message,
+            done,
+            "plugin ends a session"
+        );
         done
     }
 
