@@ -119,6 +119,7 @@ impl Host {
             return Err(LoadErrors(gathered.errors));
         }
         let plugins = in_order(&settings, &gathered.slots);
+        plugins.iter().for_each(|plugin| plugin.take_share(&stock));
         let (flops, flunked) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             notes: ArcSwap::from_pointee(notes(&gathered.slots)),
@@ -317,6 +318,7 @@ impl Shared {
         books.slots = gathered.slots;
         self.notes.store(Arc::new(notes(&books.slots)));
         let plugins = in_order(&books.settings, &books.slots);
+        plugins.iter().for_each(|plugin| plugin.take_share(&self.stock));
         let before = self.current.load_full();
         let tried = self.canary.load_full();
         if !before.is_made_of(&plugins) {

@@ -166,6 +166,11 @@ impl Plugin {
         self.settings.shadow
     }
 
+    /// Has the services go by its grants: it is in force from now on.
+    pub(crate) fn take_share(&self, stock: &Stock) {
+        stock.take(&self.settings, &self.identity.share);
+    }
+
     /// What other parts do for it.
     pub(crate) fn services(&self) -> &Services {
         &self.identity.services

@@ -15,7 +15,7 @@ use crate::errors::Refusal;
 use crate::lent::Services;
 use crate::settings::{Grants, PluginSettings};
 use http::Gate;
-use kv::{Store, Stores};
+use kv::{Room, Stores};
 use metrics::{Meter, Metrics};
 
 /// All that plugins have a share of.
@@ -32,7 +32,7 @@ pub(crate) struct Share {
     pub(crate) lent: Services,
     /// Its configuration, for `wasi:config`.
     pub(crate) wasi_config: WasiConfigVariables,
-    pub(crate) kv: Option<Arc<Store>>,
+    pub(crate) kv: Option<Room>,
     pub(crate) http: Option<Arc<Gate>>,
     pub(crate) metrics: Arc<Meter>,
     pub(crate) control: Option<Arc<OnceLock<Arc<dyn Control>>>>,
@@ -55,7 +55,8 @@ impl Stock {
         let _ = self.control.set(control);
     }
 
-    /// What a plugin of these settings has of the services. May wait for a file: not for the
+    /// What a plugin of these settings has of the services, to start it with: nothing changes for
+    /// who has them already, until it is [taken](Stock::take). May wait for a file: not for the
     /// threads that sessions run on.
     ///
     /// # Errors
@@ -64,7 +65,7 @@ impl Stock {
         let Grants { kv, http, control, .. } = &settings.grants;
         let gate = |grant| Gate::new(&settings.name, grant);
         let http = http.as_ref().map(gate).transpose().map_err(Refusal::Url)?;
-        let kv = kv.map(|grant| self.stores.open(&settings.name, grant)).transpose();
+        let kv = kv.map(|grant| self.stores.prepare(&settings.name, grant)).transpose();
         Ok(Share {
             lent: self.lent.clone(),
             wasi_config: settings.config.iter().cloned().collect(),
@@ -73,6 +74,13 @@ impl Stock {
             metrics: self.metrics.of(&settings.name),
             control: control.then(|| Arc::clone(&self.control)),
         })
+    }
+
+    /// Goes by the grants of a plugin that is in force from now on.
+    pub(crate) fn take(&self, settings: &PluginSettings, share: &Share) {
+        if let (Some(grant), Some(room)) = (settings.grants.kv, &share.kv) {
+            self.stores.take(&settings.name, room, grant);
+        }
     }
 
     /// Writes down what is to last. Waits for the disk.

@@ -3,7 +3,7 @@
 use crate::bindings::waft::plugin::kv::{Error, Host};
 use crate::capability::clock::now_ms;
 use crate::guest::Guest;
-use crate::services::kv::{Denied, Store};
+use crate::services::kv::{Denied, Room};
 
 impl Host for Guest {
     fn get(&mut self, key: String) -> Result<Option<Vec<u8>>, Error> {
@@ -45,8 +45,8 @@ impl Host for Guest {
 
 impl Guest {
     /// The plugin's store, if it is granted one and not just describing itself.
-    pub(crate) fn store(&self) -> Result<&Store, Error> {
-        self.identity.share.kv.as_deref().filter(|_| self.granted).ok_or(Error::Denied)
+    pub(crate) fn store(&self) -> Result<&Room, Error> {
+        self.identity.share.kv.as_ref().filter(|_| self.granted).ok_or(Error::Denied)
     }
 }
 

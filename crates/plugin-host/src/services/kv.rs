@@ -7,7 +7,7 @@
 mod file;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::ops::{Bound, Deref};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +27,14 @@ pub(crate) struct Store {
     inner: Mutex<Inner>,
 }
 
+/// A plugin's store with the size that it is granted. Versions of one plugin have one store, and
+/// each its own size: one that is only started takes nothing from the one in force.
+#[derive(Clone)]
+pub(crate) struct Room {
+    store: Arc<Store>,
+    bytes_max: u64,
+}
+
 /// Why something was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Denied {
@@ -43,7 +51,6 @@ struct Inner {
     entries: BTreeMap<String, Entry>,
     /// Octets of all entries, as the operator counts them.
     bytes: u64,
-    bytes_max: u64,
     /// What the file does not know yet; `None` where nothing is written.
     unwritten: Option<Unwritten>,
     /// Tells the writer that there is something.
@@ -74,46 +81,56 @@ impl Stores {
         Stores { writer: Writer::new(state), stores: Mutex::default() }
     }
 
-    /// The store of that plugin, which it had before if it had one. May wait for the file.
+    /// The store of that plugin, which it had before if it had one, to start it with. Nothing
+    /// changes for who has the store already. May wait for the file.
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub(crate) fn open(&self, plugin: &str, grant: KvGrant) -> Result<Arc<Store>, String> {
-        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = stores.get(plugin).cloned();
-        let store = known.clone().unwrap_or_default();
-        let lasts = store.lock().unwritten.is_some();
-        match (grant.persistent, lasts) {
-            (true, false) => {
-                if let Some((kept, wake)) = self.writer.attach(plugin, &store)? {
-                    // What it has in memory is newer than what an earlier time left behind.
-                    store.lock().begin_to_last(wake, known.is_none().then_some(kept));
+    pub(crate) fn prepare(&self, plugin: &str, grant: KvGrant) -> Result<Room, String> {
+        let known = self.lock().get(plugin).cloned();
+        let store = match known {
+            Some(store) => {
+                if grant.persistent {
+                    self.writer.open()?;
                 }
+                store
             }
-            (false, true) => {
-                self.writer.detach(plugin);
-                store.lock().unwritten = None;
+            None => {
+                let kept = if grant.persistent { self.writer.read(plugin)? } else { None };
+                Arc::new(Store::of(kept))
             }
-            _ => {}
+        };
+        Ok(Room { store, bytes_max: grant.bytes })
+    }
+
+    /// Goes by the grant of a plugin that is in force from now on.
+    pub(crate) fn take(&self, plugin: &str, room: &Room, grant: KvGrant) {
+        let store = &room.store;
+        self.lock().insert(plugin.to_owned(), Arc::clone(store));
+        let lasts = store.lock().wake.is_some();
+        if grant.persistent && !lasts {
+            if let Some(wake) = self.writer.attach(plugin, store) {
+                store.lock().begin_to_last(wake);
+            }
+        } else if !grant.persistent && lasts {
+            self.writer.detach(plugin);
+            store.lock().forget_file();
         }
-        store.lock().bytes_max = grant.bytes;
-        stores.insert(plugin.to_owned(), Arc::clone(&store));
-        Ok(store)
     }
 
     /// Writes down what is to last. Waits for the disk.
     pub(crate) fn flush(&self) {
         self.writer.flush();
     }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Store>>> {
+        self.stores.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-impl Store {
-    /// The value under a key. `now` is in milliseconds since 1970, here and below.
-    pub(crate) fn get(&self, key: &str, now: u64) -> Option<Vec<u8>> {
-        self.lock().live(key, now).map(|entry| entry.value.clone())
-    }
-
-    /// Sets the value under a key, for `ttl` milliseconds if that is given.
+impl Room {
+    /// Sets the value under a key, for `ttl` milliseconds if that is given. `now` is in
+    /// milliseconds since 1970, here and below.
     ///
     /// # Errors
     /// There is no room.
@@ -124,12 +141,7 @@ impl Store {
         ttl: Option<u64>,
         now: u64,
     ) -> Result<(), Denied> {
-        self.lock().put(key, value, ttl, now)
-    }
-
-    /// Forgets a key.
-    pub(crate) fn delete(&self, key: &str) {
-        self.lock().remove(key);
+        self.store.lock().put(key, value, ttl, now, self.bytes_max)
     }
 
     /// Adds to the number under a key; nobody comes in between.
@@ -143,7 +155,7 @@ impl Store {
         ttl: Option<u64>,
         now: u64,
     ) -> Result<i64, Denied> {
-        let mut inner = self.lock();
+        let mut inner = self.store.lock();
         let before = match inner.live(key, now) {
             Some(entry) => {
                 let number = std::str::from_utf8(&entry.value).ok();
@@ -152,7 +164,7 @@ impl Store {
             None => 0_i64,
         };
         let sum = before.checked_add(delta).ok_or(Denied::Conflict)?;
-        inner.put(key, sum.to_string().into_bytes(), ttl, now)?;
+        inner.put(key, sum.to_string().into_bytes(), ttl, now, self.bytes_max)?;
         Ok(sum)
     }
 
@@ -167,17 +179,49 @@ impl Store {
         new: Option<Vec<u8>>,
         now: u64,
     ) -> Result<(), Denied> {
-        let mut inner = self.lock();
+        let mut inner = self.store.lock();
         if inner.live(key, now).map(|entry| entry.value.as_slice()) != old {
             return Err(Denied::Conflict);
         }
         match new {
-            Some(value) => inner.put(key, value, None, now),
+            Some(value) => inner.put(key, value, None, now, self.bytes_max),
             None => {
                 inner.remove(key);
                 Ok(())
             }
         }
+    }
+}
+
+/// Reading and forgetting take no room.
+impl Deref for Room {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl Store {
+    /// One with what the file has, if it is to last: what changes is noted for the file.
+    fn of(kept: Option<file::Kept>) -> Store {
+        let mut inner = Inner::default();
+        inner.unwritten = kept.is_some().then(Unwritten::default);
+        for (key, entry) in kept.into_iter().flatten() {
+            inner.bytes = inner.bytes.saturating_add(size(&key, &entry.value));
+            inner.entries.insert(key, entry);
+        }
+        Store { inner: Mutex::new(inner) }
+    }
+
+    /// The value under a key. `now` is in milliseconds since 1970, here and below.
+    pub(crate) fn get(&self, key: &str, now: u64) -> Option<Vec<u8>> {
+        self.lock().live(key, now).map(|entry| entry.value.clone())
+    }
+
+    /// Forgets a key.
+    pub(crate) fn delete(&self, key: &str) {
+        self.lock().remove(key);
     }
 
     /// At most `max` keys with a prefix, in their order, from behind `after`.
@@ -242,34 +286,44 @@ impl Store {
 }
 
 impl Inner {
-    /// From now on changes are written, behind what the file had if that is to count.
-    fn begin_to_last(&mut self, wake: file::Wake, kept: Option<Vec<(String, Entry)>>) {
-        let all = kept.is_none();
-        for (key, entry) in kept.into_iter().flatten() {
-            self.bytes = self.bytes.saturating_add(size(&key, &entry.value));
-            self.entries.insert(key, entry);
-        }
-        self.unwritten = Some(Unwritten { all, keys: BTreeSet::new() });
+    /// From now on changes are written: those noted so far, or where none were, everything, for
+    /// what it has in memory is newer than what an earlier time left behind.
+    fn begin_to_last(&mut self, wake: file::Wake) {
+        let all = || Unwritten { all: true, keys: BTreeSet::new() };
+        self.unwritten.get_or_insert_with(all);
         self.wake = Some(wake);
         self.wake_writer();
+    }
+
+    /// From now on nothing is written.
+    fn forget_file(&mut self) {
+        self.unwritten = None;
+        self.wake = None;
     }
 
     fn live(&self, key: &str, now: u64) -> Option<&Entry> {
         self.entries.get(key).filter(|entry| entry.is_live(now))
     }
 
-    fn put(&mut self, key: &str, value: Vec<u8>, ttl: Option<u64>, now: u64) -> Result<(), Denied> {
+    fn put(
+        &mut self,
+        key: &str,
+        value: Vec<u8>,
+        ttl: Option<u64>,
+        now: u64,
+        bytes_max: u64,
+    ) -> Result<(), Denied> {
         if key.is_empty() || key.len() > limits::KV_KEY_BYTES_MAX {
             let max = limits::KV_KEY_BYTES_MAX;
             return Err(Denied::Key(format!("a key has 1 to {max} bytes")));
         }
         let before = self.entries.get(key).map_or(0, |entry| size(key, &entry.value));
         let wanted = size(key, &value);
-        if self.bytes - before + wanted > self.bytes_max {
+        if self.bytes - before + wanted > bytes_max {
             self.forget_expired(now);
         }
         let before = self.entries.get(key).map_or(0, |entry| size(key, &entry.value));
-        if self.bytes - before + wanted > self.bytes_max {
+        if self.bytes - before + wanted > bytes_max {
             return Err(Denied::Quota);
         }
         self.bytes = self.bytes - before + wanted;
@@ -320,9 +374,16 @@ fn size(key: &str, value: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn store(bytes: u64) -> Arc<Store> {
+    fn store(bytes: u64) -> Room {
         let stores = Stores::new(None);
-        stores.open("p", KvGrant { bytes, persistent: false }).unwrap()
+        open(&stores, "p", KvGrant { bytes, persistent: false })
+    }
+
+    /// The store of a plugin that is started and taken.
+    fn open(stores: &Stores, plugin: &str, grant: KvGrant) -> Room {
+        let room = stores.prepare(plugin, grant).unwrap();
+        stores.take(plugin, &room, grant);
+        room
     }
 
     #[test]
@@ -389,19 +450,19 @@ mod tests {
         let lasting = KvGrant { bytes: 1 << 20, persistent: true };
         let passing = KvGrant { bytes: 1 << 20, persistent: false };
         let stores = Stores::new(Some(directory.path()));
-        let one = stores.open("one", lasting).unwrap();
+        let one = open(&stores, "one", lasting);
         one.set("a", b"1".to_vec(), None, 0).unwrap();
         one.set("b", b"2".to_vec(), Some(5), 0).unwrap();
         one.set("c", b"3".to_vec(), None, 0).unwrap();
         stores.flush();
         one.delete("c");
-        stores.open("two", passing).unwrap().set("a", b"1".to_vec(), None, 0).unwrap();
+        open(&stores, "two", passing).set("a", b"1".to_vec(), None, 0).unwrap();
         drop((stores, one));
         let stores = Stores::new(Some(directory.path()));
-        let one = stores.open("one", lasting).unwrap();
+        let one = open(&stores, "one", lasting);
         assert_eq!(one.keys("", None, 9, 4), ["a", "b"]);
         assert_eq!((one.get("a", 9), one.get("b", 9)), (Some(b"1".to_vec()), None));
-        assert_eq!(stores.open("two", lasting).unwrap().get("a", 0), None);
+        assert_eq!(open(&stores, "two", lasting).get("a", 0), None);
         assert_eq!(one.bytes(), 2 * (limits::KV_ENTRY_BYTES + 2));
     }
 
@@ -410,15 +471,44 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let stores = Stores::new(Some(directory.path()));
         let grant = |persistent| KvGrant { bytes: 1 << 20, persistent };
-        stores.open("p", grant(true)).unwrap().set("old", vec![1], None, 0).unwrap();
+        open(&stores, "p", grant(true)).set("old", vec![1], None, 0).unwrap();
         stores.flush();
-        let store = stores.open("p", grant(false)).unwrap();
+        let store = open(&stores, "p", grant(false));
         store.delete("old");
         store.set("new", vec![2], None, 0).unwrap();
-        stores.open("p", grant(true)).unwrap();
+        open(&stores, "p", grant(true));
         drop((stores, store));
         let stores = Stores::new(Some(directory.path()));
-        assert_eq!(stores.open("p", grant(true)).unwrap().keys("", None, 9, 0), ["new"]);
+        assert_eq!(open(&stores, "p", grant(true)).keys("", None, 9, 0), ["new"]);
+    }
+
+    #[test]
+    fn a_plugin_that_is_not_taken_leaves_the_store_and_the_file_as_they_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let stores = Stores::new(Some(directory.path()));
+        let grant = |bytes, persistent| KvGrant { bytes, persistent };
+        let store = open(&stores, "p", grant(1 << 20, true));
+        let refused = stores.prepare("p", grant(1, false)).unwrap();
+        assert_eq!(refused.set("a", vec![1], None, 0), Err(Denied::Quota));
+        store.set("a", vec![1], None, 0).unwrap();
+        drop((stores, store, refused));
+        let stores = Stores::new(Some(directory.path()));
+        // Nor does one that was never taken write over what the file has.
+        stores.prepare("p", grant(1 << 20, false)).unwrap().set("b", vec![1], None, 0).unwrap();
+        assert_eq!(open(&stores, "p", grant(1 << 20, true)).keys("", None, 9, 0), ["a"]);
+    }
+
+    #[test]
+    fn what_is_set_at_the_start_of_a_plugin_that_is_taken_lasts() {
+        let directory = tempfile::tempdir().unwrap();
+        let stores = Stores::new(Some(directory.path()));
+        let grant = KvGrant { bytes: 1 << 20, persistent: true };
+        let room = stores.prepare("p", grant).unwrap();
+        room.set("a", vec![1], None, 0).unwrap();
+        stores.take("p", &room, grant);
+        drop((stores, room));
+        let stores = Stores::new(Some(directory.path()));
+        assert_eq!(open(&stores, "p", grant).get("a", 0), Some(vec![1]));
     }
 
     #[test]
@@ -426,9 +516,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let grant = KvGrant { bytes: 1 << 20, persistent: true };
         let first = Stores::new(Some(directory.path()));
-        first.open("p", grant).unwrap();
+        open(&first, "p", grant);
         let second = Stores::new(Some(directory.path()));
-        assert!(second.open("p", grant).is_err());
-        assert!(Stores::new(None).open("p", grant).is_ok(), "without a directory nothing lasts");
+        assert!(second.prepare("p", grant).is_err());
+        assert!(Stores::new(None).prepare("p", grant).is_ok(), "without a directory nothing lasts");
     }
 }

@@ -208,6 +208,29 @@ async fn a_store_survives_its_plugin_and_one_that_lasts_survives_the_server() {
 }
 
 #[tokio::test]
+async fn settings_that_are_refused_leave_a_store_in_use_as_it_is() {
+    let directory = Directory::new();
+    let state = Directory::new();
+    directory.put("p.wasm", &component("tests/services"));
+    let settings = |grants| HostSettings {
+        plugins: vec![asking(grants)],
+        state: Some(state.path().to_owned()),
+        ..directory.settings()
+    };
+    let host = load(settings(kv(1 << 20, true))).await;
+    let mut refused = settings(kv(1, false));
+    refused.plugins.push(PluginSettings { required: true, ..plugin("missing", &[]) });
+    host.reconfigure(refused).await.unwrap_err();
+    assert_eq!(told(&host, "XKV inc n 1").await, "200 1");
+    host.flush().await;
+    drop(host);
+    let host = load(settings(kv(1 << 20, true))).await;
+    assert_eq!(told(&host, "XKV inc n 1").await, "200 2");
+    host.reconfigure(settings(kv(1, true))).await.unwrap();
+    assert_eq!(told(&host, "XKV set m 1").await, "500 Error::Quota");
+}
+
+#[tokio::test]
 async fn metrics_are_bounded_and_survive_their_plugin() {
     let (directory, host) = asker(Grants::without_effect()).await;
     told(&host, "XMETER count refused 2").await;

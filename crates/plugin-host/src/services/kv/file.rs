@@ -39,7 +39,8 @@ pub(crate) struct Wake {
 }
 
 enum Order {
-    Attach { plugin: String, store: Arc<Store>, kept: SyncSender<Result<Kept, String>> },
+    Read { plugin: String, kept: SyncSender<Result<Kept, String>> },
+    Attach { plugin: String, store: Arc<Store> },
     Detach(String),
     Changed,
     Flush(SyncSender<()>),
@@ -56,33 +57,36 @@ impl Writer {
         Writer { file: state.map(|state| state.join(FILE)), running: Mutex::new(None) }
     }
 
-    /// Writes from now on what changes in a store; returns what the file has of it. `None` where
-    /// there is no file.
+    /// Opens the file, if there is one and it is not open.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn open(&self) -> Result<Option<Wake>, String> {
+        let Some(file) = &self.file else { return Ok(None) };
+        let mut running = self.lock();
+        if let Some(running) = &*running {
+            return Ok(Some(running.wake.clone()));
+        }
+        let started = start(file)?;
+        Ok(Some(running.insert(started).wake.clone()))
+    }
+
+    /// What the file has of a plugin; `None` where there is no file.
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub(crate) fn attach(
-        &self,
-        plugin: &str,
-        store: &Arc<Store>,
-    ) -> Result<Option<(Kept, Wake)>, String> {
-        let Some(file) = &self.file else { return Ok(None) };
-        let mut running = self.lock();
-        let wake = match &*running {
-            Some(running) => running.wake.clone(),
-            None => {
-                let started = start(file)?;
-                let wake = started.wake.clone();
-                *running = Some(started);
-                wake
-            }
-        };
-        drop(running);
+    pub(crate) fn read(&self, plugin: &str) -> Result<Option<Kept>, String> {
+        let Some(wake) = self.open()? else { return Ok(None) };
         let (kept, answer) = sync_channel(1);
-        let store = Arc::clone(store);
-        wake.order(Order::Attach { plugin: plugin.to_owned(), store, kept });
-        let kept = answer.recv().map_err(|_| "its writer has ended".to_owned())??;
-        Ok(Some((kept, wake)))
+        wake.order(Order::Read { plugin: plugin.to_owned(), kept });
+        answer.recv().map_err(|_| "its writer has ended".to_owned())?.map(Some)
+    }
+
+    /// Writes from now on what changes in a store, if the file is open. Does not wait for it.
+    pub(crate) fn attach(&self, plugin: &str, store: &Arc<Store>) -> Option<Wake> {
+        let wake = self.lock().as_ref().map(|running| running.wake.clone())?;
+        wake.order(Order::Attach { plugin: plugin.to_owned(), store: Arc::clone(store) });
+        Some(wake)
     }
 
     /// Leaves a store alone from now on.
@@ -158,12 +162,11 @@ impl Books {
         loop {
             let wait = due.map_or(Duration::MAX, |due| due.duration_since(Instant::now()));
             match orders.recv_timeout(wait) {
-                Ok(Order::Attach { plugin, store, kept }) => {
-                    let read = self.read(&plugin).map_err(|error| error.to_string());
-                    self.stores.insert(plugin, store);
+                Ok(Order::Read { plugin, kept }) => {
                     // Who does not wait for it has gone.
-                    let _ = kept.send(read);
+                    let _ = kept.send(self.read(&plugin).map_err(|error| error.to_string()));
                 }
+                Ok(Order::Attach { plugin, store }) => drop(self.stores.insert(plugin, store)),
                 Ok(Order::Detach(plugin)) => drop(self.stores.remove(&plugin)),
                 Ok(Order::Changed) => {
                     due = due.or_else(|| Instant::now().checked_add(limits::KV_WRITTEN_WITHIN));
