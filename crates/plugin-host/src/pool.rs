@@ -4,11 +4,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::artifact::Artifact;
-use crate::budget::Budget;
+use crate::budget::{Budget, Charge};
 use crate::engine::Sandbox;
 use crate::errors::Failure;
 use crate::guest::{Identity, Warm};
@@ -25,6 +25,8 @@ pub(crate) struct Pool {
     /// Places of instances that belong to a transfer.
     pins: Arc<Semaphore>,
     budget: Arc<Budget>,
+    /// Tells who waits for room that an instance rests.
+    put_back: Notify,
     /// Octets of memory that the largest instance so far has had.
     size: AtomicUsize,
 }
@@ -65,6 +67,7 @@ impl Pool {
             pins: Arc::new(Semaphore::new(identity.limits.transfers_max.max(1))),
             identity,
             budget,
+            put_back: Notify::new(),
             size: AtomicUsize::new(size),
         }
     }
@@ -105,14 +108,33 @@ impl Pool {
         let mut idle = self.idle();
         if idle.len() < room.min(kept.max(1)) {
             idle.push(lease.warm);
+            self.put_back.notify_one();
         }
     }
 
+    /// An instance that rests or a new one, whichever can be had first.
     async fn ready(&self, generation: u64) -> Result<Warm, Failure> {
-        let rested = self.idle().pop();
-        match rested {
-            Some(warm) => Ok(warm),
-            None => self.start(generation).await,
+        let queue = self.identity.limits.queue;
+        let size = self.size.load(Ordering::Relaxed);
+        let charge = tokio::select! {
+            biased;
+            warm = self.rested() => return Ok(warm),
+            charge = self.budget.charge(size, queue) => charge.ok_or(Failure::NoRoom(queue))?,
+        };
+        self.start(generation, charge).await
+    }
+
+    /// Waits for an instance that rests.
+    async fn rested(&self) -> Warm {
+        loop {
+            let mut put_back = std::pin::pin!(self.put_back.notified());
+            // Before the look, so that none that comes after it is missed.
+            put_back.as_mut().enable();
+            let warm = self.idle().pop();
+            if let Some(warm) = warm {
+                return warm;
+            }
+            put_back.await;
         }
     }
 
@@ -137,11 +159,8 @@ impl Pool {
         self.idle().len()
     }
 
-    async fn start(&self, generation: u64) -> Result<Warm, Failure> {
+    async fn start(&self, generation: u64, charge: Charge) -> Result<Warm, Failure> {
         let broken = |failure: Failure| Failure::Start(failure.to_string());
-        let queue = self.identity.limits.queue;
-        let size = self.size.load(Ordering::Relaxed);
-        let charge = self.budget.charge(size, queue).await.ok_or(Failure::NoRoom(queue))?;
         let identity = Arc::clone(&self.identity);
         let mut warm =
             Warm::new(self.sandbox, &self.artifact, identity, generation).await.map_err(broken)?;

@@ -322,6 +322,23 @@ async fn an_address_of_this_machine_is_out_of_bounds_unless_the_operator_says_ot
 }
 
 #[tokio::test]
+async fn a_call_that_waits_for_memory_gets_the_instance_that_comes_back_first() {
+    let url = service(FINE).await;
+    let directory = Directory::new();
+    directory.put("p.wasm", &component("tests/services"));
+    let mut settings = asking(http(&[&url], true));
+    settings.limits.queue = Duration::from_secs(5);
+    // Room for the one that every plugin has, and for no other.
+    let memory_budget = 1;
+    let host =
+        load(HostSettings { plugins: vec![settings], memory_budget, ..directory.settings() }).await;
+    let line = format!("XGET {url}/");
+    // The first has the instance before the second asks.
+    let both = tokio::join!(told(&host, &line), told(&host, &line));
+    assert_eq!(both, ("200 200 fine".to_owned(), "200 200 fine".to_owned()));
+}
+
+#[tokio::test]
 async fn a_redirect_is_a_response() {
     let url = service(
         "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\
