@@ -53,14 +53,17 @@ impl Allowed {
             && url.host().map(|host| host.to_owned()).as_ref() == Some(&self.host)
             && url.port_or_known_default() == Some(self.port)
             && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            // Some servers take these for steps of the path, behind the back of this comparison.
             && (self.path.is_empty() || !has_hidden_steps(url.path()))
     }
 }
 
+/// Whether some servers take parts of the path for steps, behind the back of the comparison: they
+/// decode it again, or drop what a step has behind a semicolon.
 fn has_hidden_steps(path: &str) -> bool {
-    let path = path.to_ascii_lowercase();
-    ["%2f", "%5c", "%2e"].iter().any(|hidden| path.contains(hidden))
+    let path = path.to_ascii_lowercase().replace("%3b", ";");
+    let is_hidden = |step: &str| matches!(step.split_once(';'), Some(("." | "..", _)));
+    ["%2f", "%5c", "%2e", "%25"].iter().any(|hidden| path.contains(hidden))
+        || path.split('/').any(is_hidden)
 }
 
 /// The URL to ask, if it is allowed.
@@ -74,10 +77,13 @@ pub(crate) fn judged(uri: &Uri, allowed: &[Allowed]) -> Result<Uri, NoResponse> 
     asked.parse().map_err(|error| NoResponse::Denied(format!("{error}")))
 }
 
+/// Reads a URL. What is wrong with it is told without a query or a password: logs have the message.
 fn parsed(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("not a URL: {text}: {error}"))?;
+    let named = text.split(['?', '#']).next().unwrap_or_default();
+    let named = named.rsplit('@').next().unwrap_or_default();
+    let url = Url::parse(text).map_err(|error| format!("not a URL: {named}: {error}"))?;
     if !["http", "https"].contains(&url.scheme()) {
-        return Err(format!("neither http nor https: {text}"));
+        return Err(format!("neither http nor https: {}", url.scheme()));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a URL with a name or password in it".to_owned());
@@ -102,6 +108,7 @@ mod tests {
             "https://api.example.org/v1",
             "https://api.example.org:443/v1/users?x=1",
             "https://API.EXAMPLE.ORG/v1/a/../b",
+            "https://api.example.org/v1/a;b/...;c",
         ] {
             assert!(verdict(grant, url).is_ok(), "{url}");
         }
@@ -113,6 +120,10 @@ mod tests {
             "https://api.example.org/v1/../admin",
             "https://api.example.org/v1/%2e%2e/admin",
             "https://api.example.org/v1/..%2fadmin",
+            "https://api.example.org/v1/%252e%252e/admin",
+            "https://api.example.org/v1/..;/admin",
+            "https://api.example.org/v1/a/.;x=1/b",
+            "https://api.example.org/v1/..%3B/admin",
             "https://api.example.org.evil.example/v1",
             "https://user@api.example.org/v1",
             "https://evil.example/v1",
@@ -120,6 +131,26 @@ mod tests {
         ] {
             assert!(matches!(verdict(grant, url), Err(NoResponse::Denied(_))), "{url}");
         }
+    }
+
+    #[test]
+    fn what_is_denied_is_told_without_what_may_be_secret() {
+        for (url, told) in [
+            ("ftp://user:word@a.example/?token=x", "neither http nor https: ftp"),
+            (
+                "http://a.example:99999/p?token=x",
+                "not a URL: http://a.example:99999/p: invalid port number",
+            ),
+            (
+                "http://other.example/p?token=x",
+                "the grant http does not cover http://other.example/p",
+            ),
+        ] {
+            let denied = verdict("https://a.example/v1", url).unwrap_err();
+            assert_eq!(denied, NoResponse::Denied(told.to_owned()), "{url}");
+        }
+        let mistake = parsed("http://u:word@a b/p?token=x").unwrap_err();
+        assert_eq!(mistake, "not a URL: a b/p: invalid international domain name");
     }
 
     #[test]
