@@ -167,6 +167,7 @@ impl Queue {
     fn close(&self) {
         lock(&self.inner).closed = true;
         self.news.notify_one();
+        self.emptied.notify_waiters();
     }
 
     fn counts(&self) -> EventCounts {
@@ -273,4 +274,17 @@ fn now_ms() -> u64 {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_queue_to_empty_hears_that_nobody_empties_it_any_more() {
+        let queue = Queue::new("p".into());
+        queue.push(Arc::new(gap(1)));
+        let both = async { tokio::join!(queue.drained(), async { queue.close() }) };
+        tokio::time::timeout(limits::EVENTS_GATHERED_FOR, both).await.unwrap();
+    }
 }
