@@ -205,8 +205,8 @@ impl Deref for Room {
 impl Store {
     /// One with what the file has, if it is to last: what changes is noted for the file.
     fn of(kept: Option<file::Kept>) -> Store {
-        let mut inner = Inner::default();
-        inner.unwritten = kept.is_some().then(Unwritten::default);
+        let unwritten = kept.is_some().then(Unwritten::default);
+        let mut inner = Inner { unwritten, ..Inner::default() };
         for (key, entry) in kept.into_iter().flatten() {
             inner.bytes = inner.bytes.saturating_add(size(&key, &entry.value));
             inner.entries.insert(key, entry);
