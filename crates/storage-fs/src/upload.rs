@@ -7,6 +7,11 @@
 //! | behind the end | written in place | cut back, or left |
 //! | to a free name with a `NAME.partial` | goes on there, then renamed | cut back, or left |
 //!
+//! An upload that must not be seen meanwhile (plugins judge its contents) goes to a new file even
+//! where the table says in place or on in `NAME.partial`: [`mod@held`] keeps what it goes on behind
+//! locked and as it is, until the copy is published. Interrupted or refused, it leaves that, and
+//! nothing of what has arrived; published, it removes the `NAME.partial`.
+//!
 //! [`mod@plan`] decides between them and changes nothing; [`begin`] makes or opens the file; the
 //! writer gives it its name with [`publish`]. Whoever writes to a file that has a name holds a lock
 //! on it (`flock(2)`): a second one is `Busy`. A `NAME.partial` is replaced, removed or published
@@ -19,6 +24,7 @@
 //! Whoever took the file beneath a writer must have stopped writing when the writer is finished,
 //! abandoned or dropped: cutting a file back cannot stop somebody who still writes to it.
 
+mod held;
 mod partial;
 mod plan;
 mod publish;
@@ -37,6 +43,7 @@ use waft_core::storage::{ErrorKind, WriteMode};
 use crate::beneath::{Place, Root, look};
 use crate::error::Result;
 use crate::{Options, pool, temporary};
+use held::Held;
 use plan::{Old, Plan, plan};
 pub(crate) use vacant::Vacant;
 use writer::{Body, LocalWriter};
@@ -87,7 +94,7 @@ pub(crate) fn resume_offset(root: &Root, path: &VirtualPath) -> Result<u64> {
 pub(crate) enum Meanwhile {
     /// It is written in place.
     Seen,
-    /// It is written to a copy.
+    /// It is written to a copy, and so is what goes on in a `NAME.partial`.
     Unseen,
 }
 
@@ -104,46 +111,60 @@ pub(crate) async fn begin(
         true => (root.direct_upload_place(path)?, None),
         false => root.upload_place(path)?,
     };
-    let planned = match (plan(&place, found.as_ref(), mode)?, meanwhile) {
+    let (old, replace, prefix, held) = match (plan(&place, found.as_ref(), mode)?, meanwhile) {
+        (Plan::InPlace { from }, Meanwhile::Seen) => return in_place(place, options, from, mode),
+        (Plan::Resume { from }, Meanwhile::Seen) => return resume(place, options, from),
         (Plan::InPlace { from }, Meanwhile::Unseen) => {
-            Plan::Fresh { prefix: from, old: found.as_ref().map(Old::of), replace: true }
+            let held = Held::whole(&place, from, mode)?;
+            (Some(held.old()), held.is_replaced(), held.size(), Some(held))
         }
-        (planned, _) => planned,
+        (Plan::Resume { from }, Meanwhile::Unseen) => {
+            let held = Held::partial(&place, from)?;
+            (Some(held.old()), held.is_replaced(), from, Some(held))
+        }
+        (Plan::Fresh { prefix, old, replace }, _) => (old, replace, prefix, None),
     };
-    match planned {
-        Plan::InPlace { from } => in_place(place, options, from, mode),
-        Plan::Resume { from } => resume(place, options, from),
-        Plan::Fresh { prefix, old, replace } => {
-            let (body, file) = create(&place, options, old)?;
-            let file = Arc::new(file);
-            // From here on, whatever fails, the writer leaves nothing behind.
-            let writer = LocalWriter::new(place, options, Arc::clone(&file), body, prefix)
-                .publishing(old, replace);
-            if prefix > 0 {
-                let from = writer.place().open(OFlags::RDONLY)?;
-                copy_prefix(from, file, prefix).await?;
-            }
-            Ok(writer)
-        }
+    let (body, file) = create(&place, options, old)?;
+    let file = Arc::new(file);
+    let source = held.as_ref().map(Held::file);
+    // From here on, whatever fails, the writer leaves nothing behind.
+    let writer = LocalWriter::new(place, options, Arc::clone(&file), body, prefix)
+        .publishing(old, replace)
+        .holding(held);
+    if prefix > 0 {
+        let source = match source {
+            Some(source) => source,
+            None => Arc::new(writer.place().open(OFlags::RDONLY)?),
+        };
+        copy_prefix(source, file, prefix).await?;
     }
+    Ok(writer)
 }
 
 /// Opens the file that is there, to write behind its end.
 fn in_place(place: Place, options: Options, from: u64, mode: WriteMode) -> Result<LocalWriter> {
-    let file = place.open(OFlags::WRONLY)?;
-    let found = look(&file)?;
-    plan::refuse_irregular(&found)?;
-    temporary::lock(&file)?;
+    let file = open_end(&place, OFlags::WRONLY, from, mode)?;
     let size = look(&file)?.stx_size;
-    if matches!(mode, WriteMode::At(_)) && size != from {
+    Ok(LocalWriter::new(place, options, Arc::new(file.into()), Body::InPlace, size))
+}
+
+/// Opens and locks the file that is there; `Busy` if somebody writes to it, or what was asked for
+/// goes on at `from` and that is no longer its end.
+fn open_end(place: &Place, flags: OFlags, from: u64, mode: WriteMode) -> Result<OwnedFd> {
+    let file = place.open(flags)?;
+    plan::refuse_irregular(&look(&file)?)?;
+    temporary::lock(&file)?;
+    if matches!(mode, WriteMode::At(_)) && look(&file)?.stx_size != from {
         return Err(ErrorKind::Busy.into());
     }
-    Ok(LocalWriter::new(place, options, Arc::new(file.into()), Body::InPlace, size))
+    Ok(file)
 }
 
 /// Opens what an interrupted upload has left, to go on at `from`.
 fn resume(place: Place, options: Options, from: u64) -> Result<LocalWriter> {
-    let Some(kept) = partial::claim(&place)? else { return Err(ErrorKind::Busy.into()) };
+    let Some(kept) = partial::claim(&place, OFlags::WRONLY)? else {
+        return Err(ErrorKind::Busy.into());
+    };
     let size = look(&kept)?.stx_size;
     if size < from {
         return Err(ErrorKind::Busy.into());
@@ -171,9 +192,8 @@ fn create_hidden(place: &Place, mode: Mode) -> Result<(Body, File)> {
 }
 
 /// Copies the octets before `end`, in steps, so that an upload that is given up stops soon.
-async fn copy_prefix(from: OwnedFd, to: Arc<File>, end: u64) -> Result<()> {
-    plan::refuse_irregular(&look(&from)?)?;
-    let from = Arc::new(from);
+async fn copy_prefix(from: Arc<OwnedFd>, to: Arc<File>, end: u64) -> Result<()> {
+    plan::refuse_irregular(&look(&*from)?)?;
     let mut at = 0;
     while at < end {
         let (from, to, until) = (Arc::clone(&from), Arc::clone(&to), end.min(at + COPY_STEP));

@@ -36,9 +36,9 @@ pub(crate) fn size(of: &Place) -> Result<Option<u64>> {
 /// Opens and locks what an interrupted upload to `of` has left; none if it left nothing.
 ///
 /// `Busy` if another upload goes on in it.
-pub(crate) fn claim(of: &Place) -> Result<Option<File>> {
+pub(crate) fn claim(of: &Place, flags: OFlags) -> Result<Option<File>> {
     let place = place(of)?;
-    let file = match place.open(OFlags::WRONLY) {
+    let file = match place.open(flags) {
         Ok(file) => file,
         // Nothing there, or no file of ours: a link, a directory, a pipe.
         Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::NAMETOOLONG) => {
@@ -64,7 +64,7 @@ pub(crate) fn remove_stale(of: &Place) {
     if !matches!(size(of), Ok(Some(_))) {
         return;
     }
-    if let (Ok(Some(_lock)), Ok(stale)) = (claim(of), place(of)) {
+    if let (Ok(Some(_lock)), Ok(stale)) = (claim(of, OFlags::WRONLY), place(of)) {
         let _ = unlinkat(&stale.parent, &stale.name, AtFlags::empty());
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, Uid, fchmod, fchown, linkat, renameat};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, linkat, renameat};
 use rustix::io::Errno;
 use waft_core::storage::ErrorKind;
 
@@ -83,7 +83,7 @@ pub(crate) fn keep(of: &Place, file: &File, body: &mut Body) -> Result<()> {
             Err(failure) if failure.kind() == ErrorKind::Exists => {}
             other => return other,
         }
-        if let Some(_lock) = partial::claim(of)? {
+        if let Some(_lock) = partial::claim(of, OFlags::WRONLY)? {
             return over(&place, file, body, false);
         }
         if place.look()?.is_some() {

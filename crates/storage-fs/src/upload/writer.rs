@@ -13,6 +13,7 @@ use waft_core::storage::{ErrorKind, Interrupted, LocalFile, Metadata, Writer};
 use crate::beneath::{Place, look, same_file};
 use crate::error::Result;
 use crate::facts::metadata;
+use crate::upload::held::Held;
 use crate::upload::plan::Old;
 use crate::upload::{partial, publish};
 use crate::{Options, pool};
@@ -43,6 +44,8 @@ pub(crate) struct LocalWriter {
     offset: u64,
     old: Option<Old>,
     replace: bool,
+    /// What nobody else may write to until this is published.
+    held: Option<Held>,
     /// Neither finished nor abandoned: there is something to tidy up.
     open: bool,
     /// Whether nothing may be written any more. Locked while something is.
@@ -67,6 +70,7 @@ impl LocalWriter {
             offset: began,
             old: None,
             replace: false,
+            held: None,
             open: true,
             over: Arc::default(),
         }
@@ -76,6 +80,12 @@ impl LocalWriter {
     pub(crate) fn publishing(mut self, old: Option<Old>, replace: bool) -> LocalWriter {
         self.old = old;
         self.replace = replace;
+        self
+    }
+
+    /// The same as the continuation of a file, copied so that nobody sees it grow.
+    pub(crate) fn holding(mut self, held: Option<Held>) -> LocalWriter {
+        self.held = held;
         self
     }
 
@@ -93,7 +103,10 @@ impl LocalWriter {
         }
         self.publish()?;
         self.open = false;
-        partial::remove_stale(&self.place);
+        match &self.held {
+            Some(held) => held.remove_partial(),
+            None => partial::remove_stale(&self.place),
+        }
         if self.options.durable {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             fsync(openat(&self.place.parent, c".", flags, Mode::empty())?)?;
@@ -111,6 +124,9 @@ impl LocalWriter {
                 Err(ErrorKind::Busy.into())
             };
         }
+        if let Some(held) = &self.held {
+            held.check()?;
+        }
         if self.replace {
             publish::over(&self.place, &self.file, &mut self.body, self.old.is_none())
         } else {
@@ -126,7 +142,8 @@ impl LocalWriter {
 
     fn abandon_now(&mut self, interrupted: Interrupted) -> Result<()> {
         self.end_writing();
-        if interrupted == Interrupted::Keep {
+        // What goes on behind a held file leaves that: nothing of it may be seen.
+        if interrupted == Interrupted::Keep && self.held.is_none() {
             match self.body {
                 Body::Partial | Body::InPlace => self.open = false,
                 Body::Nameless | Body::Hidden(_) if self.size()? > self.began => {

@@ -197,6 +197,77 @@ async fn what_is_appended_unseen_is_seen_when_it_is_complete() {
 }
 
 #[tokio::test]
+async fn two_cannot_append_unseen_to_one_file_at_a_time() {
+    let tree = Tree::new();
+    tree.put("file", b"old");
+    let path = path("file");
+    let mut first = tree.storage.open_write_unseen(&path, WriteMode::Append).await.unwrap();
+    for mode in [WriteMode::Append, WriteMode::At(3)] {
+        assert_eq!(kind(tree.storage.open_write_unseen(&path, mode).await), ErrorKind::Busy);
+        assert_eq!(kind(tree.storage.open_write(&path, mode).await), ErrorKind::Busy);
+    }
+    write(&mut first, b" first").await;
+    first.finish().await.unwrap();
+    let mut second = tree.storage.open_write_unseen(&path, WriteMode::Append).await.unwrap();
+    write(&mut second, b" second").await;
+    second.finish().await.unwrap();
+    assert_eq!(tree.get("file"), b"old first second");
+}
+
+#[tokio::test]
+async fn what_is_appended_unseen_to_a_file_that_changed_meanwhile_is_not_published() {
+    let tree = Tree::new();
+    let changes: [fn(&Tree); 3] = [
+        |tree| tree.put("file", b"longer"),
+        |tree| {
+            tree.put("other", b"new");
+            fs::rename(tree.local("other"), tree.local("file")).unwrap();
+        },
+        |tree| fs::remove_file(tree.local("file")).unwrap(),
+    ];
+    for change in changes {
+        tree.put("file", b"old");
+        let mut writer =
+            tree.storage.open_write_unseen(&path("file"), WriteMode::Append).await.unwrap();
+        write(&mut writer, b" more").await;
+        change(&tree);
+        let before = fs::read(tree.local("file")).ok();
+        assert_eq!(kind(writer.finish().await), ErrorKind::Busy);
+        assert_eq!(fs::read(tree.local("file")).ok(), before);
+    }
+    assert!(tree.names().is_empty());
+}
+
+#[tokio::test]
+async fn what_an_interrupted_upload_has_left_is_gone_on_with_unseen() {
+    let tree = Tree::new();
+    let target = path("file");
+    for (mode, expected) in [
+        (WriteMode::Append, &b"begin and end"[..]),
+        (WriteMode::At(5), b"begin and end"),
+        (WriteMode::At(2), b"be and end"),
+    ] {
+        tree.put("file.partial", b"begin");
+        for interrupted in [Interrupted::Delete, Interrupted::Keep] {
+            let mut writer = tree.storage.open_write_unseen(&target, mode).await.unwrap();
+            write(&mut writer, b" and bad").await;
+            assert_eq!(tree.get("file.partial"), b"begin", "unseen");
+            let second = tree.storage.open_write_unseen(&target, mode).await;
+            assert_eq!(kind(second), ErrorKind::Busy);
+            assert_eq!(kind(tree.storage.open_write(&target, mode).await), ErrorKind::Busy);
+            writer.abandon(interrupted).await.unwrap();
+            assert_eq!(tree.names(), ["file.partial"]);
+            assert_eq!(tree.get("file.partial"), b"begin");
+        }
+        let mut writer = tree.storage.open_write_unseen(&target, mode).await.unwrap();
+        write(&mut writer, b" and end").await;
+        writer.finish().await.unwrap();
+        assert_eq!((tree.get("file"), tree.names()), (expected.to_vec(), vec!["file".to_owned()]));
+        fs::remove_file(tree.local("file")).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn an_upload_from_within_keeps_what_stands_before_and_drops_what_stands_behind() {
     let tree = Tree::new();
     let old: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
