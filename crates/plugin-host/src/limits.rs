@@ -176,6 +176,9 @@ pub(crate) const KV_KEYS_MAX: usize = 1000;
 /// How long after a change of a plugin's store it is on the disk.
 pub(crate) const KV_WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long after the disk refused what plugins keep it is tried again.
+pub(crate) const KV_RETRIED_AFTER: Duration = Duration::from_secs(10);
+
 /// Names of metrics that one plugin may have.
 pub(crate) const METRICS_MAX: usize = 64;
 

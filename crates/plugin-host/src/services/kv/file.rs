@@ -141,7 +141,12 @@ fn start(file: &Path) -> Result<Running, String> {
     let database = Database::create(file).map_err(|error| named(&error))?;
     let (orders, received) = channel();
     let told = Arc::<AtomicBool>::default();
-    let mut books = Books { database, stores: BTreeMap::new(), told: Arc::clone(&told) };
+    let mut books = Books {
+        file: file.to_owned(),
+        database: Some(database),
+        stores: BTreeMap::new(),
+        told: Arc::clone(&told),
+    };
     let thread = std::thread::Builder::new()
         .name("waft-plugin-kv".to_owned())
         .spawn(move || books.keep(&received))
@@ -151,7 +156,9 @@ fn start(file: &Path) -> Result<Running, String> {
 
 /// What the thread has.
 struct Books {
-    database: Database,
+    file: PathBuf,
+    /// `None` after an error: it takes nothing more until it is opened again.
+    database: Option<Database>,
     stores: BTreeMap<String, Arc<Store>>,
     told: Arc<AtomicBool>,
 }
@@ -172,20 +179,29 @@ impl Books {
                     due = due.or_else(|| Instant::now().checked_add(limits::KV_WRITTEN_WITHIN));
                 }
                 Ok(Order::Flush(done)) => {
-                    self.write();
+                    due = self.write();
                     let _ = done.send(());
                 }
-                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return self.write(),
-                Err(RecvTimeoutError::Timeout) => {
-                    due = None;
-                    self.write();
+                Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => {
+                    // There is no later time.
+                    let _ = self.write();
+                    return;
                 }
+                Err(RecvTimeoutError::Timeout) => due = self.write(),
             }
         }
     }
 
-    fn read(&self, plugin: &str) -> Result<Kept, redb::Error> {
-        let table = match self.database.begin_read()?.open_table(Table::new(plugin)) {
+    fn database(&mut self) -> Result<&Database, redb::Error> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => Database::create(&self.file)?,
+        };
+        Ok(self.database.insert(database))
+    }
+
+    fn read(&mut self, plugin: &str) -> Result<Kept, redb::Error> {
+        let table = match self.database()?.begin_read()?.open_table(Table::new(plugin)) {
             Ok(table) => table,
             Err(TableError::TableDoesNotExist(_)) => return Ok(Kept::new()),
             Err(error) => return Err(error.into()),
@@ -198,46 +214,49 @@ impl Books {
         Ok(kept)
     }
 
-    fn write(&mut self) {
+    /// Writes what the file does not know. Returns when that has to be tried again.
+    fn write(&mut self) -> Option<Instant> {
         // First, so that a change behind this line wakes the thread again.
         self.told.store(false, Ordering::Release);
-        let changes: Vec<_> = self
-            .stores
-            .iter()
-            .filter_map(|(plugin, store)| Some((plugin, store, store.take_unwritten()?)))
+        let stores = self.stores.iter();
+        let changes: BTreeMap<String, Changes> = stores
+            .filter_map(|(plugin, store)| Some((plugin.clone(), store.take_unwritten()?)))
             .collect();
         if changes.is_empty() {
-            return;
+            return None;
         }
-        let written = self.commit(changes.iter().map(|(plugin, _, changes)| (*plugin, changes)));
-        if let Err(error) = written {
-            tracing::error!(reason = %error, "what plugins keep is not written, trying again");
-            for (_, store, (all, written)) in changes {
+        let error = self.database().and_then(|database| commit(database, &changes)).err()?;
+        self.database = None;
+        let retried_after_s = limits::KV_RETRIED_AFTER.as_secs();
+        tracing::error!(reason = %error, retried_after_s, "what plugins keep is not written");
+        for (plugin, (all, written)) in changes {
+            if let Some(store) = self.stores.get(&plugin) {
                 store.give_back(all, written);
             }
         }
+        Instant::now().checked_add(limits::KV_RETRIED_AFTER)
     }
+}
 
-    fn commit<'a>(
-        &self,
-        changes: impl Iterator<Item = (&'a String, &'a (bool, Vec<Written>))>,
-    ) -> Result<(), redb::Error> {
-        let transaction = self.database.begin_write()?;
-        for (plugin, (all, written)) in changes {
-            if *all {
-                transaction.delete_table(Table::new(plugin))?;
-            }
-            let mut table = transaction.open_table(Table::new(plugin))?;
-            for (key, entry) in written {
-                match entry {
-                    Some(entry) => drop(table.insert(key.as_str(), encoded(entry).as_slice())?),
-                    None => drop(table.remove(key.as_str())?),
-                }
+/// What changed of one plugin; whether that is all that there is.
+type Changes = (bool, Vec<Written>);
+
+fn commit(database: &Database, changes: &BTreeMap<String, Changes>) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    for (plugin, (all, written)) in changes {
+        if *all {
+            transaction.delete_table(Table::new(plugin))?;
+        }
+        let mut table = transaction.open_table(Table::new(plugin))?;
+        for (key, entry) in written {
+            match entry {
+                Some(entry) => drop(table.insert(key.as_str(), encoded(entry).as_slice())?),
+                None => drop(table.remove(key.as_str())?),
             }
         }
-        transaction.commit()?;
-        Ok(())
     }
+    transaction.commit()?;
+    Ok(())
 }
 
 /// The time that it expires at, 0 for never, then the value.
@@ -252,4 +271,29 @@ fn decoded(octets: &[u8]) -> Entry {
         .split_first_chunk()
         .map_or((0, octets), |(expires, value)| (u64::from_le_bytes(*expires), value));
     Entry { value: value.to_vec(), expires: Some(expires).filter(|&expires| expires != 0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_written_is_due_again_and_written_once_the_disk_lets_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("gone");
+        let kept: Kept = vec![("a".to_owned(), Entry { value: vec![1], expires: None })];
+        let store = Arc::new(Store::of(Some(kept.clone())));
+        store.give_back(false, vec![("a".to_owned(), None)]);
+        let mut books = Books {
+            file: state.join(FILE),
+            database: None,
+            stores: BTreeMap::from([("p".to_owned(), store)]),
+            told: Arc::default(),
+        };
+        assert!(books.write().is_some());
+        std::fs::create_dir(&state).unwrap();
+        assert_eq!(books.write(), None);
+        assert_eq!(books.read("p").unwrap(), kept);
+        assert_eq!(books.write(), None, "nothing is left to write");
+    }
 }
