@@ -13,14 +13,16 @@ use crate::net::Network;
 use crate::session::{Pending, Session};
 
 impl<N: Network> Session<N> {
-    /// CWD and CDUP.
+    /// CWD and CDUP. The working directory keeps the name that the client gave, wherever plugins
+    /// lead it: they are asked again about what is done in it.
     pub(super) async fn cwd(&mut self, by: &Actor<'_>, argument: &[u8]) -> Answer {
-        let path = self.target(by, argument, FileOp::Enter).await?;
+        let named = self.path(argument)?;
+        let path = self.reach(by, FileOp::Enter(named.clone())).await?;
         let metadata = by.account.storage.stat(&path).await?;
         if metadata.kind != FileKind::Directory {
             return Err(StorageError::from(ErrorKind::NotADirectory).into());
         }
-        self.facts_mut().cwd = path;
+        self.facts_mut().cwd = named;
         Ok(Reply::new(Code::FILE_DONE, "Directory changed."))
     }
 
