@@ -88,7 +88,7 @@ transcripts! {
         filter_file_uploads
         filter_files
         filter_listings
-        filter_login
+        filter_patterns filter_login
         filter_login_account
         filter_login_locked_out
         foreign_protocols

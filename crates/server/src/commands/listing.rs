@@ -1,11 +1,11 @@
 //! Listings: LIST, NLST, MLSD on a data connection, STAT on the control connection.
 
+use waft_core::BoxFuture;
 use waft_core::account::{Permission, Permissions};
 use waft_core::hooks::FileOp;
 use waft_core::storage::{
     Batch, Directory, ErrorKind, FileKind, LocalFile, Metadata, Reader, StorageError,
 };
-use waft_core::{BoxFuture, VirtualPath};
 use waft_proto::facts::write_mlsd_line;
 use waft_proto::listing::{parse_list_argument, write_list_line, write_name_line};
 use waft_proto::{Code, FactSet, Reply, Text, Timestamp};
@@ -151,7 +151,7 @@ impl<N: Network> Session<N> {
             }
             Ok(metadata) => (Subject::One(name.to_vec(), metadata), Vec::new()),
             Err(error) if error.kind() == ErrorKind::NotFound && glob::is_pattern(name) => {
-                self.matching(by, &path, name).await?
+                self.matching(by, name).await?
             }
             Err(error) => return Err(error.into()),
         };
@@ -162,13 +162,9 @@ impl<N: Network> Session<N> {
         Ok(listing)
     }
 
-    /// The entries of the directory above that fit the pattern which is the path's last part.
-    async fn matching(
-        &self,
-        by: &Actor<'_>,
-        path: &VirtualPath,
-        name: &[u8],
-    ) -> Result<(Subject, Vec<u8>), Refusal> {
+    /// The entries of the directory above that fit the pattern which is the named path's last part.
+    async fn matching(&self, by: &Actor<'_>, name: &[u8]) -> Result<(Subject, Vec<u8>), Refusal> {
+        let path = self.path(name)?;
         let (Some(parent), Some(pattern)) = (path.parent(), path.file_name()) else {
             return Err(StorageError::from(ErrorKind::NotFound).into());
         };
