@@ -2,6 +2,7 @@
 
 use rustls::{HandshakeKind, SupportedProtocolVersion, version};
 use sha2::{Digest, Sha256};
+use tokio::io::AsyncReadExt;
 use waft_server::tls::Mode;
 
 use super::client::{Client, config};
@@ -84,4 +85,27 @@ async fn translation_and_compression_work_under_tls() {
     let (packed, _) = client.fetch("RETR text").await;
     client.store("STOR copy", &packed).await;
     assert_eq!(world.file("copy").as_deref(), Some(&b"one\ntwo\n"[..]));
+}
+
+#[tokio::test]
+async fn a_download_of_a_file_that_became_shorter_is_not_ended_as_if_it_were_complete() {
+    let world = World::new(Mode::Require).await;
+    let file = std::fs::File::create(world.root.path().join("log")).unwrap();
+    for version in VERSIONS {
+        // More than the network takes while the client reads nothing.
+        file.set_len(256 << 20).unwrap();
+        let mut client = logged_in(&world, Mode::Require, version).await;
+        client.prot("P").await;
+        let stream = client.passive().await;
+        client.expect("RETR log", "150 ").await;
+        let mut stream = client.data_tls(stream).await.unwrap();
+        // Who has got octets knows that the file is open and its size promised.
+        stream.read_exact(&mut [0; 1]).await.unwrap();
+        file.set_len(0).unwrap();
+        // What an end without close_notify is to rustls.
+        let error = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.unwrap_err();
+        let kinds = [std::io::ErrorKind::UnexpectedEof, std::io::ErrorKind::ConnectionReset];
+        assert!(kinds.contains(&error.kind()), "{error}");
+        assert!(client.reply().await.starts_with("451 "));
+    }
 }

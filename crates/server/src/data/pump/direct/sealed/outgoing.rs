@@ -59,7 +59,6 @@ pub(in crate::data::pump) async fn send(
             Stop::Complete => break,
         }
     }
-    outgoing.left.check_end()?;
     let tcp = shared.watched().map_err(PumpError::Network)?;
     shared.keep();
     Ok(tcp)
@@ -97,6 +96,8 @@ impl Outgoing {
                 return Ok(Stop::BurstMoved);
             }
             if !self.encrypt()? {
+                // A file that ends too soon must not look complete: it gets no close_notify.
+                self.left.check_end()?;
                 self.is_over = true;
                 self.tls.send_close_notify();
                 self.buffer = Vec::new();
