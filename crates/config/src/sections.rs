@@ -423,7 +423,8 @@ section! {
         /// What a failed call counts as, for plugins that do not say otherwise.
         on_error: OnError as Word<OnError> = OnError::Deny,
         /// What happens when a plugin cannot be loaded at the start, for plugins that do not say
-        /// otherwise. While the server runs, the version before goes on in any case.
+        /// otherwise. While the server runs, the version before goes on, unless it has lost a grant
+        /// that it cannot do without.
         on_load_error: OnLoadError as Word<OnLoadError> = OnLoadError::RefuseStart,
         /// The directory of uploads that plugins put in quarantine. Nobody is served from it.
         quarantine: Option<PathBuf> as Maybe<FileName> = None; "such uploads are refused and deleted",
