@@ -86,8 +86,15 @@ const MADE: Metadata = Metadata {
     unique: None,
 };
 
-/// Leaves the work to the storage that the path belongs to.
+/// Leaves the work to the storage that the path belongs to; `unless` names the error where the
+/// path is a directory that only mounts make.
 macro_rules! at {
+    ($self:ident, $path:ident, unless $error:ident, $($work:tt)+) => {{
+        if $self.is_fixed($path) {
+            return refused(ErrorKind::$error);
+        }
+        at!($self, $path, $($work)+)
+    }};
     ($self:ident, $path:ident, |$storage:ident, $inner:ident| $call:expr) => {
         Box::pin(async move {
             let ($storage, ref $inner) = $self.route($path);
@@ -155,10 +162,7 @@ impl Storage for Mounts {
         path: &'a VirtualPath,
         offset: u64,
     ) -> BoxFuture<'a, Result<Box<dyn Reader>>> {
-        if self.is_fixed(path) {
-            return refused(ErrorKind::IsADirectory);
-        }
-        at!(self, path, |storage, inner| storage.open_read(inner, offset))
+        at!(self, path, unless IsADirectory, |storage, inner| storage.open_read(inner, offset))
     }
 
     fn check_write<'a>(
@@ -166,10 +170,7 @@ impl Storage for Mounts {
         path: &'a VirtualPath,
         mode: WriteMode,
     ) -> BoxFuture<'a, Result<()>> {
-        if self.is_fixed(path) {
-            return refused(ErrorKind::IsADirectory);
-        }
-        at!(self, path, |storage, inner| storage.check_write(inner, mode))
+        at!(self, path, unless IsADirectory, |storage, inner| storage.check_write(inner, mode))
     }
 
     fn open_write<'a>(
@@ -177,10 +178,7 @@ impl Storage for Mounts {
         path: &'a VirtualPath,
         mode: WriteMode,
     ) -> BoxFuture<'a, Result<Box<dyn Writer>>> {
-        if self.is_fixed(path) {
-            return refused(ErrorKind::IsADirectory);
-        }
-        at!(self, path, |storage, inner| storage.open_write(inner, mode))
+        at!(self, path, unless IsADirectory, |storage, inner| storage.open_write(inner, mode))
     }
 
     fn open_write_unseen<'a>(
@@ -188,38 +186,23 @@ impl Storage for Mounts {
         path: &'a VirtualPath,
         mode: WriteMode,
     ) -> BoxFuture<'a, Result<Box<dyn Writer>>> {
-        if self.is_fixed(path) {
-            return refused(ErrorKind::IsADirectory);
-        }
-        at!(self, path, |storage, inner| storage.open_write_unseen(inner, mode))
+        at!(self, path, unless IsADirectory, |storage, inner| storage.open_write_unseen(inner, mode))
     }
 
     fn resume_offset<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<u64>> {
-        if self.is_fixed(path) {
-            return refused(ErrorKind::IsADirectory);
-        }
-        at!(self, path, |storage, inner| storage.resume_offset(inner))
+        at!(self, path, unless IsADirectory, |storage, inner| storage.resume_offset(inner))
     }
 
     fn make_directory<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<()>> {
-        if self.is_fixed(path) {
-            return refused(ErrorKind::Exists);
-        }
-        at!(self, path, |storage, inner| storage.make_directory(inner))
+        at!(self, path, unless Exists, |storage, inner| storage.make_directory(inner))
     }
 
     fn remove_directory<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<()>> {
-        if self.is_fixed(path) {
-            return refused(ErrorKind::Denied);
-        }
-        at!(self, path, |storage, inner| storage.remove_directory(inner))
+        at!(self, path, unless Denied, |storage, inner| storage.remove_directory(inner))
     }
 
     fn remove_file<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<()>> {
-        if self.is_fixed(path) {
-            return refused(ErrorKind::IsADirectory);
-        }
-        at!(self, path, |storage, inner| storage.remove_file(inner))
+        at!(self, path, unless IsADirectory, |storage, inner| storage.remove_file(inner))
     }
 
     fn rename<'a>(
