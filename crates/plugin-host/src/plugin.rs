@@ -182,13 +182,7 @@ impl Plugin {
         caller: Caller,
         session: Option<SessionId>,
     ) -> (Call<'_>, Result<Lease, Failure>) {
-        let call = Call { plugin: self, caller, session, began: Instant::now() };
-        if self.breaker().is_open(call.began) {
-            return (call, Err(Failure::BreakerOpen));
-        }
-        self.meters.began(caller.hook);
-        let lease = self.pool.take(caller.generation).await;
-        (call, lease)
+        self.begin_with(caller, session, self.pool.take(caller.generation)).await
     }
 
     /// As [`begin`](Plugin::begin), for a transfer that keeps the instance.
@@ -197,12 +191,22 @@ impl Plugin {
         caller: Caller,
         session: Option<SessionId>,
     ) -> (Call<'_>, Result<Lease, Failure>) {
+        self.begin_with(caller, session, self.pool.pin(caller.generation)).await
+    }
+
+    /// Begins a call with the instance that `lease` brings; it is not asked for one in vain.
+    async fn begin_with(
+        &self,
+        caller: Caller,
+        session: Option<SessionId>,
+        lease: impl Future<Output = Result<Lease, Failure>>,
+    ) -> (Call<'_>, Result<Lease, Failure>) {
         let call = Call { plugin: self, caller, session, began: Instant::now() };
         if self.breaker().is_open(call.began) {
             return (call, Err(Failure::BreakerOpen));
         }
         self.meters.began(caller.hook);
-        let lease = self.pool.pin(caller.generation).await;
+        let lease = lease.await;
         (call, lease)
     }
 
