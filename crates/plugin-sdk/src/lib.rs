@@ -72,6 +72,7 @@ mod secret;
 mod session;
 mod settings;
 mod template;
+mod wildcard;
 
 pub mod clock;
 pub mod control;
@@ -108,6 +109,7 @@ pub use secret::Secret;
 pub use session::Session;
 pub use settings::{Section, Settings, closest};
 pub use template::{Moment, Template};
+pub use wildcard::fits;
 
 /// What [`export!`] refers to; no part of the interface.
 #[doc(hidden)]

@@ -12,7 +12,7 @@ mod scan;
 
 use waft_plugin_sdk::{
     ContentFilter, ContentInterest, Direction, FileDecision, FileFilter, FileOp, Interest, Plugin,
-    Reply, Section, Session, Settings, WriteKind, metrics,
+    Reply, Section, Session, Settings, WriteKind, fits, metrics,
 };
 
 use crate::scan::{Contents, Scan};
@@ -96,8 +96,8 @@ impl Rules {
     /// What is wrong with a name.
     fn refusal(&self, path: &str) -> Option<Reply> {
         let name = last(path).to_lowercase();
-        let fits = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, &name));
-        let refused = fits(&self.deny) || !(self.allow.is_empty() || fits(&self.allow));
+        let any = |patterns: &[String]| patterns.iter().any(|pattern| fits(pattern, &name));
+        let refused = any(&self.deny) || !(self.allow.is_empty() || any(&self.allow));
         refused.then(|| Reply::new(553, "Files of that name are not taken here."))
     }
 
@@ -129,25 +129,6 @@ fn patterns(root: &Section<'_>, key: &str) -> Vec<String> {
 
 fn last(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
-}
-
-/// Whether a name fits a pattern: `*` is any characters, `?` is one.
-fn matches(pattern: &str, name: &str) -> bool {
-    let mut after = name.chars();
-    let mut rest = pattern.chars();
-    match rest.next() {
-        None => name.is_empty(),
-        // Stars beside stars say nothing more.
-        Some('*') => {
-            let rest = rest.as_str().trim_start_matches('*');
-            rest.is_empty()
-                || name
-                    .char_indices()
-                    .any(|(at, _)| name.get(at..).is_some_and(|name| matches(rest, name)))
-        }
-        Some('?') => after.next().is_some() && matches(rest.as_str(), after.as_str()),
-        Some(letter) => after.next() == Some(letter) && matches(rest.as_str(), after.as_str()),
-    }
 }
 
 waft_plugin_sdk::export!(Rules: file_filter, content_filter);
