@@ -19,8 +19,8 @@ pub enum LoginVerdict {
     Deny(Option<String>),
     /// The client is to give an account with ACCT; then the plugins are asked again.
     NeedAccount,
-    /// It could not decide: refused, through no fault of the client.
-    Failed,
+    /// It could not decide: refused, through no fault of the client. The reason is for the log.
+    Failed(Option<String>),
 }
 
 /// What the plugins decided about credentials.

@@ -128,7 +128,7 @@ impl Generation {
                 login::Verdict::Accept(admitted) => self.admit(plugin, *admitted),
                 login::Verdict::Deny(reason) => LoginVerdict::Deny(reason),
                 login::Verdict::NeedAccount => LoginVerdict::NeedAccount,
-                login::Verdict::Failed => LoginVerdict::Failed,
+                login::Verdict::Failed(reason) => LoginVerdict::Failed(reason),
             };
             return LoginDecision { verdict: Some((verdict, name)), replaced };
         }
@@ -146,7 +146,7 @@ impl Generation {
         };
         let (plugin, generation) = (&*plugin.name, self.number);
         tracing::error!(plugin, generation, storage = place, reason, "account cannot be opened");
-        LoginVerdict::Failed
+        LoginVerdict::Failed(None)
     }
 
     async fn decide_file(&self, session: &Arc<SessionFacts>, op: &FileOp) -> FileVerdict {

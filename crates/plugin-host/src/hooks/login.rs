@@ -29,7 +29,8 @@ pub(crate) enum Verdict {
     Deny(Option<String>),
     Replace(Credentials),
     NeedAccount,
-    Failed,
+    /// Why is known where the plugin said so.
+    Failed(Option<String>),
 }
 
 /// Asks `plugin` about `credentials`.
@@ -45,7 +46,7 @@ pub(crate) async fn ask(
         Ok(lease) => lease,
         Err(failure) => {
             call.failed(failure);
-            return Verdict::Failed;
+            return Verdict::Failed(None);
         }
     };
     let mut shown = shown(credentials, plugin.settings.grants.passwords);
@@ -63,7 +64,7 @@ pub(crate) async fn ask(
         offer.password.zeroize();
     }
     let verdict = decision.and_then(|decision| check(plugin, credentials, decision));
-    call.end(lease, verdict).unwrap_or(Verdict::Failed)
+    call.end(lease, verdict).unwrap_or(Verdict::Failed(None))
 }
 
 fn shown(credentials: &Credentials, with_password: bool) -> wire::Credentials {
@@ -99,6 +100,10 @@ fn check(
             replaced(old, new).map(Verdict::Replace).map_err(Failure::Verdict)
         }
         wire::AuthDecision::NeedAccount => Ok(Verdict::NeedAccount),
+        // Not the plugin's own failure, which would count against it.
+        wire::AuthDecision::Fail(reason) => {
+            Ok(Verdict::Failed(Some(shortened(&reason, limits::DENIAL_BYTES_MAX))))
+        }
     }
 }
 

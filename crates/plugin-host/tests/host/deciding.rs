@@ -97,6 +97,7 @@ fn services() -> (Services, Arc<Others>) {
     let services = Services {
         passwords: Some(Arc::clone(&others) as _),
         storages: Some(Arc::clone(&others) as _),
+        ..Services::default()
     };
     (services, others)
 }
@@ -166,7 +167,8 @@ async fn log_in_of(host: &Host, session: &Arc<SessionFacts>, credentials: Creden
         Some((LoginVerdict::Accept(account), plugin)) => format!("{plugin} accepts {account:?}"),
         Some((LoginVerdict::Deny(reason), plugin)) => format!("{plugin} denies: {reason:?}"),
         Some((LoginVerdict::NeedAccount, plugin)) => format!("{plugin} needs an account"),
-        Some((LoginVerdict::Failed, plugin)) => format!("{plugin} failed"),
+        Some((LoginVerdict::Failed(None), plugin)) => format!("{plugin} failed"),
+        Some((LoginVerdict::Failed(Some(reason)), plugin)) => format!("{plugin} failed: {reason}"),
     };
     replaced.unwrap_or_default() + &verdict
 }
@@ -222,6 +224,16 @@ async fn a_clear_password_is_shown_to_those_only_who_may_see_it() {
         let expected = format!("porter {verdict}");
         assert_eq!(log_in(&host, password("alice", "secret")).await, expected);
     }
+}
+
+#[tokio::test]
+async fn a_plugin_that_cannot_tell_is_asked_again_however_often() {
+    let (_directory, host) = porters(&[("login.0", "alice fail no answer")], &[]).await;
+    for _ in 0..10 {
+        let said = log_in(&host, password("alice", "secret")).await;
+        assert_eq!(said, "a failed: no answer");
+    }
+    assert_eq!(host.status().plugins[0].counts.bad_verdicts, 0);
 }
 
 #[tokio::test]

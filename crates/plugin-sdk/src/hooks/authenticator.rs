@@ -97,6 +97,9 @@ pub enum AuthDecision {
     Replace(Credentials),
     /// 332: called again with `attribute("acct")` set.
     NeedAccount,
+    /// I cannot tell, because what I go by cannot be reached or makes no sense: nobody is logged
+    /// in, and it does not count against the client. The text is for the log.
+    Fail(String),
 }
 
 impl Credentials {
@@ -199,6 +202,7 @@ impl From<AuthDecision> for wire::AuthDecision {
             AuthDecision::Deny(text) => Self::Deny(text),
             AuthDecision::Replace(credentials) => Self::Replace(credentials.into()),
             AuthDecision::NeedAccount => Self::NeedAccount,
+            AuthDecision::Fail(text) => Self::Fail(text),
         }
     }
 }
@@ -210,7 +214,7 @@ impl<H: Holder<Plugin: Authenticator>> wire::Guest for H {
     ) -> wire::AuthDecision {
         match running::<H>() {
             Some(plugin) => plugin.authenticate(Session::host(session), &credentials.into()).into(),
-            None => wire::AuthDecision::Deny(Some(NOT_CONFIGURED.to_owned())),
+            None => wire::AuthDecision::Fail(NOT_CONFIGURED.to_owned()),
         }
     }
 }

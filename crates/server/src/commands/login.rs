@@ -198,9 +198,11 @@ impl<N: Network> Session<N> {
                 tracing::info!(%plugin, generation, user, "account wanted by plugin");
                 Outcome::Unfinished
             }
-            LoginVerdict::Failed => {
+            LoginVerdict::Failed(reason) => {
                 counters.plugin_login_denials.add_one();
-                tracing::warn!(%plugin, generation, user, "login could not be decided by plugin");
+                let reason = reason.map(|reason| printable(reason.as_bytes()).into_owned());
+                let message = "login could not be decided by plugin";
+                tracing::warn!(%plugin, generation, user, reason, "{message}");
                 Outcome::Failed
             }
         }

@@ -105,7 +105,7 @@ impl Filters {
         let verdict = match rule.split_once(' ').unwrap_or((rule, "")) {
             ("accept", _) => LoginVerdict::Accept(Arc::clone(&self.accounts[0])),
             ("deny", _) => LoginVerdict::Deny(Some("it is told to".to_owned())),
-            ("failed", _) => LoginVerdict::Failed,
+            ("failed", _) => LoginVerdict::Failed(None),
             ("need-account", _) => LoginVerdict::NeedAccount,
             ("as", other) => {
                 let Credentials::Password { password, .. } = credentials else { panic!() };

@@ -3,10 +3,10 @@
 //! Settings: `login = ["NAME VERDICT", …]`, who is not named being none of its business; `storage`,
 //! `root`, `permissions`, `limits`, `groups`, `attributes` are those of the account that it accepts.
 //!
-//! Verdicts: `accept`, `deny TEXT`, `trap`, `need ACCOUNT` (accepts who gave `ACCT ACCOUNT`), `as
-//! OTHER` (replaces the name), `forge` (replaces a certificate by another), `verify HASH` (accepts
-//! who has that password), `clear PASSWORD` (accepts who shows it that password), `certificate NAME`
-//! (accepts a certificate with that name).
+//! Verdicts: `accept`, `deny TEXT`, `fail TEXT`, `trap`, `need ACCOUNT` (accepts who gave
+//! `ACCT ACCOUNT`), `as OTHER` (replaces the name), `forge` (replaces a certificate by another),
+//! `verify HASH` (accepts who has that password), `clear PASSWORD` (accepts who shows it that
+//! password), `certificate NAME` (accepts a certificate with that name).
 
 #![forbid(unsafe_code)]
 
@@ -46,6 +46,7 @@ impl Authenticator for Porter {
         match (rule.split_once(' ').unwrap_or((rule, "")), credentials) {
             (("accept", _), _) => accept(true),
             (("deny", text), _) => AuthDecision::Deny(Some(text.to_owned())),
+            (("fail", text), _) => AuthDecision::Fail(text.to_owned()),
             (("trap", _), _) => break_down(),
             (("need", wanted), _) => match session.attribute("acct") {
                 None => AuthDecision::NeedAccount,
