@@ -157,6 +157,11 @@ fn parts_of_files_are_refused_where_bytes_change() {
         ftp.expect(first, 350);
         ftp.expect("RETR a.txt", 504);
     }
+    // What is stored is not what a client gets.
+    for command in ["SIZE a.txt", "HASH a.txt", "XCRC a.txt"] {
+        ftp.expect(command, 504);
+    }
+    ftp.expect("SIZE b.txt", 550);
     let _data = ftp.epsv();
     ftp.expect("APPE a.txt", 504);
     ftp.expect("REST 2", 350);

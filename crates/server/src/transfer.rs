@@ -295,6 +295,25 @@ impl<N: Network> Session<N> {
         (if translate { Encoding::Ascii } else { Encoding::Image }, deflate)
     }
 
+    /// Refuses to tell of a file as it is stored where plugins change it on its way to the client.
+    pub(crate) async fn untransformed(
+        &self,
+        hooks: &Arc<dyn Hooks>,
+        path: &VirtualPath,
+        size: Option<u64>,
+    ) -> Result<(), Refusal> {
+        let (session, path) = (Arc::clone(&self.facts), path.clone());
+        let direction = Direction::Download;
+        let passage = Passage { session, direction, path, size, partial: false };
+        match self.wanted_content(hooks, Some(passage)).await? {
+            Some(wanted) if wanted.transforms() => Err(Refusal::new(
+                Code::BAD_VALUE,
+                "Not known here: the contents are changed on the way.",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Asks the plugins whether they want to see what passes; nobody does where it is no file.
     async fn wanted_content(
         &self,

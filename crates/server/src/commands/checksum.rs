@@ -77,6 +77,8 @@ impl<N: Network> Session<N> {
         part: Part,
     ) -> Result<Digest, Refusal> {
         let reader = by.account.storage.open_read(path, part.start).await?;
+        // What a client compares has to be what it gets.
+        self.untransformed(by.hooks, path, reader.size()).await?;
         let work = async {
             let _permit = self.shared.hashes.acquire().await;
             read_all(reader, hasher(algorithm), part.length).await

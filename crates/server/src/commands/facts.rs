@@ -24,7 +24,7 @@ use crate::settings::Ascii;
 const READ_BYTES: usize = 64 * 1024;
 
 impl<N: Network> Session<N> {
-    /// SIZE: exactly what a transfer of the current TYPE would move (RFC 3659, 4).
+    /// SIZE: exactly what a transfer of the current TYPE would move (RFC 3659, 4), or nothing.
     pub(super) async fn size(&mut self, by: &Actor<'_>, argument: &[u8]) -> Answer {
         let path = self.target(by, argument, FileOp::Inspect).await?;
         let text = self.parameters.representation == Representation::Ascii
@@ -33,6 +33,7 @@ impl<N: Network> Session<N> {
             true => self.text_size(by, &path).await?,
             false => by.account.storage.resume_offset(&path).await?,
         };
+        self.untransformed(by.hooks, &path, Some(size).filter(|_| !text)).await?;
         Ok(Reply::data(Code::FILE_STATUS, size.to_string()))
     }
 
