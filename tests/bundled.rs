@@ -11,10 +11,9 @@ mod support;
 
 use std::io::Write;
 use std::net::Shutdown;
-use std::path::Path;
 
 use support::ftp::{Ftp, Reply, connect};
-use support::plugin::component;
+use support::plugin::{component, pasted};
 use support::site::{PASSWORD, Site, USER, configuration, hash};
 use support::waft::Waft;
 
@@ -43,14 +42,6 @@ fn site(name: &str, changes: &[(&str, &str)]) -> Site {
 
 fn server(name: &str, changes: &[(&str, &str)]) -> Waft {
     site(name, changes).serve()
-}
-
-/// The first block of TOML in the README of a plugin.
-fn pasted(name: &str) -> String {
-    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
-    let readme = std::fs::read_to_string(plugins.join(name).join("README.md")).unwrap();
-    let block = readme.split("```toml\n").nth(1).unwrap();
-    block.split("```").next().unwrap().to_owned()
 }
 
 /// The server's first reply, whatever it is, and the connection.

@@ -10,6 +10,14 @@ pub(crate) fn component(name: &str) -> Vec<u8> {
     })
 }
 
+/// The first block of TOML in the README of a bundled plugin: what an operator pastes.
+pub(crate) fn pasted(name: &str) -> String {
+    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
+    let readme = std::fs::read_to_string(plugins.join(name).join("README.md")).unwrap();
+    let block = readme.split("```toml\n").nth(1).unwrap();
+    block.split("```").next().unwrap().to_owned()
+}
+
 fn directory() -> PathBuf {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/plugins");
     std::env::var_os("WAFT_PLUGINS").map_or(built, PathBuf::from)
