@@ -1,5 +1,6 @@
 //! The command line: what may be written, and its help. Nothing is looked up or opened here.
 
+mod author;
 mod operate;
 
 use std::net::SocketAddr;
@@ -8,6 +9,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use waft_config::LogFormat;
 
+pub(crate) use author::{
+    BenchedPlugin, Component, LanguageName, NewPlugin, PluginCheck, PluginInspect, SignPlugin,
+    Sources, TestedPlugin, VerifyPlugin,
+};
 pub(crate) use operate::{Operate, Reach};
 
 const EXAMPLES: &str = "\
@@ -48,17 +53,27 @@ The language is known by the file: Cargo.toml, plugin.c, plugin.js or plugin.py.
 componentize-js and componentize-py are fetched when first needed, in versions that are known to
 work, and compared with known checksums.";
 
+const PLUGIN_SIGN_NOTES: &str = "\
+A pair of keys:
+  openssl genpkey -algorithm ed25519 -out key.pem
+  openssl pkey -in key.pem -pubout -out public.pem
+The server demands signatures where public_key in [plugins] names public.pem. They are those of
+  openssl pkeyutl -sign -rawin -inkey key.pem -in FILE.wasm -out FILE.wasm.sig";
+
 const PLUGIN_TEST_NOTES: &str = "\
-Lines of DIR/scenario.txt:
-  > LINE               the client sends it
-  < LINE               the server has to answer it; {any} stands for anything
-  login                USER alice, PASS secret
-  passive              EPSV, and a data connection
-  data: send \"TEXT\"   over the data connection, which is closed then
-  data: expect \"TEXT\"
-  # TEXT               a comment
-DIR/plugin.toml, if it is there, has what an operator writes under [[plugin]], such as
-[plugin.config].";
+Lines of a scenario; docs/plugins/testing.md explains them:
+  > LINE   < LINE           the client sends it; the server has to answer it ({any}: anything)
+  login: NAME PASSWORD      alice and secret unless told; session: NAME from ADDRESS
+  passive                   EPSV, and a data connection: data: send, expect, lines, gone
+  advance 60s               the clock jumps
+  http: GET URL -> 200 \"BODY\"          http: expect GET URL
+  kv: set KEY \"VALUE\"                  kv: expect KEY \"VALUE\"
+  inject: trap HOOK                      inject: timeout HOOK
+  event: NAME   log: TEXT   check: NAME holds \"OCTETS\"   eof   disconnect   # a comment
+Before the first step: plugin:, server:, account:, file:, directory:, secret:, clock:
+plugin.toml, beside the scenario or above scenarios/, has what an operator writes under [[plugin]].
+
+Exit codes: 0 all went as written, 1 one did not, 2 a scenario makes no sense";
 
 /// An FTP server that anyone can extend with WebAssembly
 #[derive(Debug, Parser)]
@@ -211,7 +226,7 @@ pub(crate) struct Password {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugin {
     /// Tell what a component is and wants
-    Inspect(Component),
+    Inspect(PluginInspect),
     /// Load a component as the server would, and tell why it would not be taken
     Check(PluginCheck),
     #[command(flatten)]
@@ -221,9 +236,9 @@ pub(crate) enum Plugin {
     /// Make a component of a plugin's sources, in DIR/build/
     #[command(after_help = PLUGIN_BUILD_NOTES)]
     Build(Sources),
-    /// Build a plugin, and play DIR/scenario.txt against a server that has loaded it
+    /// Play scenarios against a server, in memory, that has loaded a plugin
     #[command(after_help = PLUGIN_TEST_NOTES)]
-    Test(Sources),
+    Test(TestedPlugin),
     /// Build a plugin and serve with it, and build it anew whenever its sources change
     Run {
         #[command(flatten)]
@@ -232,58 +247,13 @@ pub(crate) enum Plugin {
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:2121")]
         listen: SocketAddr,
     },
-    /// Measure what a component costs: to compile, to load and to ask
-    Bench(Component),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct NewPlugin {
-    /// The directory, which is made; the last part of it is the plugin's name
-    pub(crate) name: String,
-    /// The language
-    #[arg(long)]
-    pub(crate) lang: LanguageName,
-    /// What the plugin does to begin with
-    #[arg(long, default_value = "command-filter")]
-    pub(crate) hook: String,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum LanguageName {
-    Rust,
-    C,
-    Javascript,
-    Python,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Sources {
-    /// The plugin's directory
-    #[arg(value_name = "DIR")]
-    pub(crate) directory: PathBuf,
-    /// Where the tools for JavaScript and Python are kept; in the user's cache unless told
-    #[arg(long, value_name = "DIR")]
-    pub(crate) tools: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PluginCheck {
-    #[command(flatten)]
-    pub(crate) component: Component,
-    /// Go by what this configuration says about the plugin: its settings, limits and grants. Without
-    /// it, nothing is set, and everything is granted and leads nowhere
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Component {
-    /// The component
-    #[arg(value_name = "FILE.wasm")]
-    pub(crate) file: PathBuf,
-    /// Write JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    /// Measure what a component costs: to compile, to load, to have instances of, and to ask
+    Bench(BenchedPlugin),
+    /// Sign a component with a private key of Ed25519, into FILE.wasm.sig beside it
+    #[command(after_help = PLUGIN_SIGN_NOTES)]
+    Sign(SignPlugin),
+    /// Tell whether a component bears the signature of a key
+    Verify(VerifyPlugin),
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,7 +3,7 @@
 
 mod acme;
 mod plugins;
-mod signer;
+pub(crate) mod signer;
 mod storages;
 mod tls;
 

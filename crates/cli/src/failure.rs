@@ -34,6 +34,12 @@ pub(crate) enum Verdict {
     NotValid,
     /// The component would not be loaded.
     NotLoadable,
+    /// A scenario does not go as it is written.
+    Otherwise,
+    /// A component costs more than it may.
+    TooSlow,
+    /// A component does not bear the signature that it should.
+    NotSigned,
     /// Earlier versions of a plugin are still in use.
     StillInUse,
 }
@@ -59,7 +65,7 @@ pub(crate) fn exit_code(result: Result<(), Failure>) -> ExitCode {
             FAILED.into()
         }
         Err(Failure::No(Verdict::NotValid)) => WRONG.into(),
-        Err(Failure::No(Verdict::NotLoadable | Verdict::StillInUse)) => FAILED.into(),
+        Err(Failure::No(_)) => FAILED.into(),
     }
 }
 

@@ -7,13 +7,15 @@ use waft_accounts::Verifier;
 use waft_core::BoxFuture;
 use waft_core::auth::{PasswordVerifier, Secret, VerifyError};
 use waft_core::storage::{ErrorKind, Result, Storage, StorageError, StoragePlace, Storages};
-use waft_plugin_host::Services;
+use waft_plugin_host::{Services, StandIns};
 
 use crate::assemble::Places;
 
 /// What plugins are lent, kept in step with the configuration.
 pub(crate) struct Lent {
     by: Mutex<By>,
+    /// What takes the place of the world, where a plugin is tried.
+    stand_ins: Option<Arc<dyn StandIns>>,
 }
 
 /// What a configuration says about it.
@@ -26,9 +28,9 @@ struct By {
 
 impl Lent {
     /// Lends that verifier, and no places yet.
-    pub(crate) fn new(verifier: &Arc<Verifier>) -> Arc<Self> {
+    pub(crate) fn new(verifier: &Arc<Verifier>, stand_ins: Option<Arc<dyn StandIns>>) -> Arc<Self> {
         let by = By { verifier: Arc::clone(verifier), places: Weak::new() };
-        Arc::new(Self { by: Mutex::new(by) })
+        Arc::new(Self { by: Mutex::new(by), stand_ins })
     }
 
     /// Lends these from now on.
@@ -39,7 +41,11 @@ impl Lent {
 
     /// Returns it as the plugins' host wants it.
     pub(crate) fn services(self: &Arc<Self>) -> Services {
-        Services { passwords: Some(Arc::clone(self) as _), storages: Some(Arc::clone(self) as _) }
+        Services {
+            passwords: Some(Arc::clone(self) as _),
+            storages: Some(Arc::clone(self) as _),
+            stand_ins: self.stand_ins.clone(),
+        }
     }
 
     fn now(&self) -> By {

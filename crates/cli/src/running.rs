@@ -2,6 +2,7 @@
 
 mod acme;
 mod listeners;
+mod trial;
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
@@ -11,11 +12,12 @@ use std::time::Duration;
 
 use waft_accounts::{LocalAccounts, Lockout, Verifier, VerifierOptions};
 use waft_config::{Config, Mistake, Mistakes, Origin};
-use waft_plugin_host::{Host, HostSettings, Watching};
+use waft_plugin_host::{Host, HostSettings, StandIns, Watching};
 use waft_server::net::tcp::TcpNetwork;
 use waft_server::{Parts, Server, Workers};
 
 pub use listeners::BindError;
+pub(crate) use trial::Trial;
 
 use crate::control::{Controlled, Serving};
 use crate::findings::{both, unless};
@@ -109,7 +111,7 @@ impl Running {
             process::become_user(user)
                 .map_err(|source| StartError::RunAs { user: user.clone(), source })?;
         }
-        let keeper = Keeper::new(config)?;
+        let keeper = Keeper::new(config, None)?;
         let Loaded { accounts, host, tls } = parts(config, &keeper, false).await?;
         let workers = Workers::start(worker_threads(config))?;
         let server = Server::new(
@@ -213,12 +215,12 @@ impl Running {
 }
 
 impl Keeper {
-    fn new(config: &Config) -> std::io::Result<Self> {
+    fn new(config: &Config, stand_ins: Option<Arc<dyn StandIns>>) -> std::io::Result<Self> {
         let options = assemble::verifier_options(config);
         let verifier = Arc::new(Verifier::new(options)?);
         Ok(Self {
             lockout: Arc::new(Lockout::new(assemble::lockout_options(config))),
-            lent: Lent::new(&verifier),
+            lent: Lent::new(&verifier, stand_ins),
             verifier,
             options,
         })
@@ -253,7 +255,7 @@ impl Keeper {
 ///
 /// There is something.
 pub(crate) async fn rehearse(config: &Config) -> Result<Host, StartError> {
-    let keeper = Keeper::new(config)?;
+    let keeper = Keeper::new(config, None)?;
     let refused = unless((), refusals(config)).map_err(|wrong| wrong.mistakes);
     let parts = parts(config, &keeper, true).await.map_err(|wrong| wrong.mistakes);
     let ((), Loaded { host, .. }) = both(refused, parts)?;

@@ -30,6 +30,7 @@ use crate::lent::Services;
 use crate::limits;
 use crate::services::Share;
 use crate::settings::{Limits, Secret};
+use crate::stand_ins::Fault;
 
 /// Whose instance it is and what it may have: shared by all instances of a plugin.
 #[derive(Debug)]
@@ -183,6 +184,7 @@ impl Warm {
         call: impl AsyncFnOnce(&Exports, &mut Store<Guest>) -> wasmtime::Result<T>,
     ) -> Result<T, Failure> {
         let budget = begin(&mut self.store, caller, session);
+        self.fail_on_demand(caller, budget)?;
         let result = bounded(self.sandbox, budget, call(&self.exports, &mut self.store)).await?;
         let value = result.map_err(|error| explain(&self.store, &error))?;
         self.calls += u64::from(caller.hook != Hook::Lifecycle);
@@ -191,6 +193,16 @@ impl Warm {
         guest.offered = None;
         self.rested = Instant::now();
         Ok(value)
+    }
+
+    /// Fails where whoever tries the plugin wants it.
+    fn fail_on_demand(&self, caller: Caller, budget: Budget) -> Result<(), Failure> {
+        let Some(world) = &self.store.data().identity.services.stand_ins else { return Ok(()) };
+        match world.fault(caller.hook.name()) {
+            None => Ok(()),
+            Some(Fault::Trap) => Err(Failure::Trap("a scenario wants it".to_owned())),
+            Some(Fault::Timeout) => Err(Failure::Wall(budget.wall)),
+        }
     }
 
     /// Octets of memory that it has.
@@ -228,12 +240,12 @@ fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
     let quota = Quota::new(identity.limits.memory, Arc::clone(&identity.tally));
     let console = Arc::new(Console::new(Arc::clone(&identity)));
     let guest = Guest {
+        wasi: wasi::context(&console, &identity.services),
         identity,
         table,
         generation: 0,
         session: None,
         granted: false,
-        wasi: wasi::context(&console),
         console,
         http: Http::new(),
         quota,

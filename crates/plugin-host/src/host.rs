@@ -102,6 +102,7 @@ impl Host {
         let compiled = open_store(sandbox, settings.state.as_deref()).await;
         let budget = Arc::new(Budget::new(settings.memory_budget));
         let lasting = settings.state.as_deref().filter(|_| !settings.rehearsal);
+        let outbox = Outbox::new(services.clone());
         let stock = Arc::new(Stock::new(lasting, services));
         let mut loader = Loader {
             sandbox,
@@ -133,7 +134,7 @@ impl Host {
                 loader,
             }),
             reports: watch::Sender::new(GenerationReport::default()),
-            outbox: Outbox::default(),
+            outbox,
             stock,
             stir: Notify::new(),
         });
@@ -216,6 +217,11 @@ impl Host {
     /// What plugins counted for the operator's graphs.
     pub fn metrics(&self) -> Vec<Metric> {
         self.shared.stock.metrics.read()
+    }
+
+    /// What a plugin keeps under a key of its store.
+    pub fn stored(&self, plugin: &str, key: &str) -> Option<Vec<u8>> {
+        self.shared.stock.stored(plugin, key)
     }
 
     /// Writes down what plugins keep and is to last, as it would be a moment later.

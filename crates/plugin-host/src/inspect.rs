@@ -46,6 +46,9 @@ pub struct Inspection {
     pub producers: Vec<Producer>,
     /// What it says of itself; `None` where it cannot be started.
     pub descriptor: Option<Descriptor>,
+    /// Octets of linear memory that one instance has once it is prepared; `None` where none was
+    /// prepared.
+    pub memory_bytes: Option<u64>,
     /// Why this server would not load it; none if it would.
     pub problems: Vec<Problem>,
 }
@@ -174,6 +177,7 @@ pub async fn check(settings: &PluginSettings) -> Result<Inspection, LoadError> {
         let plugin = plugin.await?;
         let mut inspection = outlined(&plugin.artifact.outline, digest, length);
         inspection.descriptor = Some(plugin.descriptor.clone());
+        inspection.memory_bytes = Some(plugin.memory_bytes() as u64);
         let idle = plugin.artifact.outline.idle_grants(&settings.grants);
         inspection.idle_grants = idle.into_iter().map(Grant::name).collect();
         Ok(inspection)
@@ -211,6 +215,7 @@ fn outlined(outline: &Outline, digest: Digest, length: usize) -> Inspection {
         idle_grants: Vec::new(),
         producers: outline.producers.clone(),
         descriptor: None,
+        memory_bytes: None,
         problems: outline.problems().iter().map(Problem::new).collect(),
     }
 }
@@ -231,6 +236,9 @@ async fn started(bytes: &[u8]) -> Result<Descriptor, Refusal> {
     Ok(Descriptor::new(&said, &interest))
 }
 
-async fn artifact(sandbox: &'static Sandbox, bytes: Vec<u8>) -> Result<Artifact, Refusal> {
+pub(crate) async fn artifact(
+    sandbox: &'static Sandbox,
+    bytes: Vec<u8>,
+) -> Result<Artifact, Refusal> {
     sandbox.off_thread(move || Artifact::make(sandbox, &bytes, None)).await
 }

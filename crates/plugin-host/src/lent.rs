@@ -7,6 +7,8 @@ use std::sync::Arc;
 use waft_core::auth::PasswordVerifier;
 use waft_core::storage::Storages;
 
+use crate::stand_ins::StandIns;
+
 /// What other parts do for plugins. What is not there fails where a plugin needs it.
 #[derive(Clone, Default)]
 pub struct Services {
@@ -14,6 +16,8 @@ pub struct Services {
     pub passwords: Option<Arc<dyn PasswordVerifier>>,
     /// Opens the storages of the accounts that authenticators accept.
     pub storages: Option<Arc<dyn Storages>>,
+    /// What takes the place of the world; a server has none.
+    pub stand_ins: Option<Arc<dyn StandIns>>,
 }
 
 impl fmt::Debug for Services {
@@ -21,6 +25,7 @@ impl fmt::Debug for Services {
         f.debug_struct("Services")
             .field("passwords", &self.passwords.is_some())
             .field("storages", &self.storages.is_some())
+            .field("stand_ins", &self.stand_ins.is_some())
             .finish()
     }
 }

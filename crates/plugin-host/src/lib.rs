@@ -24,6 +24,7 @@ mod cache;
 mod canary;
 mod capability;
 mod chain;
+mod costs;
 mod engine;
 mod errands;
 mod errors;
@@ -47,10 +48,12 @@ mod probation;
 mod service;
 mod services;
 mod settings;
+mod stand_ins;
 mod status;
 mod storage;
 mod watch;
 
+pub use costs::{Instances, instances};
 pub use errors::{LoadError, LoadErrors, OperateError, Refusal, WatchError};
 pub use host::Host;
 pub use inspect::{
@@ -65,6 +68,7 @@ pub use settings::{
     Grants, HostSettings, HttpGrant, KvGrant, Limits, Listed, OnError, OnLoadError, PluginSettings,
     Secret, Signer, Unlisted,
 };
+pub use stand_ins::{Fault, NoWebResponse, StandIns, WebRequest, WebResponse};
 pub use status::{
     AbsentPlugin, Change, Counts, DrainingPlugin, EventCounts, GenerationReport, HostStatus,
     LastError, PluginStatus, State, What,

@@ -12,6 +12,7 @@ use waft_core::event::{Event, Happening};
 
 use crate::bindings::exports::waft::plugin::event_sink::{self, Value};
 use crate::hook::Hook;
+use crate::lent::Services;
 use crate::limits;
 use crate::plugin::Plugin;
 use crate::status::EventCounts;
@@ -23,6 +24,8 @@ pub(crate) struct Outbox {
     sinks: ArcSwap<Vec<Sink>>,
     queues: Mutex<BTreeMap<Arc<str>, Arc<Queue>>>,
     last_id: AtomicU64,
+    /// Has the time.
+    services: Services,
 }
 
 /// A plugin that wants events.
@@ -58,6 +61,11 @@ pub(crate) struct Batch {
 }
 
 impl Outbox {
+    /// Nobody wants any yet.
+    pub(crate) fn new(services: Services) -> Outbox {
+        Outbox { services, ..Outbox::default() }
+    }
+
     /// Goes by other plugins. Returns the queues that are new: somebody must empty them.
     pub(crate) fn serve(&self, plugins: &[Arc<Plugin>]) -> Vec<Arc<Queue>> {
         let mut queues = lock(&self.queues);
@@ -115,7 +123,7 @@ impl Outbox {
         let (session, fields) = what();
         let event = Arc::new(event_sink::Event {
             id: self.last_id.fetch_add(1, Ordering::Relaxed) + 1,
-            time_ms: now_ms(),
+            time_ms: self.services.now_ms(),
             name: name.to_owned(),
             session,
             fields,

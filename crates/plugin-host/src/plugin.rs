@@ -216,6 +216,11 @@ impl Plugin {
         Call { plugin: self, caller, session, began: Instant::now() }
     }
 
+    /// Octets of memory of all its instances.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.identity.tally.now().1
+    }
+
     /// Drops instances that nobody asked for a while.
     pub(crate) fn sweep(&self, now: Instant) {
         self.pool.sweep(now);

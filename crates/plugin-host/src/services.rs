@@ -42,8 +42,8 @@ impl Stock {
     /// Those of a host that keeps what lasts in the directory `state`; in memory without one.
     pub(crate) fn new(state: Option<&Path>, lent: Services) -> Stock {
         Stock {
+            stores: Stores::new(state, lent.stand_ins.as_deref()),
             lent,
-            stores: Stores::new(state),
             metrics: Metrics::default(),
             control: Arc::default(),
         }
@@ -63,7 +63,7 @@ impl Stock {
     /// Its store cannot be opened.
     pub(crate) fn share(&self, settings: &PluginSettings) -> Result<Share, Refusal> {
         let Grants { kv, http, control, .. } = &settings.grants;
-        let gate = |grant| Gate::new(&settings.name, grant);
+        let gate = |grant| Gate::new(&settings.name, grant, self.lent.stand_ins.clone());
         let http = http.as_ref().map(gate).transpose().map_err(Refusal::Url)?;
         let kv = kv.map(|grant| self.stores.prepare(&settings.name, grant)).transpose();
         Ok(Share {
@@ -81,6 +81,11 @@ impl Stock {
         if let (Some(grant), Some(room)) = (settings.grants.kv, &share.kv) {
             self.stores.take(&settings.name, room, grant);
         }
+    }
+
+    /// What the store of that plugin holds under a key.
+    pub(crate) fn stored(&self, plugin: &str, key: &str) -> Option<Vec<u8>> {
+        self.stores.find(plugin)?.get(key, self.lent.now_ms())
     }
 
     /// Writes down what is to last. Waits for the disk.

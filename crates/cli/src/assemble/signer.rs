@@ -1,10 +1,11 @@
 //! Who has to have signed components: a public key of Ed25519 (RFC 8032), in PEM (RFC 8410).
 
-use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use waft_config::{Config, Mistake};
 use waft_plugin_host::Signer;
+use zeroize::Zeroizing;
 
 use crate::findings::mistake;
 
@@ -19,7 +20,7 @@ const KEY_BYTES: usize = 32;
 /// # Errors
 ///
 /// There is none in the file.
-pub(super) fn signer(config: &Config) -> Result<Option<Signer>, Mistake> {
+pub(crate) fn signer(config: &Config) -> Result<Option<Signer>, Mistake> {
     let Some(file) = &config.plugins.public_key else { return Ok(None) };
     let shown = file.display();
     let wrong = |message: String| {
@@ -28,17 +29,34 @@ pub(super) fn signer(config: &Config) -> Result<Option<Signer>, Mistake> {
         mistake(config, "plugins.public_key", message, remedy)
     };
     let text = std::fs::read_to_string(file).map_err(|error| wrong(format!("{error}: {shown}")))?;
-    let key = key(&text).ok_or_else(|| wrong(format!("no public key of Ed25519: {shown}")))?;
-    Ok(Some(Signer { key, verify }))
+    let signer = of_public_key(&text);
+    signer.map(Some).ok_or_else(|| wrong(format!("no public key of Ed25519: {shown}")))
+}
+
+/// Returns whoever has the private half of a public key in PEM, if it is one of Ed25519.
+pub(crate) fn of_public_key(pem: &str) -> Option<Signer> {
+    key(pem).map(|key| Signer { key, verify })
+}
+
+/// Signs a component with a private key in PEM (PKCS #8), if it is one of Ed25519.
+pub(crate) fn sign(pem: &str, component: &[u8]) -> Option<Vec<u8>> {
+    let der = Zeroizing::new(der(pem, "PRIVATE KEY")?);
+    let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).ok()?;
+    Some(pair.sign(component).as_ref().to_vec())
 }
 
 fn key(pem: &str) -> Option<Vec<u8>> {
-    let (_, rest) = pem.split_once("-----BEGIN PUBLIC KEY-----")?;
-    let (body, _) = rest.split_once("-----END PUBLIC KEY-----")?;
-    let body: String = body.split_whitespace().collect();
-    let der = STANDARD.decode(body).ok()?;
+    let der = der(pem, "PUBLIC KEY")?;
     let key = der.strip_prefix(&PREFIX)?;
     (key.len() == KEY_BYTES).then(|| key.to_vec())
+}
+
+/// What stands between the lines that begin and end a thing of that name.
+fn der(pem: &str, name: &str) -> Option<Vec<u8>> {
+    let (_, rest) = pem.split_once(&format!("-----BEGIN {name}-----"))?;
+    let (body, _) = rest.split_once(&format!("-----END {name}-----"))?;
+    let body: Zeroizing<String> = Zeroizing::new(body.split_whitespace().collect());
+    STANDARD.decode(&*body).ok()
 }
 
 fn verify(key: &[u8], component: &[u8], signature: &[u8]) -> bool {
@@ -47,7 +65,8 @@ fn verify(key: &[u8], component: &[u8], signature: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+    use aws_lc_rs::encoding::AsDer;
+    use aws_lc_rs::signature::KeyPair;
 
     use super::*;
 
@@ -59,7 +78,12 @@ mod tests {
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n");
         let read = key(&pem).unwrap();
         assert_eq!(read, public);
-        let signature = pair.sign(b"component");
+        let pkcs8: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
+        let body = STANDARD.encode(pkcs8.as_ref());
+        let private = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+        let signature = sign(&private, b"component").unwrap();
+        assert_eq!(signature, pair.sign(b"component").as_ref());
+        assert_eq!(sign(&pem, b"component"), None);
         assert!(verify(&read, b"component", signature.as_ref()));
         assert!(!verify(&read, b"another", signature.as_ref()));
         assert!(!verify(&read, b"component", b"short"));

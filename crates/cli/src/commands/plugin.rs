@@ -2,7 +2,12 @@
 
 mod author;
 mod bench;
+mod calls;
 mod scenario;
+mod signature;
+mod site;
+mod trials;
+mod versions;
 
 use std::path::Path;
 
@@ -13,8 +18,10 @@ use waft_plugin_host::{
     Descriptor, Grants, Inspection, Listed, PluginSettings, Problem, Producer, Refusal, Unlisted,
 };
 
+use self::signature::Signature;
+use self::versions::Version;
 use super::runtime;
-use crate::args::{Component, Plugin, PluginCheck};
+use crate::args::{Component, Plugin, PluginCheck, PluginInspect};
 use crate::assemble;
 use crate::failure::{Failure, Verdict};
 use crate::output;
@@ -26,18 +33,22 @@ use crate::output;
 /// The file cannot be read or is no component; for `check`: the server would not load it.
 pub(crate) fn run(command: &Plugin) -> Result<(), Failure> {
     match command {
-        Plugin::Inspect(component) => inspect(component),
-        Plugin::Check(component) => check(component),
+        Plugin::Inspect(arguments) => inspect(arguments),
+        Plugin::Check(arguments) => check(arguments),
         Plugin::Operate(command) => super::operate::plugin(command),
         Plugin::New(arguments) => author::create(arguments),
         Plugin::Build(sources) => author::build(sources),
-        Plugin::Test(sources) => author::test(sources),
+        Plugin::Test(arguments) => trials::run(arguments),
         Plugin::Run { sources, listen } => author::run(sources, *listen),
-        Plugin::Bench(component) => bench::run(component),
+        Plugin::Bench(arguments) => bench::run(arguments),
+        Plugin::Sign(arguments) => signature::sign(arguments),
+        Plugin::Verify(arguments) => signature::verify(arguments),
     }
 }
 
-fn inspect(Component { file, json }: &Component) -> Result<(), Failure> {
+fn inspect(
+    PluginInspect { component: Component { file, json }, public_key }: &PluginInspect,
+) -> Result<(), Failure> {
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
     let inspection = runtime(Some(1))?
         .block_on(waft_plugin_host::inspect(&bytes))
@@ -45,7 +56,9 @@ fn inspect(Component { file, json }: &Component) -> Result<(), Failure> {
     if *json {
         return Ok(output::print_json(&inspection)?);
     }
-    Ok(output::print(&described(file, &inspection))?)
+    let signer = signature::signer(public_key.as_deref(), None)?;
+    let signature = Signature::of(file, signer.as_ref())?;
+    Ok(output::print(&described(file, &inspection, signature))?)
 }
 
 /// The verdict of `check`, as another program reads it.
@@ -60,9 +73,11 @@ struct Document<'a> {
     component: Option<&'a Inspection>,
 }
 
-fn check(
-    PluginCheck { component: Component { file, json }, config }: &PluginCheck,
-) -> Result<(), Failure> {
+fn check(arguments: &PluginCheck) -> Result<(), Failure> {
+    let PluginCheck { component: Component { file, json }, config, public_key, against } =
+        arguments;
+    let config = config.as_deref().map(|file| Config::load(Some(file))).transpose()?;
+    let config = config.as_ref().map(|(config, _)| config);
     let settings = match config {
         Some(config) => configured(file, config)?,
         None => {
@@ -72,33 +87,45 @@ fn check(
             PluginSettings { path, grants, ..PluginSettings::named(name) }
         }
     };
+    let against = against.as_deref().map(Version::known).transpose()?;
+    let signer = signature::signer(public_key.as_deref(), config)?;
     let result = runtime(Some(1))?.block_on(waft_plugin_host::check(&settings));
     let refusal = result.as_ref().err().map(|error| &error.refusal);
+    let mut reason = refusal.map(ToString::to_string);
+    if let (None, Some(signer)) = (&reason, &signer) {
+        let signature = Signature::of(file, Some(signer))?;
+        reason = (!signature.is_taken()).then(|| format!("signature: {}", signature.told()));
+    }
+    if let (None, Ok(inspection), Some(version)) = (&reason, &result, against) {
+        reason = versions::newer(inspection, version);
+    }
     if *json {
         output::print_json(&Document {
-            loadable: result.is_ok(),
-            reason: refusal.map(ToString::to_string),
+            loadable: reason.is_none(),
+            reason: reason.clone(),
             remedy: refusal.and_then(Refusal::remedy),
             component: result.as_ref().ok(),
         })?;
     } else {
-        output::tell(&match (&result, refusal) {
-            (Ok(inspection), _) => loadable(file, inspection),
-            (Err(error), None) => format!("error: {error}"),
-            (Err(_), Some(refusal)) => format!("error: {}", refused(file, refusal)),
+        output::tell(&match (&result, refusal, &reason) {
+            (Ok(inspection), _, None) => {
+                loadable(file, inspection, config.is_some(), signer.is_some())
+            }
+            (_, Some(refusal), _) => format!("error: {}", refused(file, refusal)),
+            (_, None, Some(reason)) => format!("error: {}: {reason}", file.display()),
+            (Err(error), None, None) => format!("error: {error}"),
         });
     }
-    match result {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Failure::No(Verdict::NotLoadable)),
+    match reason {
+        None => Ok(()),
+        Some(_) => Err(Failure::No(Verdict::NotLoadable)),
     }
 }
 
 /// What a configuration says about the plugin that `file` is: the one with this file, or else the
 /// one with its name.
-fn configured(file: &Path, config: &Path) -> Result<PluginSettings, Failure> {
-    let (config, _) = Config::load(Some(config))?;
-    let all = assemble::host_settings(&config)
+fn configured(file: &Path, config: &Config) -> Result<PluginSettings, Failure> {
+    let all = assemble::host_settings(config)
         .map_err(|mistakes| Mistakes { mistakes, warnings: Warnings::default() })?;
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -122,26 +149,56 @@ fn refused(file: &Path, refusal: &Refusal) -> String {
     format!("{}: {refusal}{}", file.display(), remedy.unwrap_or_default())
 }
 
-fn loadable(file: &Path, inspection: &Inspection) -> String {
+/// What is told of a component that a server takes.
+fn loadable(file: &Path, inspection: &Inspection, is_configured: bool, is_signed: bool) -> String {
     let hooks = inspection.hooks.iter().map(|hook| hook.name.clone());
     let mut told = format!("{} can be loaded; hooks: {}", file.display(), listed(hooks));
+    let version = inspection.wit_version.as_deref().unwrap_or("not named");
+    let kib = inspection.bytes.div_ceil(1024);
+    let memory = inspection.memory_bytes.unwrap_or_default().div_ceil(1024);
+    told.push_str(&format!(
+        "\ninterface: waft:plugin {version}; servers have: {}",
+        versions::all()
+    ));
+    told.push_str(&format!("\nsize: {kib} KiB; memory of an instance at first: {memory} KiB"));
+    if is_signed {
+        told.push_str("\nsignature: valid");
+    }
     if let Some(grants) = &inspection.grants {
         told.push_str(&format!("\nwhat it imports takes these lines, adapted:\n{grants}"));
     }
-    if !inspection.idle_grants.is_empty() {
+    if is_configured && !inspection.idle_grants.is_empty() {
         let idle = inspection.idle_grants.join(", ");
         told.push_str(&format!("\ngranted, and not imported: {idle}"));
     }
+    told.push_str(&in_doubt(inspection).unwrap_or_default());
     told
 }
 
+/// Tools that have a component import all that its world names, used or not.
+const INDISCRIMINATE: [&str; 2] = ["componentize-js", "componentize-py"];
+
+/// What a component may import without using it.
+fn in_doubt(inspection: &Inspection) -> Option<String> {
+    let tool = INDISCRIMINATE
+        .iter()
+        .find(|tool| inspection.producers.iter().any(|producer| producer.name.contains(**tool)))?;
+    let optional = inspection.capabilities.iter().map(|capability| capability.name.clone());
+    let own = optional.filter(|name| name.starts_with("waft:plugin/"));
+    Some(format!(
+        "\nnote: {tool} has it import all that wit/world.wit names; take out what it does not use: {}",
+        listed(own)
+    ))
+}
+
 /// Writes an inspection as people read it.
-fn described(file: &Path, inspection: &Inspection) -> String {
+fn described(file: &Path, inspection: &Inspection, signature: Signature) -> String {
     let mut rows = vec![
         ("file", file.display().to_string()),
         ("size", format!("{} bytes", inspection.bytes)),
         ("sha256", inspection.sha256.clone()),
         ("pin it with", format!("sha256 = \"{}\"", inspection.sha256)),
+        ("signature", signature.told().to_owned()),
         ("interface", inspection.wit_version.clone().unwrap_or_else(|| "not named".to_owned())),
         (
             "hooks",

@@ -19,6 +19,7 @@ use super::console::{Console, Printed};
 use super::log::{self, About};
 use crate::bindings::waft::plugin::log::Level;
 use crate::guest::Guest;
+use crate::lent::Services;
 use crate::limits;
 
 /// Gives guests all of WASI 0.2, and what is proposed for it and costs nothing.
@@ -61,8 +62,11 @@ impl logging::Host for Guest {
 }
 
 /// What there is of it for one instance.
-pub(crate) fn context(console: &Arc<Console>) -> WasiCtx {
+pub(crate) fn context(console: &Arc<Console>, services: &Services) -> WasiCtx {
     let mut context = WasiCtx::builder();
+    if services.stand_ins.is_some() {
+        context.wall_clock(services.clone());
+    }
     context
         .stdout(Printed::to_output(console))
         .stderr(Printed::to_errors(console))

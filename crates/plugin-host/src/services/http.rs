@@ -19,6 +19,7 @@ use std::task::{Context, Poll, ready};
 use ::http::{HeaderName, Request, Response, header};
 use bytes::{Buf as _, Bytes};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -29,6 +30,7 @@ use wasmtime_wasi_http::WasiBody;
 use crate::capability::log;
 use crate::limits;
 use crate::settings::HttpGrant;
+use crate::stand_ins::{NoWebResponse, StandIns, WebRequest};
 use connect::{Connector, Prohibited};
 use url::Allowed;
 pub use url::check_url;
@@ -43,6 +45,7 @@ pub(crate) struct Gate {
     denied: AtomicU64,
     /// For lines about what was denied.
     complaints: log::Gate,
+    stand_ins: Option<Arc<dyn StandIns>>,
 }
 
 /// Why there is no response.
@@ -85,7 +88,11 @@ impl Gate {
     ///
     /// # Errors
     /// A URL of the grant is none.
-    pub(crate) fn new(plugin: &str, grant: &HttpGrant) -> Result<Gate, String> {
+    pub(crate) fn new(
+        plugin: &str,
+        grant: &HttpGrant,
+        stand_ins: Option<Arc<dyn StandIns>>,
+    ) -> Result<Gate, String> {
         let allowed: Result<Vec<Allowed>, String> =
             grant.urls.iter().map(|url| Allowed::new(url)).collect();
         let client = Client::builder(TokioExecutor::new())
@@ -101,6 +108,7 @@ impl Gate {
             requests: AtomicU64::new(0),
             denied: AtomicU64::new(0),
             complaints: log::Gate::new(limits::COMPLAINTS_MAX),
+            stand_ins,
         })
     }
 
@@ -134,7 +142,13 @@ impl Gate {
         let sending = async {
             let slot = Arc::clone(&self.slots).acquire_owned().await;
             let slot = slot.map_err(|error| NoResponse::Network(error.to_string()))?;
-            let response = self.client.request(request).await.map_err(|error| told(&error))?;
+            let response = match &self.stand_ins {
+                Some(world) => answered(&**world, request).await?.map(Source::StandIn),
+                None => {
+                    let response = self.client.request(request).await;
+                    response.map_err(|error| told(&error))?.map(Source::Service)
+                }
+            };
             Ok((response, slot))
         };
         let sent = tokio::time::timeout_at(deadline, sending).await;
@@ -146,6 +160,33 @@ impl Gate {
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.requests.load(Ordering::Relaxed), self.denied.load(Ordering::Relaxed))
     }
+}
+
+/// What a stand-in answers in the service's place.
+async fn answered(
+    world: &dyn StandIns,
+    request: Request<WasiBody>,
+) -> Result<Response<Full<Bytes>>, NoResponse> {
+    let failed = |error: &dyn std::fmt::Display| NoResponse::Network(error.to_string());
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|error| failed(&error))?.to_bytes();
+    let headers = head.headers.iter();
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    let response = world.fetch(WebRequest {
+        method: head.method.to_string(),
+        url: head.uri.to_string(),
+        headers: headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
+        body: body.into(),
+    });
+    let response = response.map_err(|reason| match reason {
+        NoWebResponse::Timeout => NoResponse::Timeout,
+        NoWebResponse::Network(reason) => NoResponse::Network(reason),
+    })?;
+    let mut made = Response::builder().status(response.status);
+    for (name, value) in &response.headers {
+        made = made.header(name, value);
+    }
+    made.body(Full::new(response.body.into())).map_err(|error| failed(&error))
 }
 
 /// What a client's error comes from.
@@ -169,14 +210,35 @@ fn told(error: &ClientError) -> NoResponse {
 
 /// A response's body, as long and as much of it as a plugin may have.
 pub(crate) struct Watched {
-    body: Incoming,
+    body: Source,
     left: usize,
     deadline: Pin<Box<Sleep>>,
     _slot: OwnedSemaphorePermit,
 }
 
+/// Where a body comes from.
+enum Source {
+    Service(Incoming),
+    StandIn(Full<Bytes>),
+}
+
+impl Source {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, NoResponse>>> {
+        match self {
+            Source::Service(body) => {
+                let told = |error: hyper::Error| NoResponse::Network(error.to_string());
+                Pin::new(body).poll_frame(cx).map_err(told)
+            }
+            Source::StandIn(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+        }
+    }
+}
+
 impl Watched {
-    fn new(body: Incoming, deadline: Instant, slot: OwnedSemaphorePermit) -> Watched {
+    fn new(body: Source, deadline: Instant, slot: OwnedSemaphorePermit) -> Watched {
         let deadline = Box::pin(tokio::time::sleep_until(deadline));
         Watched { body, left: limits::HTTP_RESPONSE_BYTES_MAX, deadline, _slot: slot }
     }
@@ -193,10 +255,9 @@ impl Body for Watched {
         if self.deadline.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Some(Err(NoResponse::Timeout)));
         }
-        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
+        let Some(frame) = ready!(self.body.poll_frame(cx)) else {
             return Poll::Ready(None);
         };
-        let frame = frame.map_err(|error| NoResponse::Network(error.to_string()));
         let octets =
             frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, |data| data.remaining());
         Poll::Ready(Some(match self.left.checked_sub(octets) {
@@ -209,10 +270,16 @@ impl Body for Watched {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.body {
+            Source::Service(body) => body.is_end_stream(),
+            Source::StandIn(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.body {
+            Source::Service(body) => body.size_hint(),
+            Source::StandIn(body) => body.size_hint(),
+        }
     }
 }

@@ -13,12 +13,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::limits;
 use crate::settings::KvGrant;
+use crate::stand_ins::StandIns;
 use file::Writer;
 
 /// All stores of a host.
 pub(crate) struct Stores {
     writer: Writer,
     stores: Mutex<BTreeMap<String, Arc<Store>>>,
+    /// What new stores hold where a plugin is tried.
+    first: Vec<(String, Vec<u8>)>,
 }
 
 /// The store of one plugin.
@@ -77,8 +80,14 @@ pub(crate) type Written = (String, Option<Entry>);
 
 impl Stores {
     /// Stores whose file is in the directory `state`, opened when the first of them is to last.
-    pub(crate) fn new(state: Option<&Path>) -> Stores {
-        Stores { writer: Writer::new(state), stores: Mutex::default() }
+    pub(crate) fn new(state: Option<&Path>, world: Option<&dyn StandIns>) -> Stores {
+        let first = world.map(StandIns::stored).unwrap_or_default();
+        Stores { writer: Writer::new(state), stores: Mutex::default(), first }
+    }
+
+    /// The store of the plugin of that name.
+    pub(crate) fn find(&self, plugin: &str) -> Option<Arc<Store>> {
+        self.lock().get(plugin).cloned()
     }
 
     /// The store of that plugin, which it had before if it had one, to start it with. Nothing
@@ -87,7 +96,7 @@ impl Stores {
     /// # Errors
     /// What is wrong with the file.
     pub(crate) fn prepare(&self, plugin: &str, grant: KvGrant) -> Result<Room, String> {
-        let known = self.lock().get(plugin).cloned();
+        let known = self.find(plugin);
         let store = match known {
             Some(store) => {
                 if grant.persistent {
@@ -97,7 +106,7 @@ impl Stores {
             }
             None => {
                 let kept = if grant.persistent { self.writer.read(plugin)? } else { None };
-                Arc::new(Store::of(kept))
+                Arc::new(Store::of(kept, &self.first))
             }
         };
         Ok(Room { store, bytes_max: grant.bytes })
@@ -203,11 +212,15 @@ impl Deref for Room {
 }
 
 impl Store {
-    /// One with what the file has, if it is to last: what changes is noted for the file.
-    fn of(kept: Option<file::Kept>) -> Store {
+    /// One with what the file has, if it is to last: what changes is noted for the file. `first` is
+    /// what it holds where a plugin is tried.
+    fn of(kept: Option<file::Kept>, first: &[(String, Vec<u8>)]) -> Store {
         let unwritten = kept.is_some().then(Unwritten::default);
         let mut inner = Inner { unwritten, ..Inner::default() };
-        for (key, entry) in kept.into_iter().flatten() {
+        let first = first
+            .iter()
+            .map(|(key, value)| (key.clone(), Entry { value: value.clone(), expires: None }));
+        for (key, entry) in first.chain(kept.into_iter().flatten()) {
             inner.bytes = inner.bytes.saturating_add(size(&key, &entry.value));
             inner.entries.insert(key, entry);
         }
@@ -375,7 +388,7 @@ mod tests {
     use super::*;
 
     fn store(bytes: u64) -> Room {
-        let stores = Stores::new(None);
+        let stores = Stores::new(None, None);
         open(&stores, "p", KvGrant { bytes, persistent: false })
     }
 
@@ -449,7 +462,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let lasting = KvGrant { bytes: 1 << 20, persistent: true };
         let passing = KvGrant { bytes: 1 << 20, persistent: false };
-        let stores = Stores::new(Some(directory.path()));
+        let stores = Stores::new(Some(directory.path()), None);
         let one = open(&stores, "one", lasting);
         one.set("a", b"1".to_vec(), None, 0).unwrap();
         one.set("b", b"2".to_vec(), Some(5), 0).unwrap();
@@ -458,7 +471,7 @@ mod tests {
         one.delete("c");
         open(&stores, "two", passing).set("a", b"1".to_vec(), None, 0).unwrap();
         drop((stores, one));
-        let stores = Stores::new(Some(directory.path()));
+        let stores = Stores::new(Some(directory.path()), None);
         let one = open(&stores, "one", lasting);
         assert_eq!(one.keys("", None, 9, 4), ["a", "b"]);
         assert_eq!((one.get("a", 9), one.get("b", 9)), (Some(b"1".to_vec()), None));
@@ -469,7 +482,7 @@ mod tests {
     #[test]
     fn a_store_that_is_to_last_from_now_on_keeps_what_it_has() {
         let directory = tempfile::tempdir().unwrap();
-        let stores = Stores::new(Some(directory.path()));
+        let stores = Stores::new(Some(directory.path()), None);
         let grant = |persistent| KvGrant { bytes: 1 << 20, persistent };
         open(&stores, "p", grant(true)).set("old", vec![1], None, 0).unwrap();
         stores.flush();
@@ -478,21 +491,21 @@ mod tests {
         store.set("new", vec![2], None, 0).unwrap();
         open(&stores, "p", grant(true));
         drop((stores, store));
-        let stores = Stores::new(Some(directory.path()));
+        let stores = Stores::new(Some(directory.path()), None);
         assert_eq!(open(&stores, "p", grant(true)).keys("", None, 9, 0), ["new"]);
     }
 
     #[test]
     fn a_plugin_that_is_not_taken_leaves_the_store_and_the_file_as_they_are() {
         let directory = tempfile::tempdir().unwrap();
-        let stores = Stores::new(Some(directory.path()));
+        let stores = Stores::new(Some(directory.path()), None);
         let grant = |bytes, persistent| KvGrant { bytes, persistent };
         let store = open(&stores, "p", grant(1 << 20, true));
         let refused = stores.prepare("p", grant(1, false)).unwrap();
         assert_eq!(refused.set("a", vec![1], None, 0), Err(Denied::Quota));
         store.set("a", vec![1], None, 0).unwrap();
         drop((stores, store, refused));
-        let stores = Stores::new(Some(directory.path()));
+        let stores = Stores::new(Some(directory.path()), None);
         // Nor does one that was never taken write over what the file has.
         stores.prepare("p", grant(1 << 20, false)).unwrap().set("b", vec![1], None, 0).unwrap();
         assert_eq!(open(&stores, "p", grant(1 << 20, true)).keys("", None, 9, 0), ["a"]);
@@ -501,13 +514,13 @@ mod tests {
     #[test]
     fn what_is_set_at_the_start_of_a_plugin_that_is_taken_lasts() {
         let directory = tempfile::tempdir().unwrap();
-        let stores = Stores::new(Some(directory.path()));
+        let stores = Stores::new(Some(directory.path()), None);
         let grant = KvGrant { bytes: 1 << 20, persistent: true };
         let room = stores.prepare("p", grant).unwrap();
         room.set("a", vec![1], None, 0).unwrap();
         stores.take("p", &room, grant);
         drop((stores, room));
-        let stores = Stores::new(Some(directory.path()));
+        let stores = Stores::new(Some(directory.path()), None);
         assert_eq!(open(&stores, "p", grant).get("a", 0), Some(vec![1]));
     }
 
@@ -515,10 +528,13 @@ mod tests {
     fn a_file_that_another_server_has_open_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let grant = KvGrant { bytes: 1 << 20, persistent: true };
-        let first = Stores::new(Some(directory.path()));
+        let first = Stores::new(Some(directory.path()), None);
         open(&first, "p", grant);
-        let second = Stores::new(Some(directory.path()));
+        let second = Stores::new(Some(directory.path()), None);
         assert!(second.prepare("p", grant).is_err());
-        assert!(Stores::new(None).prepare("p", grant).is_ok(), "without a directory nothing lasts");
+        assert!(
+            Stores::new(None, None).prepare("p", grant).is_ok(),
+            "without a directory nothing lasts"
+        );
     }
 }

@@ -1,0 +1,475 @@
+//! Plays a scenario against a server of its own, over a network in memory.
+//!
+//! The clock is the runtime's, which goes on as every other while the scenario waits, and jumps
+//! where the scenario says so: second by second, so that timers ring as often as they would.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::time::{Instant, sleep};
+use waft_config::Config;
+use waft_server::Listener;
+use waft_server::net::memory::MemoryStream;
+
+use super::client::{Connection, PATIENCE};
+use super::text::{Pattern, quoted, shown};
+use super::world::World;
+use super::{Scenario, Step};
+use crate::running::Trial;
+
+const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+const CONTROL_PORT: u16 = 21;
+const CLIENT_PORT: u16 = 40_000;
+
+/// How often something that comes about behind the session is looked for.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How long a server that has said everything is silent.
+const SILENCE: Duration = Duration::from_millis(20);
+
+/// How often the clock is moved on, and how far it jumps at once where it has to go far.
+const TICK: Duration = Duration::from_millis(1);
+const JUMP: Duration = Duration::from_secs(1);
+
+/// Jumps of one step at most: those over days are longer.
+const JUMPS_MAX: u32 = 3600;
+
+/// What did not go as it is written.
+#[derive(Debug)]
+pub(in super::super) struct Broken {
+    /// The line that says so.
+    pub(in super::super) line: usize,
+    pub(in super::super) expected: String,
+    pub(in super::super) got: String,
+    /// What was said before.
+    pub(in super::super) said: Vec<String>,
+}
+
+/// What was expected, and what came instead.
+type Otherwise = (String, String);
+
+/// Plays a scenario with the server that a configuration describes; `files` are those of all
+/// accounts, `log` is what the server has logged so far.
+///
+/// # Errors
+///
+/// The server does not start, or the first step that goes otherwise.
+pub(in super::super) fn play(
+    scenario: &Scenario,
+    config: &Config,
+    files: &Path,
+    log: impl Fn() -> String,
+) -> anyhow::Result<Result<(), Broken>> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(true).build()?;
+    runtime.block_on(async {
+        let _clock = Clock::start();
+        let world = Arc::new(World::new(&scenario.stage));
+        let (told, events) = mpsc::unbounded_channel();
+        let trial = Trial::start(config, Arc::clone(&world) as _, told).await;
+        let trial = trial
+            .map_err(|error| anyhow::anyhow!("the server does not take the plugin: {error}"))?;
+        let mut player = Player {
+            trial,
+            world,
+            events,
+            config,
+            files,
+            log: &log,
+            logged: 0,
+            sessions: BTreeMap::new(),
+            current: "client".to_owned(),
+            data: None,
+            said: Vec::new(),
+        };
+        let result = player.play(scenario).await;
+        Ok(result.map_err(|(line, (expected, got))| Broken {
+            line,
+            expected,
+            got,
+            said: std::mem::take(&mut player.said),
+        }))
+    })
+}
+
+/// Moves the clock on as time passes, until it is dropped.
+///
+/// A clock that is paused jumps to the next timer whenever the runtime has nothing to do, and would
+/// do so while other threads compile or verify passwords; it does not while a blocking task runs.
+struct Clock {
+    _ticking: mpsc::UnboundedSender<()>,
+}
+
+impl Clock {
+    fn start() -> Self {
+        let (ticking, mut stopped) = mpsc::unbounded_channel::<()>();
+        let (ticks, mut ticked) = mpsc::unbounded_channel();
+        tokio::task::spawn_blocking(move || {
+            let mut before = std::time::Instant::now();
+            while matches!(stopped.try_recv(), Err(mpsc::error::TryRecvError::Empty)) {
+                std::thread::sleep(TICK);
+                let now = std::time::Instant::now();
+                if ticks.send(now - before).is_err() {
+                    return;
+                }
+                before = now;
+            }
+        });
+        tokio::spawn(async move {
+            while let Some(mut passed) = ticked.recv().await {
+                while let Ok(more) = ticked.try_recv() {
+                    passed += more;
+                }
+                tokio::time::advance(passed).await;
+            }
+        });
+        Self { _ticking: ticking }
+    }
+}
+
+struct Player<'a, L> {
+    trial: Trial,
+    world: Arc<World>,
+    events: UnboundedReceiver<&'static str>,
+    config: &'a Config,
+    files: &'a Path,
+    log: &'a L,
+    /// Octets of the log that were looked at.
+    logged: usize,
+    sessions: BTreeMap<String, Connection>,
+    /// Whose control connection the lines are about.
+    current: String,
+    data: Option<Connection>,
+    said: Vec<String>,
+}
+
+impl<L: Fn() -> String> Player<'_, L> {
+    async fn play(&mut self, scenario: &Scenario) -> Result<(), (usize, Otherwise)> {
+        for (line, step) in &scenario.steps {
+            self.step(*line, step).await.map_err(|otherwise| (*line, otherwise))?;
+            self.check_requests().map_err(|otherwise| (*line, otherwise))?;
+        }
+        let last = scenario.steps.last().map_or(1, |(line, _)| *line);
+        self.finish().await.map_err(|otherwise| (last, otherwise))?;
+        match self.world.left() {
+            Some((line, what)) => Err((line, (what, "none before the end".to_owned()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the plugin has asked for something that the scenario does not know.
+    fn check_requests(&self) -> Result<(), Otherwise> {
+        match self.world.unanswered() {
+            Some(request) => Err(("an \"http:\" line for each request".to_owned(), request)),
+            None => Ok(()),
+        }
+    }
+
+    async fn step(&mut self, line: usize, step: &Step) -> Result<(), Otherwise> {
+        match step {
+            Step::Session { name, from } => {
+                self.said.push(format!("session: {name}"));
+                self.current.clone_from(name);
+                self.open(from.unwrap_or(CLIENT)).await
+            }
+            Step::Login { name, password } => {
+                self.reply("220").await?;
+                self.send(format!("USER {name}").as_bytes()).await?;
+                self.reply("331").await?;
+                self.send(format!("PASS {password}").as_bytes()).await?;
+                self.reply("230").await
+            }
+            Step::Send(line) => self.send(line).await,
+            Step::Expect(pattern) => self.expect(pattern).await,
+            Step::Eof => self.end().await,
+            Step::Disconnect => {
+                self.said.push("disconnect".to_owned());
+                self.sessions.remove(&self.current);
+                Ok(())
+            }
+            Step::Passive => self.passive().await,
+            Step::DataSend(_) | Step::DataExpect(_) | Step::DataLines(_) | Step::DataGone => {
+                self.transfer(step).await
+            }
+            Step::Advance(time) => {
+                self.said.push(format!("(the clock goes on by {} s)", time.as_secs_f64()));
+                advance(*time).await;
+                Ok(())
+            }
+            Step::Answer(answer) => {
+                self.world.answer(answer.clone());
+                Ok(())
+            }
+            Step::Inject { hook, fault } => {
+                self.world.inject(line, hook, *fault);
+                Ok(())
+            }
+            Step::Asked { method, url, body } => self.asked(method, url, body.as_ref()).await,
+            Step::Stored { key, value } => self.stored(key, value.as_ref()).await,
+            Step::Event(name) => self.event(name).await,
+            Step::Logged(text) => self.logged(text).await,
+            Step::Check { name, holds } => self.check(name, holds.as_deref()),
+        }
+    }
+
+    /// The control connection that lines are about.
+    async fn control(&mut self) -> Result<&mut Connection, Otherwise> {
+        if !self.sessions.contains_key(&self.current) {
+            self.open(CLIENT).await?;
+        }
+        self.sessions.get_mut(&self.current).ok_or_else(|| otherwise("a session", "none"))
+    }
+
+    /// Opens it, unless it is open.
+    async fn open(&mut self, from: IpAddr) -> Result<(), Otherwise> {
+        if self.sessions.contains_key(&self.current) {
+            return Ok(());
+        }
+        let (ours, theirs) = MemoryStream::pair();
+        let (peer, local) =
+            (SocketAddr::new(from, CLIENT_PORT), SocketAddr::new(SERVER, CONTROL_PORT));
+        let name = self.config.listeners.first().map_or("scenario", |listener| &*listener.name);
+        let connection = Connection::new(ours);
+        if let Err(refused) = self.trial.server.serve(theirs, peer, local, Listener::from(name)) {
+            let mut told = Connection::new(refused.stream);
+            told.send(refused.reason.as_bytes()).await.map_err(|got| otherwise("a place", &got))?;
+        }
+        self.sessions.insert(self.current.clone(), connection);
+        Ok(())
+    }
+
+    async fn send(&mut self, line: &[u8]) -> Result<(), Otherwise> {
+        self.said.push(format!("> {}", shown(line)));
+        let octets = [line, b"\r\n"].concat();
+        let sent = self.control().await?.send(&octets).await;
+        sent.map_err(|got| otherwise("the server to read", &got))
+    }
+
+    async fn line(&mut self, expected: &str) -> Result<Vec<u8>, Otherwise> {
+        let line = self.control().await?.line(PATIENCE).await;
+        let line = line.map_err(|got| otherwise(expected, &got))?;
+        let line = line.ok_or_else(|| otherwise(expected, "the end of the connection"))?;
+        self.said.push(format!("< {}", shown(&line)));
+        Ok(line)
+    }
+
+    /// A reply of that code, whatever its words.
+    async fn reply(&mut self, code: &str) -> Result<(), Otherwise> {
+        loop {
+            let line = self.line(&format!("a reply of code {code}")).await?;
+            let rest = line.strip_prefix(code.as_bytes()).and_then(<[u8]>::first);
+            match rest {
+                Some(b' ') => return Ok(()),
+                Some(b'-') => {}
+                // Lines in the midst of a reply.
+                _ if line.first() == Some(&b' ') => {}
+                _ => {
+                    return Err((format!("a reply of code {code}"), format!("< {}", shown(&line))));
+                }
+            }
+        }
+    }
+
+    /// A line that has to come.
+    async fn expect(&mut self, pattern: &Pattern) -> Result<(), Otherwise> {
+        let expected = format!("< {}", pattern.source());
+        let line = self.line(&expected).await?;
+        match pattern.fits(&line) {
+            true => Ok(()),
+            false => Err((expected, format!("< {}", shown(&line)))),
+        }
+    }
+
+    async fn end(&mut self) -> Result<(), Otherwise> {
+        let expected = "the end of the connection";
+        let rest = self.control().await?.rest().await;
+        let rest = rest.map_err(|got| otherwise(expected, &got))?;
+        self.sessions.remove(&self.current);
+        match rest.is_empty() {
+            true => Ok(()),
+            false => Err(otherwise(expected, &quoted(&rest))),
+        }
+    }
+
+    async fn passive(&mut self) -> Result<(), Otherwise> {
+        self.send(b"EPSV").await?;
+        let expected = "229 with a port";
+        let line = self.line(expected).await?;
+        let text = String::from_utf8_lossy(&line);
+        let port = text.strip_prefix("229").and_then(|text| text.split('|').nth(3));
+        let port = port.and_then(|port| port.parse().ok());
+        let port: u16 = port.ok_or_else(|| otherwise(expected, &text))?;
+        let (to, from) = (SocketAddr::new(SERVER, port), SocketAddr::new(CLIENT, CLIENT_PORT));
+        let stream = self.trial.server.network().client_connect(to, from);
+        let stream = stream.map_err(|error| (expected.to_owned(), error.to_string()))?;
+        self.data = Some(Connection::new(stream));
+        Ok(())
+    }
+
+    /// Uses the data connection, which is over then.
+    async fn transfer(&mut self, step: &Step) -> Result<(), Otherwise> {
+        let open = "an open data connection: \"passive\" opens one";
+        let mut data = self.data.take().ok_or_else(|| otherwise(open, "none"))?;
+        if let Step::DataSend(octets) = step {
+            self.said.push(format!("data: send {}", quoted(octets)));
+            let sent = data.send(octets).await;
+            return sent.map_err(|got| otherwise("the server to take the data", &got));
+        }
+        let got = data.rest().await;
+        if matches!(step, Step::DataGone) {
+            return Ok(());
+        }
+        let got = got.map_err(|got| otherwise("all of the data", &got))?;
+        self.said.push(format!("data: {}", quoted(&got)));
+        match step {
+            Step::DataExpect(expected) if *expected != got => Err((quoted(expected), quoted(&got))),
+            Step::DataLines(expected) => lines(expected, &got),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for something that comes about behind the session.
+    async fn wait<T>(&mut self, mut look: impl FnMut(&mut Self) -> Option<T>) -> Option<T> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look(self) {
+                return Some(found);
+            }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    async fn asked(
+        &mut self,
+        method: &str,
+        url: &Pattern,
+        body: Option<&Pattern>,
+    ) -> Result<(), Otherwise> {
+        let expected = format!("{method} {}", url.source());
+        let request = self.wait(|player| player.world.next_request()).await;
+        let request = request.ok_or_else(|| otherwise(&expected, "no request"))?;
+        if request.method != method || !url.fits(request.url.as_bytes()) {
+            return Err((expected, format!("{} {}", request.method, request.url)));
+        }
+        match body {
+            Some(body) if !body.fits(&request.body) => {
+                Err((format!("\"{}\"", body.source()), quoted(&request.body)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn stored(&mut self, key: &str, value: Option<&Pattern>) -> Result<(), Otherwise> {
+        let plugin = self.config.named_plugins.first().map(|plugin| plugin.name.clone());
+        let plugin = plugin.unwrap_or_default();
+        let now = |player: &mut Self| player.trial.host.stored(&plugin, key);
+        let is_so = |player: &mut Self| {
+            let now = now(player);
+            let is_so = match (&now, value) {
+                (Some(octets), Some(pattern)) => pattern.fits(octets),
+                (None, None) => true,
+                _ => false,
+            };
+            is_so.then_some(())
+        };
+        if self.wait(is_so).await.is_some() {
+            return Ok(());
+        }
+        let told = |value: Option<String>| format!("{key}: {}", value.unwrap_or("nothing".into()));
+        let expected = value.map(|pattern| format!("\"{}\"", pattern.source()));
+        Err((told(expected), told(now(self).map(|octets| quoted(&octets)))))
+    }
+
+    async fn event(&mut self, name: &str) -> Result<(), Otherwise> {
+        let mut others = Vec::new();
+        let come = self.wait(|player| {
+            let come = player.events.try_recv().ok()?;
+            if come != name {
+                others.push(come);
+            }
+            (come == name).then_some(())
+        });
+        match come.await {
+            Some(()) => Ok(()),
+            None if others.is_empty() => Err(otherwise(&format!("event: {name}"), "none")),
+            None => Err((format!("event: {name}"), others.join(", "))),
+        }
+    }
+
+    async fn logged(&mut self, text: &str) -> Result<(), Otherwise> {
+        let found = self.wait(|player| {
+            let log = (player.log)();
+            let new = log.get(player.logged..)?;
+            let at = new.find(text)?;
+            Some(player.logged + at + text.len())
+        });
+        self.logged =
+            found.await.ok_or_else(|| otherwise(&format!("log: {text}"), "no such line"))?;
+        Ok(())
+    }
+
+    fn check(&self, name: &str, holds: Option<&[u8]>) -> Result<(), Otherwise> {
+        let found = fs::read(self.files.join(name)).ok();
+        if found.as_deref() == holds {
+            return Ok(());
+        }
+        let told = |octets: Option<&[u8]>| octets.map_or("no such file".to_owned(), quoted);
+        Err((format!("{name}: {}", told(holds)), told(found.as_deref())))
+    }
+
+    /// Whether everything that the server said was expected.
+    async fn finish(&mut self) -> Result<(), Otherwise> {
+        sleep(SILENCE).await;
+        self.check_requests()?;
+        for connection in self.sessions.values_mut() {
+            if let Ok(Some(line)) = connection.line(SILENCE).await {
+                return Err(otherwise("nothing more", &format!("< {}", shown(&line))));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn otherwise(expected: &str, got: &str) -> Otherwise {
+    (expected.to_owned(), got.to_owned())
+}
+
+/// Compares lines in any order.
+fn lines(expected: &[Pattern], got: &[u8]) -> Result<(), Otherwise> {
+    let got = got.strip_suffix(b"\n").unwrap_or(got);
+    let mut left: Vec<&[u8]> =
+        if got.is_empty() { Vec::new() } else { got.split(|octet| *octet == b'\n').collect() };
+    for pattern in expected {
+        let fits = |line: &&[u8]| pattern.fits(line.strip_suffix(b"\r").unwrap_or(line));
+        match left.iter().position(|line| fits(line)) {
+            Some(at) => drop(left.remove(at)),
+            None => return Err((format!("a line: {}", pattern.source()), quoted(got))),
+        }
+    }
+    match left.first() {
+        Some(line) => Err(otherwise("no more lines", &quoted(line))),
+        None => Ok(()),
+    }
+}
+
+/// Lets so much time pass.
+async fn advance(time: Duration) {
+    let jump = JUMP.max(time / JUMPS_MAX);
+    let mut left = time;
+    while !left.is_zero() {
+        let step = jump.min(left);
+        left -= step;
+        tokio::time::advance(step).await;
+        // Whoever waited for that moment acts, and a plugin that is called does what it does.
+        sleep(TICK).await;
+    }
+}

@@ -1,0 +1,129 @@
+//! A directory in which a server runs with one plugin: its configuration, files, and the component.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use waft_config::Config;
+
+use super::scenario::{PASSWORD, Stage, USER};
+use crate::commands::user::hash;
+
+/// What an operator would write into `[[plugin]]`: settings, grants, limits.
+pub(super) const SETTINGS: &str = "plugin.toml";
+
+/// Stands for the directory of all accounts' files in settings.
+const FILES: &str = "{files}";
+
+/// A server's directory.
+pub(super) struct Site {
+    pub(super) directory: PathBuf,
+    /// Where the component is.
+    pub(super) component: PathBuf,
+    /// The files of all accounts.
+    pub(super) files: PathBuf,
+    pub(super) config: Config,
+}
+
+/// What a site is made of.
+pub(super) struct Ground<'a> {
+    /// The directory, which is made anew.
+    pub(super) directory: &'a Path,
+    /// Where compiled components are kept from one time to the next.
+    pub(super) state: &'a Path,
+    /// The plugin's name.
+    pub(super) name: &'a str,
+    pub(super) component: &'a Path,
+    /// A file with the settings, unless the stage has its own; it need not be there.
+    pub(super) settings: &'a Path,
+    pub(super) address: &'a str,
+}
+
+impl Site {
+    /// Makes one with what is there before a scenario.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be written, or the settings make no sense.
+    pub(super) fn make(ground: &Ground<'_>, stage: &Stage) -> anyhow::Result<Self> {
+        let directory = std::path::absolute(ground.directory)?;
+        if directory.exists() {
+            fs::remove_dir_all(&directory).with_context(|| directory.display().to_string())?;
+        }
+        let (plugins, files) = (directory.join("plugins.d"), directory.join("files"));
+        // The server refuses components that others may change.
+        for private in [&plugins, &std::path::absolute(ground.state)?] {
+            let mut builder = fs::DirBuilder::new();
+            builder.mode(0o700).recursive(true);
+            builder.create(private).with_context(|| private.display().to_string())?;
+        }
+        let component = plugins.join(ground.name).with_extension("wasm");
+        fs::copy(ground.component, &component)
+            .with_context(|| ground.component.display().to_string())?;
+        fs::create_dir(&files)?;
+        for name in &stage.directories {
+            fs::create_dir_all(files.join(name))?;
+        }
+        let secrets = directory.join("secrets");
+        let all = stage.files.iter().map(|(name, octets)| (files.join(name), octets));
+        for (path, octets) in all.chain(stage.secrets.iter().map(|(n, o)| (secrets.join(n), o))) {
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::write(&path, octets).with_context(|| path.display().to_string())?;
+        }
+        let config = configuration(ground, stage, &directory)?;
+        Ok(Self { directory, component, files, config })
+    }
+}
+
+fn configuration(ground: &Ground<'_>, stage: &Stage, directory: &Path) -> anyhow::Result<Config> {
+    let settings = match &stage.plugin {
+        Some(settings) => settings.clone(),
+        None if ground.settings.is_file() => fs::read_to_string(ground.settings)?,
+        None => String::new(),
+    };
+    let settings = settings.replace(FILES, &directory.join("files").to_string_lossy());
+    let hash = hash(PASSWORD)?;
+    let user = |(name, may): (&str, Option<&str>)| {
+        let words = may.map(|may| may.split(',').map(str::trim).collect::<Vec<_>>());
+        let may = words.map(|words| format!("permissions = {words:?}\n")).unwrap_or_default();
+        let hash = hash.as_str();
+        format!("[[user]]\nname = {name:?}\npassword = \"{hash}\"\nroot = \"files\"\n{may}")
+    };
+    let others = stage.accounts.iter().map(|(name, may)| (name.as_str(), may.as_deref()));
+    let users: String = [(USER, None)].into_iter().chain(others).map(user).collect();
+    let Ground { name, address, state, .. } = ground;
+    let state = std::path::absolute(state)?;
+    let text = format!(
+        "[[listener]]\naddress = \"{address}\"\n{users}\
+         [plugins]\ndirectory = \"plugins.d\"\n{}\
+         [[plugin]]\nname = \"{name}\"\n{settings}\n",
+        stage.server
+    );
+    let text = with_table(&text, "server", &format!("state = {state:?}"));
+    let text = with_table(&text, "active", "mode = \"lan\"");
+    let text = with_table(&text, "login", "failure_delay = \"0s\"");
+    match Config::from_text(&directory.join("waft.toml"), &text) {
+        Ok((config, _)) => Ok(config),
+        Err(mistakes) => {
+            let mistakes: Vec<_> = mistakes.mistakes.iter().map(ToString::to_string).collect();
+            bail!("the settings make no sense:\n{}", mistakes.join("\n"))
+        }
+    }
+}
+
+/// Adds a line to a table, which need not be there yet.
+fn with_table(text: &str, table: &str, line: &str) -> String {
+    let head = format!("[{table}]");
+    if !text.lines().any(|line| line.trim() == head) {
+        return format!("{head}\n{line}\n{text}");
+    }
+    let key = line.split(' ').next().unwrap_or_default();
+    let is_set = text.lines().any(|line| line.trim_start().starts_with(key));
+    match is_set {
+        true => text.to_owned(),
+        false => text.replacen(&head, &format!("{head}\n{line}"), 1),
+    }
+}

@@ -1,0 +1,61 @@
+//! A server for who tries a plugin: the parts that every server has, over a network in memory, with
+//! stand-ins for the world. Nothing listens, and nothing that plugins keep is read or written.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedSender;
+use waft_config::Config;
+use waft_core::event::{Event, EventSink};
+use waft_plugin_host::{Host, StandIns};
+use waft_server::net::memory::MemoryNetwork;
+use waft_server::{Parts, Server};
+
+use super::{Keeper, Loaded, StartError, parts};
+use crate::assemble;
+
+/// The server and its plugins.
+pub(crate) struct Trial {
+    pub(crate) server: Server<MemoryNetwork>,
+    pub(crate) host: Host,
+    _keeper: Keeper,
+}
+
+/// Passes events on, and tells their names.
+struct Heard {
+    host: Host,
+    told: UnboundedSender<&'static str>,
+}
+
+impl Trial {
+    /// Puts a server together; the names of events go to `told`.
+    ///
+    /// # Errors
+    ///
+    /// The configuration cannot be acted on.
+    pub(crate) async fn start(
+        config: &Config,
+        world: Arc<dyn StandIns>,
+        told: UnboundedSender<&'static str>,
+    ) -> Result<Self, StartError> {
+        let keeper = Keeper::new(config, Some(world))?;
+        let Loaded { accounts, host, .. } = parts(config, &keeper, true).await?;
+        let parts = Parts {
+            settings: assemble::server_settings(config),
+            authenticator: Arc::new(accounts),
+            guard: Arc::clone(&keeper.lockout) as _,
+            hooks: Arc::new(host.clone()),
+            events: Arc::new(Heard { host: host.clone(), told }),
+        };
+        let server = Server::new(MemoryNetwork::new(), parts);
+        host.act_on(server.control());
+        Ok(Self { server, host, _keeper: keeper })
+    }
+}
+
+impl EventSink for Heard {
+    fn emit(&self, event: Event) {
+        // Nobody listens any more once the scenario is over.
+        let _ = self.told.send(event.what.name());
+        self.host.emit(event);
+    }
+}
