@@ -68,7 +68,7 @@ fn is_there(program: &str) -> bool {
 }
 
 /// Whether a program is there; it is not run, for not all of them know `--version`.
-fn is_on_path(program: &str) -> bool {
+pub(crate) fn is_on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }

@@ -1,4 +1,5 @@
-//! The repository's own commands: `cargo xtask plugins | examples | serve | test | check-structure`.
+//! The repository's own commands: `cargo xtask plugins | examples | serve | test | bench |
+//! check-structure`.
 //!
 //! Each command is one module, and each needs nothing but a Rust toolchain and a package
 //! registry: what else it wants, it makes or fetches under the target directory. Nothing here is
@@ -10,6 +11,7 @@
     reason = "these are commands for a person at a terminal, who reads stderr"
 )]
 
+mod bench;
 mod clients;
 mod examples;
 mod files;
@@ -39,6 +41,15 @@ commands:
                     TRIPLE: wasm32-unknown-unknown (default) or wasm32-wasip2
                     WAY: installed, rustup, rust-src or debian; default: the first that works
   examples          build the examples in C, JavaScript and Python into target/plugins/examples/
+  bench [micro] [plugins] [macro] [growth] [--rounds N] [--out FILE] [--peers PREFIX]
+        [--waft FILE] [--max N] [--directory DIRECTORY] [--smoke]
+                    measure; all parts unless some are named (docs/performance.md)
+                    FILE of --out: for the tables, between its marks; default: stdout
+                    PREFIX: where other servers are installed, beside the search path
+                    FILE of --waft: the server; default: built for release
+                    --max: sessions and entries of growth, at most
+                    DIRECTORY: for the files that are served; default: /dev/shm
+                    --smoke: as short as can be, and with waft and curl alone
   check-structure   look for dependencies, unsafe code and files that must not be";
 
 fn main() -> ExitCode {
@@ -86,6 +97,10 @@ fn run(arguments: &[String]) -> Result<()> {
             serve::serve(&Workspace::load()?, &options)
         }
         "test" => test::run(&Workspace::load()?),
+        "bench" => {
+            let options = bench::Options::parse(rest).map_err(Usage)?;
+            bench::run(&Workspace::load()?, &options)
+        }
         "check-structure" => structure::check(&Workspace::load()?),
         "help" | "--help" | "-h" => {
             eprintln!("{USAGE}");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::workspace::{self, Workspace};
-use crate::{clients, examples, plugins, structure};
+use crate::{bench, clients, examples, plugins, structure};
 use waft_plugin_tools::process;
 
 /// Where tests find the components: the plugins in it, the test guests in `tests/` beneath it.
@@ -19,7 +19,7 @@ const COMPONENTS: &str = "WAFT_PLUGINS";
 /// A step's name and what it does.
 type Step = (&'static str, fn(&Workspace) -> Result<()>);
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     ("format", format),
     ("check-structure", structure::check),
     ("plugins", |workspace| plugins::build(workspace, &plugins::Options::default())),
@@ -30,6 +30,7 @@ const STEPS: [Step; 10] = [
     ("compile", compile),
     ("tests", |workspace| tests(workspace, &["--lib", "--bins", "--tests", "--examples"])),
     ("documentation's examples", |workspace| tests(workspace, &["--doc"])),
+    ("bench, one short round", bench::smoke),
 ];
 
 /// Runs all steps, up to the first that fails.
