@@ -44,6 +44,9 @@ pub(crate) enum Request {
         plugin: String,
         /// For how many seconds at most.
         seconds: u64,
+        /// Whether transfers are ended that use one.
+        #[serde(default)]
+        force: bool,
     },
     /// Take a plugin out of force.
     Disable {

@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use crate::password::{PasswordHash, Rejection};
 use crate::permissions::{Permission, Permissions};
 use crate::schema::{Kind, Reader, Section, Shape, nearest};
-use crate::sections::KvGrant;
+use crate::sections::{HookLimits, Instances, KvGrant};
 use crate::types::{PassiveAddress, PortRange, Settings};
 use crate::units;
 use crate::value::{Node, Value};
@@ -807,5 +807,51 @@ impl Kind for Room {
 
     fn show(out: &KvGrant) -> String {
         <Amount as Scalar>::show(&out.size)
+    }
+}
+
+/// A whole number above 0, or a table that says how many are kept besides.
+pub(crate) struct InstanceCount;
+
+impl Kind for InstanceCount {
+    type Out = Instances;
+
+    fn shape() -> Shape {
+        Shape::Value("a whole number from 1 to 10000, or { min = …, max = … }".to_owned())
+    }
+
+    fn read(node: &Node, reader: &mut Reader) -> Option<Instances> {
+        match &node.value {
+            Value::Table(_) => Instances::read(node, reader),
+            _ => Number::<1, 10_000>::read(node, reader)
+                .map(|max| Instances { max, ..Instances::default() }),
+        }
+    }
+
+    fn show(out: &Instances) -> String {
+        format!("{{ min = {}, max = {} }}", out.min, out.max)
+    }
+}
+
+/// What one call of a hook may take.
+pub(crate) struct CallLimits;
+
+impl Kind for CallLimits {
+    type Out = HookLimits;
+
+    fn shape() -> Shape {
+        Shape::Value("a table: { cpu = …, wall = … }".to_owned())
+    }
+
+    fn read(node: &Node, reader: &mut Reader) -> Option<HookLimits> {
+        if !matches!(node.value, Value::Table(_)) {
+            let remedy = "write { wall = \"10s\" }, with cpu or without";
+            return reader.refuse_kind(node, "a table", remedy);
+        }
+        HookLimits::read(node, reader)
+    }
+
+    fn show(_: &HookLimits) -> String {
+        String::new()
     }
 }

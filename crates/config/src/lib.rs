@@ -15,6 +15,7 @@
 mod acme;
 mod check;
 mod config;
+mod hooks;
 mod kind;
 mod layers;
 mod load;
@@ -40,14 +41,15 @@ pub use place::Origin;
 pub use quick::QuickStart;
 pub use reference::reference_markdown;
 pub use sections::{
-    Acme, Active, Anonymous, Control, Grants, KvGrant, Limits, Listener, Log, Login, Metrics,
-    Mount, Passive, PassiveRule, Plugin, PluginLimits, Plugins, Server, Timeouts, Tls, TlsHost,
-    Transfers, User, Users,
+    Acme, Active, Anonymous, Control, Grants, HookLimits, Instances, KvGrant, Limits, Listener,
+    Log, Login, Metrics, Mount, OnErrorByHook, Passive, PassiveRule, Plugin, PluginLimits, Plugins,
+    Server, Timeouts, Tls, TlsHost, Transfers, User, Users,
 };
 pub use types::{
     AcmeChallenge, ActiveMode, Ascii, CertificateLogin, ClientCertificates, CloseNotify,
-    DataProtection, HiddenFiles, Interrupted, LogFormat, LogLevel, NotAnAddress, OnError,
-    OnLoadError, PassiveAddress, PortRange, Settings, TlsMode, TlsResumption, TlsVersion, Unlisted,
+    DataProtection, HiddenFiles, Interrupted, Isolation, LogFormat, LogLevel, NotAnAddress,
+    OnError, OnLoadError, PassiveAddress, PortRange, Settings, TlsMode, TlsResumption, TlsVersion,
+    Unlisted,
 };
 pub use users_file::{NewUser, UsersFile, UsersFileError};
 pub use value::{Node, Table, Value};

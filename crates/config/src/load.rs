@@ -136,16 +136,34 @@ fn fill(config: &mut Config) {
         if !written("on_load_error") {
             plugin.on_load_error = general.on_load_error;
         }
-        let (own, others) = (plugin.limits.clone(), general.limits.clone());
-        plugin.limits = PluginLimits {
-            memory: if written("limits.memory") { own.memory } else { others.memory },
-            cpu: if written("limits.cpu") { own.cpu } else { others.cpu },
-            wall: if written("limits.wall") { own.wall } else { others.wall },
-            instances: if written("limits.instances") { own.instances } else { others.instances },
-            transfers: if written("limits.transfers") { own.transfers } else { others.transfers },
-            log_lines: if written("limits.log_lines") { own.log_lines } else { others.log_lines },
+        inherit(&mut plugin.limits, &general.limits, written);
+    }
+}
+
+/// Fills in the limits that a plugin does not set.
+fn inherit(own: &mut PluginLimits, general: &PluginLimits, written: impl Fn(&str) -> bool) {
+    macro_rules! unless_written {
+        ($($key:ident)*) => {
+            $( if !written(concat!("limits.", stringify!($key))) {
+                own.$key.clone_from(&general.$key);
+            } )*
         };
     }
+    // What the plugin says of all its hooks goes before what is said of one hook of all plugins.
+    let hooks = own.by_hook_mut().into_iter().zip(general.by_hook());
+    for ((hook, own), (_, general)) in hooks {
+        let said = |key: &str| {
+            written(&format!("limits.{key}")) || written(&format!("limits.{hook}.{key}"))
+        };
+        if !said("cpu") {
+            own.cpu = general.cpu;
+        }
+        if !said("wall") {
+            own.wall = general.wall;
+        }
+    }
+    unless_written!(memory cpu wall instances sessions transfers queue);
+    unless_written!(instance_calls instance_age instance_idle log_lines);
 }
 
 /// Adds what `upload` grants. The checks want to see the permissions as they were written.

@@ -14,16 +14,17 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::kind::{
-    Address, Advertised, Amount, Attributes, ClientDirectory, Count, Deadline, FileName, Flag,
-    Free, HostName, Limit, Lines, List, MailAddress, Many, Maybe, Mode, Name, Network, Number,
-    Password, Ports, Rights, Room, Secrets, SecureUrl, Sha256, Share, Size, Sub, Time, Word,
+    Address, Advertised, Amount, Attributes, CallLimits, ClientDirectory, Count, Deadline,
+    FileName, Flag, Free, HostName, InstanceCount, Limit, Lines, List, MailAddress, Many, Maybe,
+    Mode, Name, Network, Number, Password, Ports, Rights, Room, Secrets, SecureUrl, Sha256, Share,
+    Size, Sub, Time, Word,
 };
 use crate::password::PasswordHash;
 use crate::permissions::Permissions;
 use crate::schema::{entry, section};
 use crate::types::{
     AcmeChallenge, ActiveMode, Ascii, CertificateLogin, ClientCertificates, CloseNotify,
-    DataProtection, HiddenFiles, Interrupted, LogFormat, LogLevel, OnError, OnLoadError,
+    DataProtection, HiddenFiles, Interrupted, Isolation, LogFormat, LogLevel, OnError, OnLoadError,
     PassiveAddress, PortRange, Settings, TlsMode, TlsResumption, TlsVersion, Unlisted,
 };
 use crate::value::Node;
@@ -442,6 +443,11 @@ section! {
         /// time, the version before takes its place, and it is not taken again until its file changes;
         /// 0 means that it stays.
         probation: Option<Duration> as Limit<Time> = Some(Duration::from_secs(60)),
+        /// How long transfers may go on with a version of a plugin that another took the place of.
+        /// They are ended then, with 426; 0 means as long as they take.
+        drain_timeout: Option<Duration> as Limit<Time> = None,
+        /// How long a component may take to be compiled, on one thread that gives way to all others.
+        compile_timeout: Duration as Deadline = Duration::from_secs(120),
         /// The limits of plugins that do not set their own.
         limits: PluginLimits as Sub<PluginLimits> = PluginLimits::default(),
     }
@@ -472,16 +478,87 @@ section! {
         /// Memory of one instance.
         memory: u64 as Amount = 64 << 20,
         /// Time of the processor for one call, of whatever hook.
-        cpu: Option<Duration> as Maybe<Deadline> = None; "what the hook needs",
+        cpu: Option<Duration> as Maybe<Deadline> = None; "[by hook](plugins.md#limits)",
         /// Time for one call, waiting included, of whatever hook.
-        wall: Option<Duration> as Maybe<Deadline> = None; "what the hook needs",
-        /// Instances at the same time; further calls wait.
-        instances: u32 as Number<1, 10_000> = 8,
+        wall: Option<Duration> as Maybe<Deadline> = None; "[by hook](plugins.md#limits)",
+        /// Instances at the same time; further calls wait. `min` of them are kept, however long
+        /// nobody needs them.
+        instances: Instances as InstanceCount = Instances::default(),
+        /// Sessions at the same time that have an instance of their own, where `isolation` says so;
+        /// the calls of further ones wait.
+        sessions: u32 as Number<1, 2048> = 256,
         /// Transfers at the same time that pass through it, each of which has an instance of its own;
         /// further ones wait.
         transfers: u32 as Number<1, 2048> = 256,
+        /// How long a call or a transfer waits for an instance before it counts as failed.
+        queue: Duration as Deadline = Duration::from_secs(1),
+        /// Calls after which an instance is replaced by a new one.
+        instance_calls: u32 as Number<1, { u32::MAX }> = 100_000,
+        /// The age at which an instance is replaced by a new one.
+        instance_age: Duration as Deadline = Duration::from_secs(600),
+        /// How long instances above `min` are kept while nobody needs them.
+        instance_idle: Duration as Deadline = Duration::from_secs(60),
         /// Lines that it may write to the log in a second.
         log_lines: u32 as Count = 200,
+        /// One call of `lifecycle`: `describe` and `init`.
+        lifecycle: HookLimits as CallLimits = HookLimits::default(); "`cpu` and `wall` above",
+        /// One call of `connection-filter`.
+        connection_filter: HookLimits as CallLimits = HookLimits::default(); "likewise",
+        /// One call of `authenticator`.
+        authenticator: HookLimits as CallLimits = HookLimits::default(); "likewise",
+        /// One call of `command-filter`.
+        command_filter: HookLimits as CallLimits = HookLimits::default(); "likewise",
+        /// One call of `reply-filter`.
+        reply_filter: HookLimits as CallLimits = HookLimits::default(); "likewise",
+        /// One call of `file-filter`.
+        file_filter: HookLimits as CallLimits = HookLimits::default(); "likewise",
+        /// One call of `content-filter`: a piece of a file.
+        content_filter: HookLimits as CallLimits = HookLimits::default(); "likewise",
+        /// One call of `storage`: a piece of a file, or of a listing.
+        storage: HookLimits as CallLimits = HookLimits::default(); "likewise",
+        /// One call of `event-sink`: a batch of events.
+        event_sink: HookLimits as CallLimits = HookLimits::default(); "likewise",
+        /// One call of `site-command`.
+        site_command: HookLimits as CallLimits = HookLimits::default(); "likewise",
+        /// One call of `timer`.
+        timer: HookLimits as CallLimits = HookLimits::default(); "likewise",
+    }
+}
+
+section! {
+    /// What one call of one hook may take.
+    pub struct HookLimits {
+        /// Time of the processor.
+        cpu: Option<Duration> as Maybe<Deadline> = None,
+        /// Time in all, waiting included.
+        wall: Option<Duration> as Maybe<Deadline> = None,
+    }
+}
+
+section! {
+    /// How many instances a plugin has.
+    pub struct Instances {
+        /// Those that are kept.
+        min: u32 as Number<0, 10_000> = 1,
+        /// Those that there are at most.
+        max: u32 as Number<1, 10_000> = 8,
+    }
+}
+
+section! {
+    /// What a failed call counts as, by hook. The others have no choice: a reply stays, nobody is let
+    /// in, and what only the plugin can answer is answered with 451.
+    pub struct OnErrorByHook {
+        /// Who may connect.
+        connection_filter: Option<OnError> as Maybe<Word<OnError>> = None; "`on_error`",
+        /// Who may log in: always `"deny"`.
+        authenticator: Option<OnError> as Maybe<Word<OnError>> = None; "`on_error`",
+        /// Commands.
+        command_filter: Option<OnError> as Maybe<Word<OnError>> = None; "`on_error`",
+        /// Files and listings.
+        file_filter: Option<OnError> as Maybe<Word<OnError>> = None; "`on_error`",
+        /// Contents of files that it inspects; where it changes them, always `"deny"`.
+        content_filter: Option<OnError> as Maybe<Word<OnError>> = None; "`on_error`",
     }
 }
 
@@ -504,6 +581,10 @@ entry! {
         required: bool as Flag = false,
         /// What a failed call counts as.
         on_error: OnError as Word<OnError> = OnError::Deny; "what `[plugins]` says",
+        /// The same for single hooks, where they differ.
+        on_error_by_hook: OnErrorByHook as Sub<OnErrorByHook> = OnErrorByHook::default(),
+        /// Who shares an instance.
+        isolation: Isolation as Word<Isolation> = Isolation::Pool,
         /// What happens when it cannot be loaded at the start.
         on_load_error: OnLoadError as Word<OnLoadError> = OnLoadError::RefuseStart;
             "what `[plugins]` says",

@@ -211,6 +211,18 @@ words! {
 }
 
 words! {
+    /// Who shares an instance of a plugin. A transfer always has one of its own.
+    pub enum Isolation {
+        /// Whoever comes next, whatever the session.
+        Pool = "pool",
+        /// The calls of one session, from its first to its end.
+        Session = "session",
+        /// Nobody: each call has a new one.
+        Call = "call",
+    }
+}
+
+words! {
     /// What becomes of a component that lies in the directory of plugins and that no `[[plugin]]`
     /// names.
     pub enum Unlisted {

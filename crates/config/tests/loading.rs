@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use waft_config::{
-    ActiveMode, Config, LogFormat, OnError, PassiveAddress, PasswordHash, Permission, Permissions,
-    QuickStart, TlsMode, Warnings,
+    ActiveMode, Config, Isolation, LogFormat, OnError, PassiveAddress, PasswordHash, Permission,
+    Permissions, QuickStart, TlsMode, Warnings,
 };
 
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamtsbW5vcA";
@@ -261,6 +261,34 @@ fn plugins_inherit_what_they_do_not_set() {
     assert_eq!(y.on_error, OnError::Deny);
     assert_eq!((y.limits.memory, y.limits.wall), (128 << 20, Some(Duration::from_secs(5))));
     assert_eq!(y.limits.cpu, None);
+}
+
+#[test]
+fn plugins_inherit_limits_hook_by_hook_and_key_by_key() {
+    let text = "[plugins.limits]\ninstances = { min = 2, max = 4 }\nqueue = \"3s\"\n\
+                [plugins.limits.authenticator]\ncpu = \"1s\"\nwall = \"30s\"\n\
+                [[plugin]]\nname = \"x\"\npath = \"plugins/command-policy.wasm\"\n\
+                isolation = \"call\"\n\
+                [plugin.on_error_by_hook]\nfile_filter = \"allow\"\n\
+                [plugin.limits]\ninstances = 7\n\
+                [plugin.limits.authenticator]\nwall = \"20s\"\n\
+                [[plugin]]\nname = \"y\"\npath = \"plugins/command-policy.wasm\"\n\
+                limits = { wall = \"9s\" }\n[[listener]]\naddress = \"[::1]:0\"\n";
+    let place = Place::new();
+    let (config, _) = place.load(text);
+    let [x, y] = &config.named_plugins[..] else { panic!("not two plugins") };
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let of = |plugin: &waft_config::Plugin| {
+        let own = &plugin.limits.authenticator;
+        (own.cpu, own.wall)
+    };
+    assert_eq!(of(x), (seconds(1), seconds(20)));
+    assert_eq!(of(y), (seconds(1), None), "its own 9 s go before what holds for all");
+    assert_eq!((x.limits.instances.min, x.limits.instances.max), (1, 7));
+    assert_eq!((y.limits.instances.min, y.limits.instances.max), (2, 4));
+    assert_eq!((y.limits.queue, x.isolation), (Duration::from_secs(3), Isolation::Call));
+    assert_eq!(x.on_error_by_hook.file_filter, Some(OnError::Allow));
+    assert_eq!(x.on_error_by_hook.command_filter, None);
 }
 
 #[test]

@@ -482,6 +482,33 @@ fn the_files_of_an_account_are_in_one_place() {
 }
 
 #[test]
+fn what_is_said_of_single_hooks_and_instances_has_to_make_sense() {
+    let plugin = "[[plugin]]\nname = \"one\"\npath = \"plugins/one.wasm\"\n";
+    check(
+        &format!(
+            "{plugin}isolation = \"sesion\"\n[plugin.on_error_by_hook]\nauthenticator = \"allow\"\n\
+             storage = \"allow\"\n[plugin.limits]\ninstances = {{ min = 9, max = 8 }}\n\
+             command-filter = {{ wall = \"1s\" }}\ntimer = {{ wal = \"1s\" }}\nstorage = \"1s\"\n"
+        ),
+        &[
+            "waft.toml:4:13: plugin.0.isolation: not one of the words: \"sesion\" -> did you mean \
+             \"session\"?",
+            "waft.toml:6:17: plugin.0.on_error_by_hook.authenticator: whoever it fails on would be let \
+             in -> write \"deny\"",
+            "waft.toml:7:1: plugin.0.on_error_by_hook.storage: unknown key -> remove it; the keys here \
+             are connection_filter, authenticator, command_filter, file_filter, content_filter",
+            "waft.toml:9:13: plugin.0.limits.instances: more are kept than there are at most: 9, 8 -> \
+             lower min, or raise max",
+            "waft.toml:10:1: plugin.0.limits.command-filter: unknown key -> did you mean \
+             command_filter?",
+            "waft.toml:11:11: plugin.0.limits.timer.wal: unknown key -> did you mean wall?",
+            "waft.toml:12:11: plugin.0.limits.storage: not a table: \"1s\" -> write { wall = \"10s\" }, \
+             with cpu or without",
+        ],
+    );
+}
+
+#[test]
 fn nobody_is_served_from_the_quarantine() {
     let user = user("");
     check(

@@ -99,6 +99,12 @@ pub trait Hooks: Send + Sync {
         0
     }
 
+    /// Waits until nothing may go on with this generation any more: whoever operates its plugins
+    /// wants rid of it. Only transfers last so long that it matters.
+    fn withdrawn(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+
     /// The plugins that decide which clients are served, if there are any.
     fn connections(&self) -> Option<&dyn ConnectionFilter> {
         None

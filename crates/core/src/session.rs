@@ -67,7 +67,11 @@ pub const SCRATCH_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub struct Scratch {
     entries: Mutex<BTreeMap<(String, String), Vec<u8>>>,
+    tokens: Mutex<BTreeMap<Arc<str>, Box<dyn Token>>>,
 }
+
+/// Something whose end tells that a session is gone.
+pub trait Token: fmt::Debug + Send + Sync {}
 
 /// The session's scratch space is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,6 +104,15 @@ impl Scratch {
         Ok(())
     }
 
+    /// Keeps `token` for `plugin` as long as the session lasts, or until another takes its place.
+    pub fn keep(&self, plugin: &Arc<str>, token: Box<dyn Token>) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let replaced = tokens.insert(Arc::clone(plugin), token);
+        drop(tokens);
+        // Its end is its own affair, and not under the lock.
+        drop(replaced);
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Vec<u8>>> {
         // The map is whole after every statement above: a panic elsewhere cannot spoil it.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
@@ -125,5 +138,18 @@ mod tests {
         scratch.set("a", "k", Some(vec![0; SCRATCH_BYTES_MAX - 5])).unwrap();
         scratch.set("a", "k", None).unwrap();
         assert_eq!(scratch.get("a", "k"), None);
+    }
+
+    impl Token for Arc<()> {}
+
+    #[test]
+    fn a_token_ends_with_the_session_or_when_another_takes_its_place() {
+        let (first, second, plugin) = (Arc::new(()), Arc::new(()), Arc::from("a"));
+        let scratch = Scratch::default();
+        scratch.keep(&plugin, Box::new(Arc::clone(&first)));
+        scratch.keep(&plugin, Box::new(Arc::clone(&second)));
+        assert_eq!((Arc::strong_count(&first), Arc::strong_count(&second)), (1, 2));
+        drop(scratch);
+        assert_eq!(Arc::strong_count(&second), 1);
     }
 }

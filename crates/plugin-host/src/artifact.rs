@@ -1,5 +1,6 @@
 //! A component, compiled and checked: everything about a file that does not depend on settings.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
@@ -105,7 +106,8 @@ exports! {
 }
 
 impl Artifact {
-    /// Checks and compiles `bytes`, or takes them from the store of compiled components. Slow.
+    /// Checks and compiles `bytes`, or takes them from the store of compiled components, which keeps
+    /// those `in_use` and some others. Slow.
     ///
     /// # Errors
     /// This host cannot run them.
@@ -113,6 +115,7 @@ impl Artifact {
         sandbox: &Sandbox,
         bytes: &[u8],
         compiled: Option<&CompiledStore>,
+        in_use: &BTreeSet<Digest>,
     ) -> Result<Artifact, Refusal> {
         let outline = Outline::read(bytes)?;
         if let Some(problem) = outline.problems().into_iter().next() {
@@ -122,7 +125,14 @@ impl Artifact {
         let kept = compiled.and_then(|store| store.get(sandbox, digest));
         let component = match kept {
             Some(component) => component,
-            None => compile(sandbox, bytes, digest, compiled)?,
+            None => {
+                let component = Component::from_binary(&sandbox.engine, bytes)
+                    .map_err(|error| Refusal::Compile(one_line(&format!("{error:#}"))))?;
+                if let Some(store) = compiled {
+                    store.put(digest, &component, in_use);
+                }
+                component
+            }
         };
         Artifact::bind(sandbox, outline, digest, &component)
     }
@@ -155,18 +165,4 @@ impl fmt::Debug for Artifact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Artifact").field("digest", &self.digest).finish_non_exhaustive()
     }
-}
-
-fn compile(
-    sandbox: &Sandbox,
-    bytes: &[u8],
-    digest: Digest,
-    compiled: Option<&CompiledStore>,
-) -> Result<Component, Refusal> {
-    let component = Component::from_binary(&sandbox.engine, bytes)
-        .map_err(|error| Refusal::Compile(one_line(&format!("{error:#}"))))?;
-    if let Some(store) = compiled {
-        store.put(digest, &component);
-    }
-    Ok(component)
 }

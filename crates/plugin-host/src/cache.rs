@@ -8,10 +8,13 @@
 //! another configuration of it compiled. Nothing here is needed: whatever goes wrong costs one
 //! compilation.
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -53,6 +56,11 @@ impl CompiledStore {
         let name = self.name(digest);
         let file = self.directory.join(&name);
         let octets = fs::read(&file).ok()?;
+        // What is needed often is kept longest. Failing costs a compilation some day.
+        let _ = File::options()
+            .append(true)
+            .open(&file)
+            .and_then(|file| file.set_modified(SystemTime::now()));
         let loaded = self.check(&name, &octets).and_then(|code| deserialize(sandbox, code));
         if loaded.is_none() {
             tracing::warn!(file = %file.display(), "stale or damaged compiled plugin, compiling anew");
@@ -60,15 +68,16 @@ impl CompiledStore {
         loaded
     }
 
-    /// Keeps a compiled component. A failure is logged and costs nothing but time later.
-    pub(crate) fn put(&self, digest: Digest, component: &Component) {
+    /// Keeps a compiled component beside those `in_use`. A failure is logged and costs nothing but
+    /// time later.
+    pub(crate) fn put(&self, digest: Digest, component: &Component, in_use: &BTreeSet<Digest>) {
         let name = self.name(digest);
         let kept = component
             .serialize()
             .map_err(|error| io::Error::other(format!("{error:#}")))
             .and_then(|code| self.write(&name, &code));
         match kept {
-            Ok(()) => self.prune(),
+            Ok(()) => self.prune(in_use),
             Err(error) => tracing::warn!(
                 directory = %self.directory.display(),
                 reason = %error,
@@ -106,13 +115,17 @@ impl CompiledStore {
         write_whole(&self.directory.join(name), &[tag.as_slice(), code], Existing::Goes)
     }
 
-    /// Drops the oldest files over the limit.
-    fn prune(&self) {
+    /// Drops those over the limit that nobody has needed for longest, and none that is in use: the
+    /// versions in force, and those to go back to.
+    fn prune(&self, in_use: &BTreeSet<Digest>) {
+        let in_use: BTreeSet<OsString> = in_use.iter().map(|d| self.name(*d).into()).collect();
         let Ok(entries) = fs::read_dir(&self.directory) else { return };
         let mut files: Vec<_> = entries
             .flatten()
             .filter(|entry| {
-                Path::new(&entry.file_name()).extension().is_some_and(|e| e == EXTENSION)
+                let name = entry.file_name();
+                let is_compiled = Path::new(&name).extension().is_some_and(|e| e == EXTENSION);
+                is_compiled && !in_use.contains(&name)
             })
             .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
             .collect();
@@ -211,7 +224,7 @@ mod tests {
         let bytes = wat::parse_str("(component (core module))").unwrap();
         let digest = Digest::of(&bytes);
         let component = Component::from_binary(&sandbox().unwrap().engine, &bytes).unwrap();
-        store.put(digest, &component);
+        store.put(digest, &component, &BTreeSet::new());
         (state, store, digest)
     }
 
@@ -251,19 +264,25 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_files_go_first() {
+    fn what_was_not_needed_for_longest_goes_first_unless_it_is_in_use() {
         let (_state, store, digest) = store();
+        let before = Digest::of(b"the version before");
+        let aged = |name: &str| {
+            store.write(name, b"").unwrap();
+            let file = File::options().append(true).open(store.directory.join(name)).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        };
+        aged(&store.name(before));
         for n in 0..limits::COMPILED_KEPT_MAX + 3 {
             let name = format!("{n}.{EXTENSION}");
-            store.write(&name, b"").unwrap();
-            let file = fs::File::options().append(true).open(store.directory.join(name)).unwrap();
-            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+            aged(&name);
         }
         let component = get(&store, digest).unwrap();
-        store.put(digest, &component);
+        store.put(digest, &component, &BTreeSet::from([before]));
         let left = fs::read_dir(&store.directory).unwrap().flatten();
         let left = left.filter(|entry| entry.path().extension().is_some_and(|e| e == EXTENSION));
-        assert_eq!(left.count(), limits::COMPILED_KEPT_MAX);
+        assert_eq!(left.count(), limits::COMPILED_KEPT_MAX + 1);
+        assert!(store.directory.join(store.name(before)).exists());
         assert!(get(&store, digest).is_some());
     }
 

@@ -9,6 +9,7 @@ mod deciding;
 use std::fmt;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 use waft_core::hooks::{
     CommandVerdict, ConnectionFilter, ContentFilters, FileFilter, Hooks, LoginFilter, ReplyVerdict,
@@ -36,6 +37,8 @@ pub(crate) struct Generation {
     content: Option<Filters>,
     site: Site,
     decisions: Decisions,
+    /// Set where nothing may go on with it any more.
+    withdrawn: watch::Sender<bool>,
 }
 
 /// What plugins bring along.
@@ -59,7 +62,22 @@ impl Generation {
         let reply_interest = all(&mut filters.map(|plugin| &plugin.interest.replies));
         let content = Filters::of(&plugins, number);
         let (site, decisions) = (Site::of(&plugins), Decisions::of(&plugins));
-        Generation { number, plugins, command_interest, reply_interest, content, site, decisions }
+        let withdrawn = watch::Sender::new(false);
+        Generation {
+            number,
+            plugins,
+            command_interest,
+            reply_interest,
+            content,
+            site,
+            decisions,
+            withdrawn,
+        }
+    }
+
+    /// Ends what lasts and still goes on with it; tells how many transfers that were.
+    pub(crate) fn withdraw(&self) -> usize {
+        if self.withdrawn.send_replace(true) { 0 } else { self.withdrawn.receiver_count() }
     }
 
     /// Whether the same plugins stand in the same order in `plugins`.
@@ -226,6 +244,16 @@ impl Hooks for Generation {
 
     fn generation(&self) -> u64 {
         self.number
+    }
+
+    fn withdrawn(&self) -> BoxFuture<'static, ()> {
+        let mut withdrawn = self.withdrawn.subscribe();
+        Box::pin(async move {
+            // Whoever waits holds the generation, so that its sender is there as long.
+            if withdrawn.wait_for(|withdrawn| *withdrawn).await.is_err() {
+                std::future::pending().await
+            }
+        })
     }
 
     fn connections(&self) -> Option<&dyn ConnectionFilter> {

@@ -1,23 +1,22 @@
-//! The one WebAssembly engine of the process, its clock, and the thread that compiles.
+//! The one WebAssembly engine of the process and its clock.
 //!
 //! One engine, because everything that touches a store must share its engine, because a pooling
 //! engine reserves terabytes of address space, and because two would compete for one machine. It
 //! has no concurrency support: without it a call costs a third, and components that want
 //! `async` in their interface are refused.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
 use std::thread;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::bindings::Served;
 use crate::capability::wasi;
+use crate::compiler::Compiler;
 use crate::errors::Refusal;
 use crate::guest::Guest;
 use crate::limits;
@@ -28,12 +27,10 @@ pub(crate) struct Sandbox {
     /// Everything that a guest may import.
     pub(crate) linker: Linker<Guest>,
     clock: &'static Clock,
-    compiler: mpsc::Sender<Job>,
-    /// Places of instances that belong to transfers, of all plugins.
+    pub(crate) compiler: Compiler,
+    /// Places of instances that belong to transfers and sessions, of all plugins.
     pub(crate) pins: Arc<Semaphore>,
 }
-
-type Job = Box<dyn FnOnce() + Send>;
 
 /// The process's sandbox, made on first use.
 ///
@@ -64,7 +61,7 @@ impl Sandbox {
         wasi::link(&mut linker)?;
         let clock = start_clock(engine.clone())?;
         let pins = Arc::new(Semaphore::new(limits::PINNED_MAX));
-        Ok(Sandbox { engine, linker, clock, compiler: start_compiler()?, pins })
+        Ok(Sandbox { engine, linker, clock, compiler: Compiler::new(), pins })
     }
 
     /// Keeps the clock ticking until the guard is dropped.
@@ -76,24 +73,6 @@ impl Sandbox {
             thread.unpark();
         }
         Running(self.clock)
-    }
-
-    /// Does `work` on the compiling thread, behind the work it already has.
-    ///
-    /// # Errors
-    /// `work` panicked.
-    pub(crate) async fn off_thread<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let (done, result) = oneshot::channel();
-        let job: Job = Box::new(move || {
-            // The receiver is gone where nobody waits any more: then the result is not missed.
-            let _ = done.send(work());
-        });
-        let lost = || Refusal::Compile("the compiler panicked".to_owned());
-        self.compiler.send(job).map_err(|_| lost())?;
-        result.await.map_err(|_| lost())?
     }
 }
 
@@ -166,26 +145,3 @@ fn start_clock(engine: Engine) -> wasmtime::Result<&'static Clock> {
     let _ = clock.thread.set(thread.thread().clone());
     Ok(clock)
 }
-
-/// Starts the one thread that compiles, at low priority: compiling on all cores would stall the
-/// sessions.
-fn start_compiler() -> wasmtime::Result<mpsc::Sender<Job>> {
-    let (sender, jobs) = mpsc::channel::<Job>();
-    thread::Builder::new().name("waft-plugin-load".to_owned()).spawn(move || {
-        lower_priority();
-        for job in jobs {
-            // A panic costs that one job: its sender is dropped with it.
-            let _ = catch_unwind(AssertUnwindSafe(job));
-        }
-    })?;
-    Ok(sender)
-}
-
-#[cfg(target_os = "linux")]
-fn lower_priority() {
-    // On Linux this is the calling thread's, not the process's. Failing costs only politeness.
-    let _ = rustix::process::setpriority_process(None, 15);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn lower_priority() {}

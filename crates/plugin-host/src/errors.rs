@@ -9,6 +9,9 @@ use waft_proto::command::printable;
 
 use crate::service::{self, Grant};
 
+/// Octets of a mebibyte, the unit in messages.
+const MIB: u64 = 1 << 20;
+
 /// Why a component is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -44,12 +47,25 @@ pub enum Refusal {
     #[error("the file's name is not UTF-8")]
     BadName,
     /// The settings want more than the process has.
-    #[error("instances_max of all plugins together is {wanted}, at most {max}")]
+    #[error("the instances of all plugins together are {wanted}, at most {max}")]
     TooManyInstances {
         /// What the settings add up to.
         wanted: usize,
         /// What there is.
         max: usize,
+    },
+    /// The sessions that may have an instance of their own would take more memory than there is.
+    #[error(
+        "an instance of its own for each of {sessions} sessions takes {} MiB, and memory_budget is \
+         {} MiB", wanted.div_ceil(MIB), budget / MIB
+    )]
+    SessionsTooLarge {
+        /// The sessions that may have one.
+        sessions: usize,
+        /// Octets that they take.
+        wanted: u64,
+        /// Octets that there are.
+        budget: u64,
     },
     /// Not WebAssembly, or broken.
     #[error("not a WebAssembly component: {0}")]
@@ -68,9 +84,6 @@ pub enum Refusal {
     /// A component without `lifecycle` is no plugin.
     #[error("exports no waft:plugin/lifecycle")]
     NoLifecycle,
-    /// It exports a hook that nothing would call.
-    #[error("exports the hook {0}, which is not available in this version")]
-    HookNotServed(String),
     /// It exports an interface of waft's package that is none of its hooks.
     #[error("exports {0}, which is no hook of this server")]
     UnknownHook(String),
@@ -109,6 +122,14 @@ pub enum Refusal {
     /// It cannot be compiled.
     #[error("cannot be compiled: {0}")]
     Compile(String),
+    /// It takes too long to be compiled.
+    #[error("not compiled within {0:?}")]
+    CompileTime(Duration),
+    /// Others take so long that there is nobody to compile it.
+    #[error(
+        "not compiled: {0} components before it are still being compiled, long after their time"
+    )]
+    CompilerBusy(usize),
     /// It fails before it does anything.
     #[error("cannot be started: {0}")]
     Start(String),
@@ -178,9 +199,23 @@ impl Refusal {
     pub fn remedy(&self) -> Option<String> {
         Some(match self {
             Refusal::WritableByOthers { path, .. } => format!("chmod go-w {}", path.display()),
+            Refusal::CompileTime(_) => {
+                "if you trust it, raise compile_timeout in [plugins]".to_owned()
+            }
+            Refusal::CompilerBusy(_) => "restart the server".to_owned(),
             Refusal::NoPlace => "set path, or [plugins] directory".to_owned(),
             Refusal::NameTaken(_) | Refusal::BadName => "rename the file".to_owned(),
-            Refusal::TooManyInstances { .. } => "lower instances_max of some plugin".to_owned(),
+            Refusal::SessionsTooLarge { sessions, wanted, budget } => {
+                let each = (wanted / (*sessions as u64).max(1)).max(1);
+                let fit = budget / each;
+                format!(
+                    "set sessions = {fit} or less in its limits, raise memory_budget in \
+                     [plugins], or take isolation = \"call\""
+                )
+            }
+            Refusal::TooManyInstances { .. } => {
+                "lower instances in the limits of some plugin".to_owned()
+            }
             Refusal::CoreModule => {
                 "make a component of it: wasm-tools component new, or cargo xtask plugins"
                     .to_owned()
@@ -205,12 +240,16 @@ impl Refusal {
             Refusal::RolledBack { plugin, .. } => {
                 format!("replace the file, or try it again: waft plugin reload {plugin}")
             }
-            Refusal::AllowsLogins => "set on_error = \"deny\" for it".to_owned(),
+            Refusal::AllowsLogins => {
+                "set on_error = \"deny\" for it, or authenticator = \"deny\" in its \
+                 on_error_by_hook"
+                    .to_owned()
+            }
             Refusal::NoLifecycle => "export waft:plugin/lifecycle".to_owned(),
             Refusal::ImportNotServed(name) if name.starts_with("wasi:") => {
                 "build it for WASI 0.2, and without this".to_owned()
             }
-            Refusal::HookNotServed(_) | Refusal::ImportNotServed(_) => {
+            Refusal::ImportNotServed(_) => {
                 "remove it from the plugin's world, or upgrade waft".to_owned()
             }
             Refusal::NotGranted { plugin, grants, listed, .. } => {

@@ -69,7 +69,7 @@ fn find(settings: &HostSettings, plan: &mut Plan) {
     match dropped(directory) {
         Ok(files) => {
             let others = files.into_iter().filter(|file| !places.contains(&real(file)));
-            let others = others.map(|file| unlisted(file, settings.unlisted, &mut names));
+            let others = others.map(|file| unlisted(file, settings, &mut names));
             plan.candidates.extend(others.flatten());
         }
         Err(refusal) => {
@@ -122,8 +122,12 @@ fn dropped(directory: &Path) -> Result<Vec<PathBuf>, Refusal> {
 }
 
 /// A component that no settings name; nothing where such components are left alone.
-fn unlisted(file: PathBuf, unlisted: Unlisted, names: &mut BTreeSet<String>) -> Option<Candidate> {
-    let listed = match unlisted {
+fn unlisted(
+    file: PathBuf,
+    settings: &HostSettings,
+    names: &mut BTreeSet<String>,
+) -> Option<Candidate> {
+    let listed = match settings.unlisted {
         Unlisted::Off => return None,
         Unlisted::HooksOnly => Listed::HooksOnly,
         Unlisted::On => Listed::No,
@@ -138,7 +142,7 @@ fn unlisted(file: PathBuf, unlisted: Unlisted, names: &mut BTreeSet<String>) -> 
         None
     };
     Some(Candidate {
-        settings: PluginSettings { listed, ..PluginSettings::named(name) },
+        settings: PluginSettings { name, listed, ..settings.dropped_in.clone() },
         file,
         problem,
     })

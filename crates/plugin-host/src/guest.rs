@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use waft_core::{SessionFacts, SessionId, auth};
@@ -195,6 +196,20 @@ impl Warm {
         Ok(value)
     }
 
+    /// What its last call took.
+    pub(crate) fn took(&self) -> Budget {
+        let guest = self.store.data();
+        let ticks = ticks(guest.budget.cpu).saturating_sub(guest.ticks_left);
+        let cpu = limits::TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX));
+        let began = guest.deadline - guest.budget.wall;
+        Budget { cpu, wall: self.rested.saturating_duration_since(began) }
+    }
+
+    /// What its last call could have taken.
+    pub(crate) fn budget(&self) -> Budget {
+        self.store.data().budget
+    }
+
     /// Fails where whoever tries the plugin wants it.
     fn fail_on_demand(&self, caller: Caller, budget: Budget) -> Result<(), Failure> {
         let Some(world) = &self.store.data().identity.services.stand_ins else { return Ok(()) };
@@ -279,14 +294,17 @@ fn begin(store: &mut Store<Guest>, caller: Caller, session: Option<SessionId>) -
     guest.quota.denied = false;
     guest.budget = guest.identity.limits.budget(caller.hook);
     // The first tick may come right away: it does not count.
-    let ticks = guest.budget.cpu.as_nanos().div_ceil(limits::TICK.as_nanos());
-    guest.ticks_left = u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1);
+    guest.ticks_left = ticks(guest.budget.cpu).saturating_add(1);
     let budget = guest.budget;
     guest.deadline = Instant::now() + budget.wall;
     let gate = guest.identity.share.http.as_ref().filter(|_| guest.granted);
     guest.http.begin(gate, budget);
     store.set_epoch_deadline(1);
     budget
+}
+
+fn ticks(cpu: Duration) -> u64 {
+    u64::try_from(cpu.as_nanos().div_ceil(limits::TICK.as_nanos())).unwrap_or(u64::MAX)
 }
 
 fn host_trap(error: ResourceTableError) -> Failure {

@@ -3,19 +3,32 @@
 
 use std::time::Duration;
 
+use crate::limits;
+
 /// A hook interface that a plugin may export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Hook {
+pub enum Hook {
+    /// What it says of itself, and its preparation.
     Lifecycle,
+    /// Who may connect.
     ConnectionFilter,
+    /// Commands.
     CommandFilter,
+    /// Replies.
     ReplyFilter,
+    /// Who may log in.
     Authenticator,
+    /// Files and listings.
     FileFilter,
+    /// Contents of files.
     ContentFilter,
+    /// Files of its own.
     Storage,
+    /// What has happened.
     EventSink,
+    /// Commands of its own.
     SiteCommand,
+    /// Now and then.
     Timer,
 }
 
@@ -28,36 +41,48 @@ pub(crate) struct Budget {
     pub(crate) wall: Duration,
 }
 
+impl Budget {
+    /// Whether a call that took so much is worth a line in the log: the next one may take too much.
+    pub(crate) fn is_strained_by(self, took: Budget) -> bool {
+        let is_much = |part: Duration, all: Duration| {
+            part.saturating_mul(100) > all.saturating_mul(limits::SLOW_PERCENT)
+        };
+        is_much(took.wall, self.wall) || is_much(took.cpu, self.cpu)
+    }
+}
+
 /// What is known of one hook.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) hook: Hook,
     /// The interface's name in waft's package.
     pub(crate) name: &'static str,
-    /// Whether this version calls it. A component that exports one that nothing calls is refused.
-    pub(crate) served: bool,
     /// What a call may take unless the operator says otherwise.
     pub(crate) budget: Budget,
 }
 
-const fn row(hook: Hook, name: &'static str, served: bool, cpu_ms: u64, wall_s: u64) -> Row {
+const fn row(hook: Hook, name: &'static str, cpu_ms: u64, wall_s: u64) -> Row {
     let budget = Budget { cpu: Duration::from_millis(cpu_ms), wall: Duration::from_secs(wall_s) };
-    Row { hook, name, served, budget }
+    Row { hook, name, budget }
 }
 
-/// Every hook interface of the package. Budgets are generous: they are there to end what hangs.
+/// Every hook interface of the package.
+///
+/// Budgets are generous: they are there to end what hangs. Computing time is counted in ticks of the
+/// clock on the wall while the guest is on a processor's queue, so a machine under load makes a call
+/// dearer than it is; hence ten times what a slow language needs on a slow machine.
 pub(crate) const TABLE: [Row; 11] = [
-    row(Hook::Lifecycle, "lifecycle", true, 1000, 10),
-    row(Hook::ConnectionFilter, "connection-filter", true, 200, 2),
-    row(Hook::CommandFilter, "command-filter", true, 200, 2),
-    row(Hook::ReplyFilter, "reply-filter", true, 200, 2),
-    row(Hook::Authenticator, "authenticator", true, 200, 10),
-    row(Hook::FileFilter, "file-filter", true, 200, 2),
-    row(Hook::ContentFilter, "content-filter", true, 500, 30),
-    row(Hook::Storage, "storage", true, 500, 60),
-    row(Hook::EventSink, "event-sink", true, 1000, 30),
-    row(Hook::SiteCommand, "site-command", true, 200, 5),
-    row(Hook::Timer, "timer", true, 1000, 60),
+    row(Hook::Lifecycle, "lifecycle", 1000, 10),
+    row(Hook::ConnectionFilter, "connection-filter", 200, 2),
+    row(Hook::CommandFilter, "command-filter", 200, 2),
+    row(Hook::ReplyFilter, "reply-filter", 200, 1),
+    row(Hook::Authenticator, "authenticator", 200, 10),
+    row(Hook::FileFilter, "file-filter", 200, 2),
+    row(Hook::ContentFilter, "content-filter", 500, 30),
+    row(Hook::Storage, "storage", 500, 60),
+    row(Hook::EventSink, "event-sink", 1000, 30),
+    row(Hook::SiteCommand, "site-command", 200, 5),
+    row(Hook::Timer, "timer", 1000, 60),
 ];
 
 impl Hook {
@@ -68,12 +93,12 @@ impl Hook {
     }
 
     /// The interface's name in waft's package.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         self.row().name
     }
 
-    /// The hook of that name, whether or not this version calls it.
-    pub(crate) fn from_name(name: &str) -> Option<Hook> {
+    /// The hook of that name.
+    pub fn from_name(name: &str) -> Option<Hook> {
         TABLE.iter().find(|row| row.name == name).map(|row| row.hook)
     }
 }
@@ -81,6 +106,32 @@ impl Hook {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_than_half_of_either_time_strains_a_budget() {
+        let of = |cpu, wall| Budget {
+            cpu: Duration::from_millis(cpu),
+            wall: Duration::from_millis(wall),
+        };
+        let budget = of(200, 2000);
+        assert!(!budget.is_strained_by(of(100, 1000)));
+        assert!(budget.is_strained_by(of(110, 110)));
+        assert!(budget.is_strained_by(of(0, 1001)));
+        let endless = Budget { cpu: Duration::MAX, wall: Duration::MAX };
+        assert!(!endless.is_strained_by(of(1, 1)));
+    }
+
+    /// The table in the documentation is for operators, this one for the host.
+    #[test]
+    fn the_documentation_tells_the_budgets() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/plugins.md");
+        let documentation = std::fs::read_to_string(file).unwrap();
+        for Row { name, budget, .. } in &TABLE {
+            let (cpu, wall) = (budget.cpu.as_millis(), budget.wall.as_secs());
+            let row = format!("| `{name}` | {cpu} ms | {wall} s |");
+            assert!(documentation.contains(&row), "docs/plugins.md lacks: {row}");
+        }
+    }
 
     #[test]
     fn every_hook_has_its_row() {

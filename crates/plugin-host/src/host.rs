@@ -28,6 +28,7 @@ use crate::files::Settled;
 use crate::lent::Services;
 use crate::limits;
 use crate::load::{Gathered, Key, Loader, Note, Slot, Slots, blocking, in_order, notes};
+use crate::operate;
 use crate::outbox::Outbox;
 use crate::plugin::Plugin;
 use crate::probation::{self, Flop, Probation};
@@ -56,8 +57,8 @@ pub(crate) struct Shared {
     reports: watch::Sender<GenerationReport>,
     /// What was told of the slots, for who cannot wait for the books.
     notes: ArcSwap<Vec<Note>>,
-    /// Versions that others took the place of.
-    replaced: std::sync::Mutex<Vec<Weak<Plugin>>>,
+    /// What others took the place of.
+    pub(crate) replaced: std::sync::Mutex<Replaced>,
     /// Where versions tell that they fail on probation.
     flops: UnboundedSender<Flop>,
     /// Events on their way to plugins.
@@ -65,6 +66,13 @@ pub(crate) struct Shared {
     stock: Arc<Stock>,
     /// Tells the watcher that something may have changed.
     pub(crate) stir: Notify,
+}
+
+/// What is not in force any more and may still be in use.
+#[derive(Default)]
+pub(crate) struct Replaced {
+    pub(crate) plugins: Vec<Weak<Plugin>>,
+    pub(crate) generations: Vec<Weak<Generation>>,
 }
 
 /// What is wanted and what became of it.
@@ -110,6 +118,8 @@ impl Host {
             stock: Arc::clone(&stock),
             artifacts: BTreeMap::new(),
             budget,
+            memory_budget: settings.memory_budget,
+            compile_timeout: settings.compile_timeout,
             before: BTreeMap::new(),
             signer: None,
             bad: BTreeSet::new(),
@@ -336,8 +346,12 @@ impl Shared {
         if !canary.as_ref().is_some_and(same) {
             self.canary.store(canary.map(Arc::new));
         }
-        self.let_go(before.plugins());
-        self.let_go(tried.as_deref().map(|tried| tried.generation.plugins()).unwrap_or_default());
+        let tried = tried.map(|tried| Arc::clone(&tried.generation));
+        let gone: Vec<_> = [Some(before), tried].into_iter().flatten().collect();
+        let gone: Vec<_> = gone.iter().flat_map(|generation| self.let_go(generation)).collect();
+        if let (Some(time), false) = (books.settings.drain_timeout, gone.is_empty()) {
+            tokio::spawn(operate::end_in_time(Arc::downgrade(self), gone, time));
+        }
         self.report(gathered.changes);
     }
 
@@ -384,19 +398,27 @@ impl Shared {
         self.current.load().number.max(tried.unwrap_or_default()) + 1
     }
 
-    /// Notes the plugins that are not in force any more.
-    fn let_go(&self, before: &[Arc<Plugin>]) {
+    /// Notes what is not in force any more; tells the plugins.
+    fn let_go(&self, before: &Arc<Generation>) -> Vec<Weak<Plugin>> {
         let current = self.current.load();
         let canary = self.canary.load();
         let tried = canary.iter().flat_map(|canary| canary.generation.plugins());
         let kept: Vec<_> = current.plugins().iter().chain(tried).collect();
         let is_gone = |old: &&Arc<Plugin>| !kept.iter().any(|p| Arc::ptr_eq(p, old));
         let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
-        replaced.retain(|old| old.strong_count() > 0);
-        let known = |old: &&Arc<Plugin>| replaced.iter().any(|p| p.as_ptr() == Arc::as_ptr(old));
-        let new: Vec<_> = before.iter().filter(is_gone).filter(|old| !known(old)).collect();
-        let new: Vec<_> = new.into_iter().map(Arc::downgrade).collect();
-        replaced.extend(new);
+        let Replaced { plugins, generations } = &mut *replaced;
+        plugins.retain(|old| old.strong_count() > 0);
+        generations.retain(|old| old.strong_count() > 0);
+        let in_force = Arc::ptr_eq(before, &current)
+            || canary.as_ref().is_some_and(|canary| Arc::ptr_eq(before, &canary.generation));
+        if !in_force && !generations.iter().any(|old| old.as_ptr() == Arc::as_ptr(before)) {
+            generations.push(Arc::downgrade(before));
+        }
+        let known = |old: &&Arc<Plugin>| plugins.iter().any(|p| p.as_ptr() == Arc::as_ptr(old));
+        let new = before.plugins().iter().filter(is_gone).filter(|old| !known(old));
+        let new: Vec<_> = new.map(Arc::downgrade).collect();
+        plugins.extend(new.iter().cloned());
+        new
     }
 
     /// Adds what is known of plugins that are not in force, and of files that are not taken.
@@ -423,8 +445,10 @@ impl Shared {
             let canaries = canaries.map(|p| PluginStatus { state: State::Canary, ..p.status() });
             status.canaries = canaries.collect();
         }
-        let replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let left = replaced.iter().filter_map(Weak::upgrade);
+        let replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        let left: Vec<_> = replaced.plugins.iter().filter_map(Weak::upgrade).collect();
+        drop(replaced);
+        let left = left.into_iter();
         status.draining.extend(left.map(|plugin| plugin.draining()));
     }
 
@@ -444,6 +468,11 @@ impl Shared {
 }
 
 impl Shared {
+    /// Tells plugins that transfers of another were ended.
+    pub(crate) fn tell_drained(&self, plugin: &str, transfers: usize) {
+        self.outbox.tell("plugin.drain", plugin, &[("transfers", &transfers.to_string())]);
+    }
+
     /// Tells plugins what became of another.
     fn tell(&self, change: &Change) {
         let file = change.file.to_string_lossy();

@@ -1,6 +1,7 @@
 //! What a component is and wants, without running it in a server: for `waft plugin inspect` and
 //! `waft plugin check`. Printing is the program's business.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -22,7 +23,7 @@ use crate::outline::Outline;
 use crate::plugin::{Plugin, describe, identity};
 use crate::service::{self, Grant};
 use crate::services::Stock;
-use crate::settings::{Grants, PluginSettings};
+use crate::settings::{Grants, HostSettings, PluginSettings};
 
 /// What a component is and wants.
 #[derive(Clone, Debug, Serialize)]
@@ -240,5 +241,7 @@ pub(crate) async fn artifact(
     sandbox: &'static Sandbox,
     bytes: Vec<u8>,
 ) -> Result<Artifact, Refusal> {
-    sandbox.off_thread(move || Artifact::make(sandbox, &bytes, None)).await
+    let within = HostSettings::default().compile_timeout;
+    let work = move || Artifact::make(sandbox, &bytes, None, &BTreeSet::new());
+    sandbox.compiler.run(within, work).await
 }

@@ -11,9 +11,8 @@
 //! listed in one place and none of it reaches files, sockets or other plugins. Whatever a guest
 //! does wrong costs it one call and one instance, never a session: its policy answers.
 //!
-//! What is *not* here: FTP sessions, configuration files, printing. Hooks that this version does
-//! not call are refused when a component exports them, because a rule that nobody enforces is
-//! worse than none.
+//! What is *not* here: FTP sessions, configuration files, printing. A component that exports what is
+//! no hook here is refused, because a rule that nobody enforces is worse than none.
 #![deny(unsafe_code)]
 
 mod artifact;
@@ -24,6 +23,7 @@ mod cache;
 mod canary;
 mod capability;
 mod chain;
+mod compiler;
 mod costs;
 mod engine;
 mod errands;
@@ -55,6 +55,7 @@ mod watch;
 
 pub use costs::{Instances, instances};
 pub use errors::{LoadError, LoadErrors, OperateError, Refusal, WatchError};
+pub use hook::Hook;
 pub use host::Host;
 pub use inspect::{
     CapabilityUse, Descriptor, HookUse, Inspection, Problem, Producer, check, inspect,
@@ -65,8 +66,8 @@ pub use service::Grant;
 pub use services::http::check_url;
 pub use services::metrics::{Metric, MetricKind, MetricSeries, MetricValue};
 pub use settings::{
-    Grants, HostSettings, HttpGrant, KvGrant, Limits, Listed, OnError, OnLoadError, PluginSettings,
-    Secret, Signer, Unlisted,
+    CallLimits, Grants, HostSettings, HttpGrant, Isolation, KvGrant, Limits, Listed, OnError,
+    OnLoadError, PluginSettings, Secret, Signer, Unlisted,
 };
 pub use stand_ins::{Fault, NoWebResponse, StandIns, WebRequest, WebResponse};
 pub use status::{

@@ -14,7 +14,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// Instances of all plugins in the process; each has a stack and a memory of its own.
 pub(crate) const INSTANCES_MAX: u32 = 3072;
 
-/// Those of them that belong to transfers, at most; the others are for single calls.
+/// Those of them that belong to transfers and sessions, at most; the others are for single calls.
 pub(crate) const PINNED_MAX: usize = 2048;
 
 /// Instances that the settings may ask for: while one generation drains, another starts, and
@@ -91,9 +91,6 @@ pub(crate) const INIT_ERROR_BYTES_MAX: usize = 8 * 1024;
 /// Entries of each list in which a guest says what it wants.
 pub(crate) const DESCRIPTOR_ENTRIES_MAX: usize = 1024;
 
-/// Instances that have waited this long for a call are dropped, down to `instances_min`.
-pub(crate) const IDLE_MAX: Duration = Duration::from_secs(60);
-
 /// How often instances that waited too long are looked for.
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
@@ -134,7 +131,13 @@ pub(crate) const DENIAL_BYTES_MAX: usize = 1024;
 /// Entries of a listing that a plugin is shown at once.
 pub(crate) const LISTED_MAX: usize = 1000;
 
-/// Compiled components kept on disk.
+/// Components at the same time whose compilation was given up and goes on all the same.
+pub(crate) const COMPILATIONS_LOST_MAX: usize = 2;
+
+/// The share of what a call may take, after which the log tells that it was slow.
+pub(crate) const SLOW_PERCENT: u32 = 50;
+
+/// Compiled components kept on disk, beside those in use and the ones before them.
 pub(crate) const COMPILED_KEPT_MAX: usize = 64;
 
 /// Functions of a trap's backtrace that are shown.

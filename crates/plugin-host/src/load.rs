@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use crate::artifact::{Artifact, Digest};
 use crate::budget::Budget;
@@ -26,6 +27,10 @@ pub(crate) struct Loader {
     pub(crate) artifacts: BTreeMap<Digest, Weak<Artifact>>,
     /// Memory of all instances.
     pub(crate) budget: Arc<Budget>,
+    /// How much of it the settings allow that are looked at, in octets.
+    pub(crate) memory_budget: u64,
+    /// How long a component may take to be compiled.
+    pub(crate) compile_timeout: Duration,
     /// The component to go back to, of plugins that had one before.
     pub(crate) before: BTreeMap<Key, Arc<Artifact>>,
     /// Who has to have signed components.
@@ -157,6 +162,8 @@ impl Loader {
         generation: u64,
         settled: Option<Arc<Settled>>,
     ) -> Gathered {
+        self.memory_budget = settings.memory_budget;
+        self.compile_timeout = settings.compile_timeout;
         let changed_signer = self.signer != settings.signer;
         self.signer.clone_from(&settings.signer);
         let mut plan = find(settings).await;
@@ -309,8 +316,9 @@ impl Loader {
             return Ok(artifact);
         }
         let (sandbox, compiled) = (self.sandbox, self.compiled.clone());
-        let work = move || Artifact::make(sandbox, &bytes, compiled.as_deref());
-        let artifact = Arc::new(sandbox.off_thread(work).await?);
+        let kept: BTreeSet<Digest> = self.artifacts.keys().copied().collect();
+        let work = move || Artifact::make(sandbox, &bytes, compiled.as_deref(), &kept);
+        let artifact = Arc::new(sandbox.compiler.run(self.compile_timeout, work).await?);
         self.artifacts.insert(digest, Arc::downgrade(&artifact));
         Ok(artifact)
     }
@@ -419,7 +427,13 @@ impl Loader {
         let (stock, budget) = (&self.stock, &self.budget);
         let plugin =
             Plugin::start(self.sandbox, artifact, settings, file, generation, stock, budget);
-        plugin.await.map(Arc::new)
+        let plugin = plugin.await?;
+        let (wanted, budget) = (plugin.memory_of_sessions() as u64, self.memory_budget);
+        if wanted > budget {
+            let sessions = plugin.settings.limits.sessions_max;
+            return Err(Refusal::SessionsTooLarge { sessions, wanted, budget });
+        }
+        Ok(Arc::new(plugin))
     }
 }
 

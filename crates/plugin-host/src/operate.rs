@@ -3,16 +3,18 @@
 //!
 //! None of it is written down: a restart goes by the files and the configuration alone.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use crate::artifact::Digest;
+use crate::chain::Generation;
 use crate::errors::{OperateError, Refusal};
 use crate::files::Candidate;
 use crate::host::{Books, Host, Shared};
 use crate::load::{Gathered, Key, Slot, Trouble};
+use crate::plugin::Plugin;
 use crate::status::{Change, What};
 
 /// How often it is looked whether earlier versions are gone.
@@ -104,12 +106,34 @@ impl Host {
     /// # Errors
     /// There is no such plugin.
     pub async fn drain(&self, plugin: &str, within: Duration) -> Result<usize, OperateError> {
-        if self.shared.books.lock().await.key(plugin).is_none() {
+        self.drain_with(plugin, within, Drain::Wait).await
+    }
+
+    /// The same, but transfers that still go on with an earlier version are ended first: all that
+    /// began before it was replaced, since their last reply would pass it.
+    ///
+    /// # Errors
+    /// There is no such plugin.
+    pub async fn force_drain(&self, plugin: &str, within: Duration) -> Result<usize, OperateError> {
+        self.drain_with(plugin, within, Drain::Force).await
+    }
+
+    async fn drain_with(
+        &self,
+        plugin: &str,
+        within: Duration,
+        drain: Drain,
+    ) -> Result<usize, OperateError> {
+        let left = || self.status().draining.iter().filter(|old| old.name == plugin).count();
+        if self.shared.books.lock().await.key(plugin).is_none() && left() == 0 {
             return Err(OperateError::unknown(plugin));
+        }
+        if drain == Drain::Force {
+            self.shared.end_transfers(|old| *old.name == *plugin);
         }
         let end = Instant::now() + within;
         loop {
-            let left = self.status().draining.iter().filter(|old| old.name == plugin).count();
+            let left = left();
             if left == 0 || Instant::now() >= end {
                 return Ok(left);
             }
@@ -118,7 +142,41 @@ impl Host {
     }
 }
 
+/// What becomes of transfers that go on with an earlier version.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Drain {
+    Wait,
+    Force,
+}
+
+/// Ends what still goes on with plugins that are not in force any more, once their time is up.
+pub(crate) async fn end_in_time(shared: Weak<Shared>, old: Vec<Weak<Plugin>>, time: Duration) {
+    sleep(time).await;
+    let Some(shared) = shared.upgrade() else { return };
+    shared.end_transfers(|plugin| old.iter().any(|old| old.as_ptr() == Arc::as_ptr(plugin)));
+}
+
 impl Shared {
+    /// Ends the transfers that go on with an earlier version of some plugins.
+    fn end_transfers(&self, wanted: impl Fn(&Arc<Plugin>) -> bool) {
+        let replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        let plugins: Vec<_> = replaced.plugins.iter().filter_map(Weak::upgrade).collect();
+        let generations: Vec<_> = replaced.generations.iter().filter_map(Weak::upgrade).collect();
+        drop(replaced);
+        for plugin in plugins.into_iter().filter(wanted) {
+            let has_it = |generation: &&Arc<Generation>| {
+                generation.plugins().iter().any(|known| Arc::ptr_eq(known, &plugin))
+            };
+            let ended = generations.iter().filter(has_it);
+            let transfers: usize = ended.map(|generation| generation.withdraw()).sum();
+            if transfers > 0 {
+                let (name, since) = (&*plugin.name, plugin.since());
+                tracing::warn!(plugin = name, since, transfers, "plugin drained by force");
+                self.tell_drained(name, transfers);
+            }
+        }
+    }
+
     /// Puts a new version that is tried in force: as it is, or only if it has the digest `only`.
     pub(crate) async fn promote(
         self: &Arc<Self>,

@@ -56,7 +56,7 @@ impl Interface {
 
     /// Whether this host calls it.
     pub(crate) fn is_served_hook(&self) -> bool {
-        self.has_right_version() && self.hook().is_some_and(|hook| hook.row().served)
+        self.has_right_version() && self.hook().is_some()
     }
 
     /// What this host has under that name for guests, if anything.
@@ -167,12 +167,10 @@ impl Outline {
         self.exports.iter().any(|export| export.hook() == Some(hook))
     }
 
-    /// The hooks that it exports and this host calls.
-    pub(crate) fn served_hooks(&self) -> Vec<&'static str> {
-        let served = TABLE
-            .iter()
-            .filter(|row| row.served && row.hook != Hook::Lifecycle && self.exports_hook(row.hook));
-        served.map(|row| row.name).collect()
+    /// The hooks that it exports.
+    pub(crate) fn hooks(&self) -> Vec<&'static str> {
+        let all = TABLE.iter().filter(|row| row.hook != Hook::Lifecycle);
+        all.filter(|row| self.exports_hook(row.hook)).map(|row| row.name).collect()
     }
 
     /// The version of waft's package that it is built for, if it names one.
@@ -222,13 +220,9 @@ impl Outline {
         if !self.exports_hook(Hook::Lifecycle) {
             problems.push(Refusal::NoLifecycle);
         }
-        for export in self.exports.iter().filter(|export| export.ours().is_some()) {
-            match export.hook() {
-                Some(hook) if hook.row().served => {}
-                Some(_) => problems.push(Refusal::HookNotServed(export.full.clone())),
-                None => problems.push(Refusal::UnknownHook(export.full.clone())),
-            }
-        }
+        let ours = self.exports.iter().filter(|export| export.ours().is_some());
+        let no_hooks = ours.filter(|export| export.hook().is_none());
+        problems.extend(no_hooks.map(|export| Refusal::UnknownHook(export.full.clone())));
         let unknown = self.imports.iter().filter(|import| !import.is_served_capability());
         problems.extend(unknown.map(|import| Refusal::ImportNotServed(import.full.clone())));
         problems

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 use waft_core::storage::Abilities;
@@ -29,7 +29,7 @@ use crate::meter::{HookCounts, Meters};
 use crate::pool::{Lease, Pool};
 use crate::probation::Probation;
 use crate::services::{Share, Stock};
-use crate::settings::{OnError, PluginSettings};
+use crate::settings::{Isolation, OnError, PluginSettings};
 use crate::status::{Counts, DrainingPlugin, LastError, PluginStatus, State};
 use crate::storage;
 
@@ -90,7 +90,8 @@ impl Plugin {
         if let (true, Some(hook)) = (settings.shadow, in_the_way) {
             return Err(Refusal::NotForShadow { hook: hook.name() });
         }
-        if artifact.has(Hook::Authenticator) && settings.on_error == OnError::Allow {
+        let on_login = settings.on_error(Hook::Authenticator);
+        if artifact.has(Hook::Authenticator) && on_login == OnError::Allow {
             return Err(Refusal::AllowsLogins);
         }
         if let Some(refusal) = artifact.outline.unwanted(&settings) {
@@ -121,7 +122,7 @@ impl Plugin {
             descriptor: Descriptor::new(&described, &interest),
             interest,
             since: generation,
-            pool: Pool::new(sandbox, Arc::clone(&artifact), own, budget, first),
+            pool: Pool::new(sandbox, Arc::clone(&artifact), own, settings.isolation, budget, first),
             breaker: Mutex::new(Breaker::new()),
             meters: Meters::default(),
             last_error: Mutex::default(),
@@ -145,11 +146,6 @@ impl Plugin {
         self.artifact.has(Hook::ReplyFilter)
             && self.interest.wants_code(reply.code())
             && self.interest.replies.contains(command.map(Command::name))
-    }
-
-    /// What becomes of a command that the plugin failed on.
-    pub(crate) fn on_error(&self) -> OnError {
-        self.settings.on_error
     }
 
     /// Whether it is only listened to. If so, tells what it would have done.
@@ -180,9 +176,10 @@ impl Plugin {
     pub(crate) async fn begin(
         &self,
         caller: Caller,
-        session: Option<SessionId>,
+        session: Option<&Arc<SessionFacts>>,
     ) -> (Call<'_>, Result<Lease, Failure>) {
-        self.begin_with(caller, session, self.pool.take(caller.generation)).await
+        let lease = self.pool.take(caller.generation, session);
+        self.begin_with(caller, session.map(|session| session.id), lease).await
     }
 
     /// As [`begin`](Plugin::begin), for a transfer that keeps the instance.
@@ -214,6 +211,17 @@ impl Plugin {
     pub(crate) fn begin_further(&self, caller: Caller, session: Option<SessionId>) -> Call<'_> {
         self.meters.began(caller.hook);
         Call { plugin: self, caller, session, began: Instant::now() }
+    }
+
+    /// Octets of memory that the instances of as many sessions take as it may have; none where
+    /// sessions have no instances of their own.
+    pub(crate) fn memory_of_sessions(&self) -> usize {
+        match self.settings.isolation {
+            Isolation::Session => {
+                self.pool.size().saturating_mul(self.settings.limits.sessions_max)
+            }
+            Isolation::Pool | Isolation::Call => 0,
+        }
     }
 
     /// Octets of memory of all its instances.
@@ -248,7 +256,7 @@ impl Plugin {
             sha256: self.artifact.digest.to_string(),
             since_generation: self.since,
             component: format!("{} {}", self.descriptor.name, self.descriptor.version),
-            hooks: self.artifact.outline.served_hooks(),
+            hooks: self.artifact.outline.hooks(),
             instances_idle,
             breaker_open,
             counts: Counts {
@@ -267,6 +275,11 @@ impl Plugin {
             calls_by_hook: calls,
             events: None,
         }
+    }
+
+    /// The generation that it came with.
+    pub(crate) fn since(&self) -> u64 {
+        self.since
     }
 
     /// Tells of it as an earlier version that something still uses.
@@ -314,6 +327,7 @@ impl Call<'_> {
             Ok(verdict) => {
                 self.plugin.breaker().succeeded(Instant::now());
                 self.note_time();
+                self.note_if_slow(&lease);
                 Ok((verdict, lease))
             }
             Err(failure) => {
@@ -367,6 +381,28 @@ impl Call<'_> {
                 probation.failed();
             }
         }
+    }
+
+    /// Tells of a call that took a good part of what it may, before one takes too much.
+    fn note_if_slow(&self, lease: &Lease) {
+        let (took, budget) = (lease.warm.took(), lease.warm.budget());
+        if !budget.is_strained_by(took) {
+            return;
+        }
+        let Some(untold) = self.plugin.complaints.pass(Instant::now()) else { return };
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(
+            plugin = &*self.plugin.name,
+            generation = self.caller.generation,
+            session = self.session.map(|session| session.0),
+            hook = self.caller.hook.name(),
+            wall_ms = milliseconds(took.wall),
+            wall_max_ms = milliseconds(budget.wall),
+            cpu_ms = milliseconds(took.cpu),
+            cpu_max_ms = milliseconds(budget.cpu),
+            untold = (untold > 0).then_some(untold),
+            "plugin is slow"
+        );
     }
 
     fn note_time(&self) {

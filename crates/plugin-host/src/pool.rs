@@ -1,26 +1,33 @@
 //! The instances of one plugin: taken out by value for one call or one transfer, put back only after
 //! success.
 
+mod sessions;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+use waft_core::SessionFacts;
 
 use crate::artifact::Artifact;
 use crate::budget::{Budget, Charge};
 use crate::engine::Sandbox;
 use crate::errors::Failure;
 use crate::guest::{Identity, Warm};
-use crate::limits;
+use crate::settings::Isolation;
+use sessions::{Place, Sessions};
 
 /// The instances of one plugin.
 pub(crate) struct Pool {
     sandbox: &'static Sandbox,
     artifact: Arc<Artifact>,
     identity: Arc<Identity>,
+    isolation: Isolation,
     /// The one used last comes last, and is used next.
     idle: Mutex<Vec<Warm>>,
+    /// Those that belong to sessions.
+    sessions: Arc<Sessions>,
     slots: Arc<Semaphore>,
     /// Places of instances that belong to a transfer.
     pins: Arc<Semaphore>,
@@ -34,17 +41,22 @@ pub(crate) struct Pool {
 /// An instance, taken out. Dropped, the instance is gone.
 pub(crate) struct Lease {
     pub(crate) warm: Warm,
-    kind: Kind,
+    home: Home,
     _slot: OwnedSemaphorePermit,
     /// The place among those of all plugins, of an instance that belongs to a transfer.
     _pin: Option<OwnedSemaphorePermit>,
 }
 
-/// What an instance was taken out for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+/// Where an instance goes after use.
+enum Home {
+    /// To those that rest: it was taken out for a call.
     Call,
+    /// There, too: it was taken out for a transfer.
     Transfer,
+    /// To its session.
+    Session(Arc<Place>),
+    /// Nowhere: nobody else may have it.
+    Nowhere,
 }
 
 impl Pool {
@@ -53,6 +65,7 @@ impl Pool {
         sandbox: &'static Sandbox,
         artifact: Arc<Artifact>,
         identity: Arc<Identity>,
+        isolation: Isolation,
         budget: Arc<Budget>,
         mut first: Warm,
     ) -> Pool {
@@ -62,7 +75,13 @@ impl Pool {
         Pool {
             sandbox,
             artifact,
+            isolation,
             idle: Mutex::new(vec![first]),
+            sessions: Sessions::new(
+                Arc::clone(&identity.name),
+                identity.limits.sessions_max,
+                Arc::clone(&sandbox.pins),
+            ),
             slots: Arc::new(Semaphore::new(identity.limits.instances_max.max(1))),
             pins: Arc::new(Semaphore::new(identity.limits.transfers_max.max(1))),
             identity,
@@ -73,12 +92,37 @@ impl Pool {
     }
 
     /// Takes an instance out for one call, waiting for one if all are busy.
-    pub(crate) async fn take(&self, generation: u64) -> Result<Lease, Failure> {
+    pub(crate) async fn take(
+        &self,
+        generation: u64,
+        session: Option<&Arc<SessionFacts>>,
+    ) -> Result<Lease, Failure> {
+        if let (Isolation::Session, Some(session)) = (self.isolation, session) {
+            return self.take_own(generation, session).await;
+        }
         let queue = self.identity.limits.queue;
         let slot = tokio::time::timeout(queue, Arc::clone(&self.slots).acquire_owned()).await;
         let Ok(Ok(slot)) = slot else { return Err(Failure::Busy(queue)) };
         let warm = self.ready(generation).await?;
-        Ok(Lease { warm, kind: Kind::Call, _slot: slot, _pin: None })
+        let home = if self.isolation == Isolation::Call { Home::Nowhere } else { Home::Call };
+        Ok(Lease { warm, home, _slot: slot, _pin: None })
+    }
+
+    /// Takes the instance of that session out.
+    async fn take_own(&self, generation: u64, session: &SessionFacts) -> Result<Lease, Failure> {
+        let queue = self.identity.limits.queue;
+        let turn = async {
+            let place = self.sessions.place(session).await?;
+            let turn = Arc::clone(&place.turn).acquire_owned().await.ok()?;
+            Some((place, turn))
+        };
+        let turn = tokio::time::timeout(queue, turn).await;
+        let Ok(Some((place, slot))) = turn else { return Err(Failure::Busy(queue)) };
+        let warm = match place.take() {
+            Some(warm) => warm,
+            None => self.fresh(generation).await?,
+        };
+        Ok(Lease { warm, home: Home::Session(place), _slot: slot, _pin: None })
     }
 
     /// Takes an instance out for as long as a transfer lasts. Transfers do not take the instances
@@ -91,18 +135,26 @@ impl Pool {
         };
         let places = tokio::time::timeout(queue, places).await;
         let Ok(Some((slot, pin))) = places else { return Err(Failure::Busy(queue)) };
-        let warm = self.ready(generation).await?;
-        Ok(Lease { warm, kind: Kind::Transfer, _slot: slot, _pin: Some(pin) })
+        let (warm, home) = match self.isolation {
+            Isolation::Pool => (self.ready(generation).await?, Home::Transfer),
+            Isolation::Session | Isolation::Call => (self.fresh(generation).await?, Home::Nowhere),
+        };
+        Ok(Lease { warm, home, _slot: slot, _pin: Some(pin) })
     }
 
     /// Puts an instance back after a call that went well, or a transfer. One too many is dropped:
     /// those that rest and those that single calls have are no more than the operator allows.
     pub(crate) fn put_back(&self, lease: Lease) {
         self.size.fetch_max(lease.warm.memory(), Ordering::Relaxed);
+        let own_slot = match &lease.home {
+            Home::Session(place) => return place.put_back(lease.warm),
+            Home::Nowhere => return,
+            Home::Call => 1,
+            Home::Transfer => 0,
+        };
         if lease.warm.is_worn(Instant::now()) {
             return;
         }
-        let own_slot = usize::from(lease.kind == Kind::Call);
         let room = self.slots.available_permits() + own_slot;
         let kept = if self.budget.is_wanted() { self.identity.limits.instances_min } else { room };
         let mut idle = self.idle();
@@ -115,13 +167,24 @@ impl Pool {
     /// An instance that rests or a new one, whichever can be had first.
     async fn ready(&self, generation: u64) -> Result<Warm, Failure> {
         let queue = self.identity.limits.queue;
-        let size = self.size.load(Ordering::Relaxed);
         let charge = tokio::select! {
             biased;
             warm = self.rested() => return Ok(warm),
-            charge = self.budget.charge(size, queue) => charge.ok_or(Failure::NoRoom(queue))?,
+            charge = self.budget.charge(self.size(), queue) => charge.ok_or(Failure::NoRoom(queue))?,
         };
         self.start(generation, charge).await
+    }
+
+    /// A new instance, that nobody has had.
+    async fn fresh(&self, generation: u64) -> Result<Warm, Failure> {
+        let queue = self.identity.limits.queue;
+        let charge = self.budget.charge(self.size(), queue).await;
+        self.start(generation, charge.ok_or(Failure::NoRoom(queue))?).await
+    }
+
+    /// Octets of memory that the largest instance so far has had.
+    pub(crate) fn size(&self) -> usize {
+        self.size.load(Ordering::Relaxed)
     }
 
     /// Waits for an instance that rests.
@@ -140,13 +203,14 @@ impl Pool {
 
     /// Drops instances that have waited too long for a call.
     pub(crate) fn sweep(&self, now: Instant) {
-        let kept_min = self.identity.limits.instances_min;
+        let (kept_min, idle_max) =
+            (self.identity.limits.instances_min, self.identity.limits.instance_idle);
         let mut idle = self.idle();
         let surplus = idle.len().saturating_sub(kept_min);
         let stale = idle
             .iter()
             .take(surplus)
-            .take_while(|warm| now.duration_since(warm.rested) >= limits::IDLE_MAX)
+            .take_while(|warm| now.duration_since(warm.rested) >= idle_max)
             .count();
         let dropped: Vec<Warm> = idle.drain(..stale).collect();
         drop(idle);
@@ -156,7 +220,7 @@ impl Pool {
 
     /// How many instances wait for a call.
     pub(crate) fn idle_count(&self) -> usize {
-        self.idle().len()
+        self.idle().len() + self.sessions.resting()
     }
 
     async fn start(&self, generation: u64, charge: Charge) -> Result<Warm, Failure> {

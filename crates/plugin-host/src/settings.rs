@@ -1,6 +1,7 @@
 //! What the operator wants: plain data, already validated for form, that the program which puts
 //! the parts together fills in. Nothing here reads files or knows a configuration format.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub struct HostSettings {
     pub plugins: Vec<PluginSettings>,
     /// What becomes of components in the directory that `plugins` does not name.
     pub unlisted: Unlisted,
+    /// The settings of such components, but for their names.
+    pub dropped_in: PluginSettings,
     /// Names of plugins in the order in which they see a command. Those not named here come
     /// behind them, by priority and then by name.
     pub order: Vec<String>,
@@ -33,6 +36,11 @@ pub struct HostSettings {
     /// How long a new version is on probation: if it fails again and again within that time, the
     /// version before takes its place. Zero is not at all.
     pub probation: Duration,
+    /// How long transfers may go on with a version that another took the place of; `None` is as
+    /// long as they take.
+    pub drain_timeout: Option<Duration>,
+    /// How long a component may take to be compiled.
+    pub compile_timeout: Duration,
     /// Whether this is only to see if it would work: nothing that plugins keep is read or written.
     pub rehearsal: bool,
     /// How long files must be left alone before they are read again.
@@ -48,11 +56,14 @@ impl Default for HostSettings {
             directory: None,
             plugins: Vec::new(),
             unlisted: Unlisted::default(),
+            dropped_in: PluginSettings::named(""),
             order: Vec::new(),
             state: None,
             memory_budget: 512 * 1024 * 1024,
             signer: None,
             probation: Duration::from_secs(60),
+            drain_timeout: None,
+            compile_timeout: Duration::from_secs(120),
             rehearsal: false,
             debounce: Duration::from_millis(250),
             poll: Duration::from_secs(30),
@@ -86,8 +97,13 @@ pub struct PluginSettings {
     pub path: Option<PathBuf>,
     /// The only digest that is taken: SHA-256, in hexadecimal; `None` is any.
     pub sha256: Option<String>,
-    /// What becomes of a command that the plugin failed on. Replies are always kept as they were.
+    /// What a call that failed counts as, where there is a choice: replies are always kept as they
+    /// were, nobody is let in, and what only the plugin can answer is answered with 451.
     pub on_error: OnError,
+    /// The same for single hooks, where they differ.
+    pub on_error_by_hook: BTreeMap<Hook, OnError>,
+    /// Who shares an instance.
+    pub isolation: Isolation,
     /// What becomes of the server's start if the plugin cannot be loaded.
     pub on_load_error: OnLoadError,
     /// Whether the last good version stays in force when the file is removed.
@@ -127,6 +143,8 @@ impl PluginSettings {
             path: None,
             sha256: None,
             on_error: OnError::Deny,
+            on_error_by_hook: BTreeMap::new(),
+            isolation: Isolation::Pool,
             on_load_error: OnLoadError::Refuse,
             required: false,
             priority: 100,
@@ -138,6 +156,23 @@ impl PluginSettings {
             listed: Listed::Yes,
         }
     }
+
+    /// What a failed call of `hook` counts as, where there is a choice.
+    pub(crate) fn on_error(&self, hook: Hook) -> OnError {
+        self.on_error_by_hook.get(&hook).copied().unwrap_or(self.on_error)
+    }
+}
+
+/// Who shares an instance. A transfer always has one of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// Whoever comes next, whatever the session.
+    #[default]
+    Pool,
+    /// The calls of one session, from its first to its end.
+    Session,
+    /// Nobody: each call has a new one.
+    Call,
 }
 
 /// What becomes of a command that a plugin failed on.
@@ -172,18 +207,25 @@ pub struct Limits {
     pub cpu: Option<Duration>,
     /// Time that one call of any hook may take in all, likewise.
     pub wall: Option<Duration>,
+    /// The same for single hooks, where they differ.
+    pub by_hook: BTreeMap<Hook, CallLimits>,
     /// Time that a call waits for a free instance.
     pub queue: Duration,
     /// Instances kept ready.
     pub instances_min: usize,
     /// Instances at the same time; further calls wait.
     pub instances_max: usize,
+    /// Sessions that have an instance of their own at the same time, where the isolation is
+    /// [`Isolation::Session`]; calls of further ones wait.
+    pub sessions_max: usize,
     /// Transfers that have an instance of their own at the same time; further ones wait.
     pub transfers_max: usize,
     /// Calls after which an instance is replaced.
     pub instance_calls: u64,
     /// Age at which an instance is replaced.
     pub instance_age: Duration,
+    /// How long instances above `instances_min` wait for a call before they are dropped.
+    pub instance_idle: Duration,
     /// Lines that it may write to the log in a second.
     pub log_lines: u32,
 }
@@ -194,12 +236,15 @@ impl Default for Limits {
             memory: 64 * 1024 * 1024,
             cpu: None,
             wall: None,
+            by_hook: BTreeMap::new(),
             queue: Duration::from_secs(1),
             instances_min: 1,
             instances_max: 8,
+            sessions_max: 256,
             transfers_max: 256,
             instance_calls: 100_000,
             instance_age: Duration::from_secs(600),
+            instance_idle: Duration::from_secs(60),
             log_lines: 200,
         }
     }
@@ -209,8 +254,21 @@ impl Limits {
     /// What one call of `hook` may take.
     pub(crate) fn budget(&self, hook: Hook) -> Budget {
         let usual = hook.row().budget;
-        Budget { cpu: self.cpu.unwrap_or(usual.cpu), wall: self.wall.unwrap_or(usual.wall) }
+        let own = self.by_hook.get(&hook).copied().unwrap_or_default();
+        Budget {
+            cpu: own.cpu.or(self.cpu).unwrap_or(usual.cpu),
+            wall: own.wall.or(self.wall).unwrap_or(usual.wall),
+        }
     }
+}
+
+/// What one call of one hook may take; `None` is what holds for all hooks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Time that it may compute.
+    pub cpu: Option<Duration>,
+    /// Time that it may take in all.
+    pub wall: Option<Duration>,
 }
 
 /// What one plugin may do beyond its hooks: nothing by default.

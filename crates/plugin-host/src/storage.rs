@@ -105,8 +105,7 @@ impl Asked {
         ) -> wasmtime::Result<std::result::Result<T, wit::Error>>,
         check: impl FnOnce(T) -> std::result::Result<U, Failure>,
     ) -> Result<U> {
-        let session = Some(self.session.id);
-        let (begun, lease) = self.plugin.begin(self.caller, session).await;
+        let (begun, lease) = self.plugin.begin(self.caller, Some(&self.session)).await;
         let mut lease = match lease {
             Ok(lease) => lease,
             Err(failure) => return Err(broken(begun.failed(failure))),

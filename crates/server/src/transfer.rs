@@ -133,6 +133,8 @@ enum Attended {
     Stopped,
     /// By whoever asked the session to leave.
     Dismissed,
+    /// By whoever wants rid of the plugins that it runs with.
+    Withdrawn,
 }
 
 /// The upload that is open while octets move, if there is one. It belongs to the session and not to
@@ -361,6 +363,7 @@ impl<N: Network> Session<N> {
         direction: Option<Direction>,
     ) -> Attended {
         let mut client_ended = false;
+        let mut withdrawn = hooks.withdrawn();
         loop {
             let listening =
                 !client_ended && self.waiting.len() < self.settings.limits.waiting_commands_max;
@@ -371,6 +374,7 @@ impl<N: Network> Session<N> {
                     return Attended::Stopped;
                 }
                 _ = self.guest.asked_to_leave() => return Attended::Dismissed,
+                () = &mut withdrawn => return Attended::Withdrawn,
                 input = self.control.next(), if listening => input,
             };
             match input {
@@ -426,6 +430,12 @@ impl<N: Network> Session<N> {
             Attended::Stopped => (self.cut(open, aborted("Server is shutting down.")).await, None),
             Attended::Dismissed => {
                 (self.cut(open, aborted("The session is being ended.")).await, None)
+            }
+            Attended::Withdrawn => {
+                let generation = hooks.generation();
+                tracing::warn!(generation, "transfer ended: its plugins are not in force any more");
+                let refusal = aborted("Transfer ended: its plugins were replaced.");
+                (self.cut(open, refusal).await, None)
             }
         };
         let complete = result.is_ok();

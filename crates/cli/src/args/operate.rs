@@ -62,6 +62,9 @@ pub(crate) enum Operate {
         /// For how many seconds at most
         #[arg(long, value_name = "SECONDS", default_value_t = 60)]
         timeout: u64,
+        /// End transfers that still use one; their clients are told with 426
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         reach: Reach,
     },

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use waft_config::{Config, Mistake, Node, Plugin, PluginLimits, Value};
 use waft_plugin_host::{
-    Grants, HostSettings, HttpGrant, KvGrant, Limits, LoadError, LoadErrors, OnError, OnLoadError,
-    PluginSettings, Refusal, Secret, Unlisted,
+    CallLimits, Grants, Hook, HostSettings, HttpGrant, Isolation, KvGrant, Limits, LoadError,
+    LoadErrors, OnError, OnLoadError, PluginSettings, Refusal, Secret, Unlisted,
 };
 
 use super::signer::signer;
@@ -35,6 +35,12 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
         directory: config.plugins.directory.clone(),
         plugins,
         signer,
+        dropped_in: PluginSettings {
+            on_error: on_error(config.plugins.on_error),
+            on_load_error: on_load_error(config.plugins.on_load_error),
+            limits: limits(&config.plugins.limits),
+            ..PluginSettings::named("")
+        },
         unlisted: match config.plugins.unlisted {
             waft_config::Unlisted::Off => Unlisted::Off,
             waft_config::Unlisted::HooksOnly => Unlisted::HooksOnly,
@@ -44,6 +50,8 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
         state: config.server.state.clone(),
         memory_budget: config.plugins.memory_budget,
         probation: config.plugins.probation.unwrap_or_default(),
+        drain_timeout: config.plugins.drain_timeout,
+        compile_timeout: config.plugins.compile_timeout,
         rehearsal: false,
         debounce: config.plugins.debounce,
         poll: config.plugins.poll.unwrap_or(Duration::MAX),
@@ -59,14 +67,16 @@ fn path(plugin: &Plugin, config: &Config) -> Option<PathBuf> {
 
 fn settings(plugin: &Plugin) -> PluginSettings {
     PluginSettings {
-        on_error: match plugin.on_error {
-            waft_config::OnError::Deny => OnError::Deny,
-            waft_config::OnError::Allow => OnError::Allow,
+        on_error: on_error(plugin.on_error),
+        on_error_by_hook: by_hook(plugin.on_error_by_hook.by_hook())
+            .filter_map(|(hook, policy)| Some((hook, on_error(policy?))))
+            .collect(),
+        isolation: match plugin.isolation {
+            waft_config::Isolation::Pool => Isolation::Pool,
+            waft_config::Isolation::Session => Isolation::Session,
+            waft_config::Isolation::Call => Isolation::Call,
         },
-        on_load_error: match plugin.on_load_error {
-            waft_config::OnLoadError::RefuseStart => OnLoadError::Refuse,
-            waft_config::OnLoadError::Disable => OnLoadError::Disable,
-        },
+        on_load_error: on_load_error(plugin.on_load_error),
         sha256: plugin.sha256.clone(),
         shadow: plugin.shadow,
         canary_percent: plugin.canary,
@@ -78,15 +88,43 @@ fn settings(plugin: &Plugin) -> PluginSettings {
     }
 }
 
+fn on_error(policy: waft_config::OnError) -> OnError {
+    match policy {
+        waft_config::OnError::Deny => OnError::Deny,
+        waft_config::OnError::Allow => OnError::Allow,
+    }
+}
+
+fn on_load_error(policy: waft_config::OnLoadError) -> OnLoadError {
+    match policy {
+        waft_config::OnLoadError::RefuseStart => OnLoadError::Refuse,
+        waft_config::OnLoadError::Disable => OnLoadError::Disable,
+    }
+}
+
+/// What keys say of hooks; keys have underscores.
+fn by_hook<T, const N: usize>(keys: [(&str, T); N]) -> impl Iterator<Item = (Hook, T)> {
+    let named = |(key, said): (&str, T)| Some((Hook::from_name(&key.replace('_', "-"))?, said));
+    keys.into_iter().filter_map(named)
+}
+
 fn limits(limits: &PluginLimits) -> Limits {
     Limits {
         memory: bytes(limits.memory),
         cpu: limits.cpu,
         wall: limits.wall,
-        instances_max: count(Some(limits.instances)),
+        by_hook: by_hook(limits.by_hook())
+            .map(|(hook, own)| (hook, CallLimits { cpu: own.cpu, wall: own.wall }))
+            .collect(),
+        queue: limits.queue,
+        instances_min: count(Some(limits.instances.min)),
+        instances_max: count(Some(limits.instances.max)),
+        sessions_max: count(Some(limits.sessions)),
         transfers_max: count(Some(limits.transfers)),
+        instance_calls: limits.instance_calls.into(),
+        instance_age: limits.instance_age,
+        instance_idle: limits.instance_idle,
         log_lines: limits.log_lines,
-        ..Limits::default()
     }
 }
 
@@ -150,6 +188,12 @@ fn plugin_mistake(config: &Config, error: &LoadError) -> Mistake {
         (Some(plugin), Refusal::NotForShadow { .. }) => format!("{}.shadow", plugin.key),
         (Some(plugin), Refusal::Pinned { .. }) => format!("{}.sha256", plugin.key),
         (Some(plugin), Refusal::NotGranted { .. }) => format!("{}.grant", plugin.key),
+        (Some(plugin), Refusal::SessionsTooLarge { .. }) => format!("{}.isolation", plugin.key),
+        (_, Refusal::CompileTime(_)) => "plugins.compile_timeout".to_owned(),
+        (_, Refusal::TooManyInstances { .. }) => named.map_or_else(
+            || "plugins.limits.instances".to_owned(),
+            |plugin| format!("{}.limits.instances", plugin.key),
+        ),
         (Some(plugin), Refusal::AllowsLogins) => format!("{}.on_error", plugin.key),
         (Some(plugin), _) => format!("{}.path", plugin.key),
         (None, _) => "plugins.directory".to_owned(),

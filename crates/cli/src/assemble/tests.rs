@@ -1,7 +1,10 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use waft_core::storage::StoragePlace;
-use waft_plugin_host::{LoadError, LoadErrors, OnError, OnLoadError, Refusal, Secret};
+use waft_plugin_host::{
+    Hook, Isolation, LoadError, LoadErrors, OnError, OnLoadError, Refusal, Secret,
+};
 
 use super::*;
 
@@ -180,10 +183,14 @@ fn plugins(directory: &Path, grant: &str) -> Config {
     std::fs::write(directory.join("pin"), "1234\n").unwrap();
     let text = format!(
         "[[listener]]\naddress = \"127.0.0.1:0\"\n\
-         [plugins]\norder = [\"two\"]\npoll = 0\ndebounce = \"1s\"\n\
+         [plugins]\norder = [\"two\"]\npoll = 0\ndebounce = \"1s\"\ndrain_timeout = \"3s\"\n\
+         compile_timeout = \"4s\"\n[plugins.limits]\nsessions = 5\n\
          [[plugin]]\nname = \"one\"\npath = \"one.wasm\"\non_error = \"allow\"\n\
          on_load_error = \"disable\"\nrequired = true\npriority = 7\n\
-         limits = {{ memory = \"1MiB\", cpu = \"1ms\", wall = \"2ms\", instances = 3, log_lines = 4 }}\n\
+         isolation = \"session\"\non_error_by_hook = {{ command_filter = \"deny\" }}\n\
+         limits = {{ memory = \"1MiB\", cpu = \"1ms\", wall = \"2ms\", instances = 3, log_lines = 4, \
+         queue = \"5s\", instance_calls = 6, instance_age = \"7s\", instance_idle = \"8s\", \
+         transfers = 9, event_sink = {{ wall = \"10s\" }} }}\n\
          config = {{ deny = [\"PORT\"], texts = {{ PORT = \"no\" }} }}\n{grant}\n\
          [[plugin]]\nname = \"two\"\npath = \"two.wasm\"\n"
     );
@@ -197,6 +204,9 @@ fn every_key_reaches_the_plugin_host() {
     let settings = host_settings(&plugins(directory.path(), grant)).unwrap();
     assert_eq!(settings.order, ["two"]);
     assert_eq!((settings.poll, settings.debounce), (Duration::MAX, seconds(1)));
+    assert_eq!(settings.drain_timeout, Some(seconds(3)));
+    assert_eq!(settings.compile_timeout, seconds(4));
+    assert_eq!(settings.dropped_in.limits.sessions_max, 5);
     let [one, two] = settings.plugins.try_into().unwrap();
     assert_eq!((one.name.as_str(), two.name.as_str()), ("one", "two"));
     assert_eq!(one.path, Some(directory.path().join("one.wasm")));
@@ -208,6 +218,14 @@ fn every_key_reaches_the_plugin_host() {
         (limits.cpu, limits.wall),
         (Some(Duration::from_millis(1)), Some(Duration::from_millis(2)))
     );
+    let bounds = (limits.sessions_max, limits.transfers_max, limits.instances_min);
+    assert_eq!(bounds, (5, 9, 1));
+    let times = (limits.queue, limits.instance_age, limits.instance_idle);
+    assert_eq!((times, limits.instance_calls), ((seconds(5), seconds(7), seconds(8)), 6));
+    assert_eq!(limits.by_hook.len(), 11, "every key names a hook");
+    assert_eq!(limits.by_hook[&Hook::EventSink].wall, Some(seconds(10)));
+    assert_eq!(one.isolation, Isolation::Session);
+    assert_eq!(one.on_error_by_hook, BTreeMap::from([(Hook::CommandFilter, OnError::Deny)]));
     let expected = [("deny.0", "PORT"), ("texts.PORT", "no")];
     assert_eq!(one.config, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
     assert_eq!(one.grants.secrets, [("pin".to_owned(), Secret::new(*b"1234"))]);
@@ -230,7 +248,7 @@ fn secrets_that_cannot_be_had_are_told_together() {
         ("plugin.0.grant.secrets.d", "neither a file nor a variable of the environment"),
     ];
     assert_eq!(told, expected);
-    assert_eq!(mistakes[0].origin.line, 16);
+    assert_eq!(mistakes[0].origin.line, 22);
 }
 
 #[test]
@@ -244,7 +262,7 @@ fn a_refused_plugin_points_at_what_brought_it_in() {
     };
     let errors = LoadErrors(vec![refused("two"), refused("dropped")]);
     let [named, dropped] = plugin_mistakes(&config, &errors).try_into().unwrap();
-    assert_eq!((named.key.as_str(), named.origin.line), ("plugin.1.path", 19));
+    assert_eq!((named.key.as_str(), named.origin.line), ("plugin.1.path", 25));
     let message = "plugin two (x.wasm): a core WebAssembly module, not a component";
     assert_eq!(named.message, message);
     assert_eq!(Some(named.remedy), Refusal::CoreModule.remedy());

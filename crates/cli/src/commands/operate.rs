@@ -57,8 +57,9 @@ pub(crate) fn plugin(command: &Operate) -> Result<(), Failure> {
             change(reach, &Request::Disable { plugin: named(name) })
         }
         Operate::Enable { name, reach } => change(reach, &Request::Enable { plugin: named(name) }),
-        Operate::Drain { name, timeout, reach } => {
-            drain(reach, &Request::Drain { plugin: named(name), seconds: *timeout })
+        Operate::Drain { name, timeout, force, reach } => {
+            let (plugin, seconds, force) = (named(name), *timeout, *force);
+            drain(reach, &Request::Drain { plugin, seconds, force })
         }
     }
 }

@@ -137,7 +137,8 @@ async fn write(stream: &mut BufReader<UnixStream>, answer: &Answer) -> io::Resul
 /// What changes something is logged with who asked for it.
 fn note(uid: u32, request: &Request) {
     let (what, plugin) = match request {
-        Request::Status | Request::Plugins | Request::Drain { .. } => return,
+        Request::Status | Request::Plugins | Request::Drain { force: false, .. } => return,
+        Request::Drain { plugin, .. } => ("drain by force", Some(plugin.as_str())),
         Request::Reload { plugin } => ("reload", plugin.as_deref()),
         Request::Rollback { plugin } => ("rollback", Some(plugin.as_str())),
         Request::Promote { plugin } => ("promote", Some(plugin.as_str())),
@@ -152,8 +153,12 @@ impl Controlled {
         let changes = match request {
             Request::Status => return Answer::Done(report::server(&self.server, &self.host)),
             Request::Plugins => return done(&self.host.status()),
-            Request::Drain { plugin, seconds } => {
-                let left = self.host.drain(&plugin, Duration::from_secs(seconds)).await;
+            Request::Drain { plugin, seconds, force } => {
+                let within = Duration::from_secs(seconds);
+                let left = match force {
+                    true => self.host.force_drain(&plugin, within).await,
+                    false => self.host.drain(&plugin, within).await,
+                };
                 return match left {
                     Ok(left) => Answer::Done(json!({ "plugin": plugin, "draining": left })),
                     Err(error) => refused(&error),

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::{At, Findings, directory, duplicates, everyone, file};
 use crate::config::Config;
+use crate::sections::{Instances, PluginLimits};
+use crate::types::OnError;
 
 pub(super) fn general(config: &Config, findings: &mut Findings) {
     let plugins = &config.plugins;
@@ -15,6 +17,7 @@ pub(super) fn general(config: &Config, findings: &mut Findings) {
         let remedy = format!("chmod o-w {}", path.display());
         findings.mistake(At::key(config, "plugins.directory"), message, remedy);
     }
+    instances(&plugins.limits, At::key(config, "plugins.limits.instances"), findings);
     let key = |index: usize| format!("plugins.order.{index}");
     let order = plugins.order.iter().enumerate();
     duplicates(
@@ -43,6 +46,11 @@ pub(super) fn named(config: &Config, findings: &mut Findings) {
     );
     for plugin in plugins {
         let at = |key| At::of(config, &plugin.key, key, &plugin.origin);
+        if plugin.on_error_by_hook.authenticator == Some(OnError::Allow) {
+            let message = "whoever it fails on would be let in";
+            findings.mistake(at("on_error_by_hook.authenticator"), message, "write \"deny\"");
+        }
+        instances(&plugin.limits, at("limits.instances"), findings);
         let written = config.origins.contains_key(&format!("{}.path", plugin.key));
         if plugin.path.as_os_str().is_empty() {
             if written {
@@ -57,6 +65,14 @@ pub(super) fn named(config: &Config, findings: &mut Findings) {
         } else {
             file(&plugin.path, at("path"), "name a component: a file *.wasm", findings);
         }
+    }
+}
+
+fn instances(limits: &PluginLimits, at: At<'_>, findings: &mut Findings) {
+    let Instances { min, max } = limits.instances;
+    if min > max {
+        let message = format!("more are kept than there are at most: {min}, {max}");
+        findings.mistake(at, message, "lower min, or raise max");
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) async fn ask(
         return if observed { Verdict::Pass } else { Verdict::Answer(not_unicode()) };
     };
     let caller = Caller { hook: Hook::CommandFilter, generation };
-    let (call, lease) = plugin.begin(caller, Some(session.id)).await;
+    let (call, lease) = plugin.begin(caller, Some(session)).await;
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {
@@ -90,7 +90,7 @@ fn bad(error: VerdictError) -> Failure {
 }
 
 fn by_policy(plugin: &Plugin, observed: bool) -> Verdict {
-    match plugin.on_error() {
+    match plugin.settings.on_error(Hook::CommandFilter) {
         OnError::Deny if !observed => Verdict::Answer(failed()),
         OnError::Deny | OnError::Allow => Verdict::Pass,
     }

@@ -26,7 +26,7 @@ pub(crate) enum Verdict {
 /// Asks `plugin` about the client of `session`.
 pub(crate) async fn ask(plugin: &Plugin, generation: u64, session: &Arc<SessionFacts>) -> Verdict {
     let caller = Caller { hook: Hook::ConnectionFilter, generation };
-    let (call, lease) = plugin.begin(caller, Some(session.id)).await;
+    let (call, lease) = plugin.begin(caller, Some(session)).await;
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {
@@ -58,7 +58,7 @@ fn check(decision: ConnectDecision) -> Result<Verdict, Failure> {
 }
 
 fn by_policy(plugin: &Plugin) -> Verdict {
-    match plugin.on_error() {
+    match plugin.settings.on_error(Hook::ConnectionFilter) {
         OnError::Deny => {
             Verdict::Reject(Reply::new(Code::NOT_AVAILABLE, "Service not available now."))
         }

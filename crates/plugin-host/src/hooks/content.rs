@@ -104,7 +104,7 @@ async fn wants(
         return Err(refusal(plugin, not_unicode()));
     };
     let session: &Arc<SessionFacts> = &passage.session;
-    let (call, lease) = plugin.begin(caller, Some(session.id)).await;
+    let (call, lease) = plugin.begin(caller, Some(session)).await;
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {
@@ -270,7 +270,7 @@ fn direction(direction: Direction) -> types::Direction {
 
 /// Whether a transfer goes on though a filter failed: never without one that changes the bytes.
 fn by_policy(plugin: &Plugin, look: Look) -> Result<(), ContentRefusal> {
-    match (plugin.on_error(), look) {
+    match (plugin.settings.on_error(Hook::ContentFilter), look) {
         (OnError::Allow, Look::Inspect) => Ok(()),
         _ => Err(refusal(plugin, failed())),
     }

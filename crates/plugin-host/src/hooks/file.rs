@@ -41,7 +41,7 @@ pub(crate) async fn ask(
 ) -> Verdict {
     let Some(shown) = shown(op) else { return Verdict::Deny(not_unicode()) };
     let caller = Caller { hook: Hook::FileFilter, generation };
-    let (call, lease) = plugin.begin(caller, Some(session.id)).await;
+    let (call, lease) = plugin.begin(caller, Some(session)).await;
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {
@@ -72,8 +72,8 @@ pub(crate) async fn ask_list(
     entries: &[Entry],
 ) -> Result<Vec<bool>, Undecided> {
     let caller = Caller { hook: Hook::FileFilter, generation };
-    let (call, lease) = plugin.begin(caller, Some(session.id)).await;
-    let policy = || match plugin.on_error() {
+    let (call, lease) = plugin.begin(caller, Some(session)).await;
+    let policy = || match plugin.settings.on_error(Hook::FileFilter) {
         OnError::Deny => Err(Undecided),
         OnError::Allow => Ok(vec![true; entries.len()]),
     };
@@ -178,7 +178,7 @@ fn redirected(path: &str) -> Result<VirtualPath, String> {
 }
 
 fn by_policy(plugin: &Plugin) -> Verdict {
-    match plugin.on_error() {
+    match plugin.settings.on_error(Hook::FileFilter) {
         OnError::Deny => {
             Verdict::Deny(Reply::new(Code::UNAVAILABLE, "Not possible now: plugin failed."))
         }

@@ -41,7 +41,7 @@ pub(crate) async fn ask(
     credentials: &Credentials,
 ) -> Verdict {
     let caller = Caller { hook: Hook::Authenticator, generation };
-    let (call, lease) = plugin.begin(caller, Some(session.id)).await;
+    let (call, lease) = plugin.begin(caller, Some(session)).await;
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {

@@ -27,7 +27,7 @@ pub(crate) async fn ask(
     };
     let old = shown_reply(reply)?;
     let caller = Caller { hook: Hook::ReplyFilter, generation };
-    let (call, lease) = plugin.begin(caller, Some(session.id)).await;
+    let (call, lease) = plugin.begin(caller, Some(session)).await;
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {

@@ -28,7 +28,7 @@ pub(crate) async fn run(
         return answer(not_unicode());
     };
     let caller = Caller { hook: Hook::SiteCommand, generation };
-    let (call, lease) = plugin.begin(caller, Some(session.id)).await;
+    let (call, lease) = plugin.begin(caller, Some(session)).await;
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {

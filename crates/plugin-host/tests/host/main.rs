@@ -15,6 +15,7 @@ mod errands;
 mod files;
 mod hostile;
 mod inspect;
+mod instances;
 mod lies;
 mod operating;
 mod refusals;

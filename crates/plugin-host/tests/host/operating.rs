@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use waft_core::SessionId;
-use waft_core::hooks::HookSource;
+use waft_core::hooks::{ConnectVerdict, FileOp, FileVerdict, HookSource, WriteKind};
+use waft_core::{SessionId, VirtualPath};
 use waft_plugin_host::{HostSettings, OperateError, PluginSettings, Refusal, Signer, State, What};
 
 use crate::support::*;
@@ -298,4 +298,101 @@ async fn what_is_in_the_shadow_is_logged_and_not_done() {
     let told = log.lines_with("plugin would have answered PORT with: 502 no");
     assert_eq!(told.len(), 1, "{:?}", log.lines_with("would"));
     assert!(told[0].contains("plugin=\"p\"") && told[0].contains("session=7"), "{told:?}");
+}
+
+#[tokio::test]
+async fn what_hears_of_events_hears_of_a_version_that_is_rolled_back_and_of_one_that_is_drained() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &hostile());
+    directory.put("errands.wasm", &component("tests/errands"));
+    let mut settings = settings(&directory);
+    let mut sink =
+        plugin("errands", &[("events.0", "plugin.rollback"), ("events.1", "plugin.drain")]);
+    sink.limits.instances_max = 1;
+    settings.plugins.push(sink);
+    let host = load(settings).await;
+    let first = host.status().plugins.iter().find(|p| p.name == "p").unwrap().sha256.clone();
+    directory.put("p.wasm", &variant(&hostile(), 1));
+    host.rescan().await;
+    for _ in 0..5 {
+        assert_eq!(ask(&host, "NOOP").await, DENIED);
+    }
+    report(&host, 3).await;
+    let status = host.status();
+    let p = status.plugins.iter().find(|p| p.name == "p").unwrap();
+    let second = p.trouble.clone().unwrap();
+    assert_eq!(p.sha256, first);
+    let old = host.current();
+    let transfer = old.withdrawn();
+    directory.put("p.wasm", &variant(&hostile(), 2));
+    host.rescan().await;
+    assert_eq!(host.force_drain("p", Duration::ZERO).await, Ok(1));
+    transfer.await;
+    drop(old);
+    host.drain_events(Duration::from_secs(30)).await;
+    let hooks = host.current();
+    let heard = hooks.site().unwrap().run(&session(), "SITE HEARD", None).await;
+    let heard = text(&heard.reply);
+    let expected = [
+        format!("plugin.rollback plugin=p reason={second}"),
+        "plugin.drain plugin=p transfers=1".to_owned(),
+    ];
+    for line in expected {
+        assert!(heard.lines().any(|told| told.trim_start_matches("211").trim() == line), "{heard}");
+    }
+}
+
+/// A plugin in the shadow, and its host.
+async fn shadow(bytes: &[u8], config: &[(&str, &str)]) -> (Directory, waft_plugin_host::Host) {
+    host_of(bytes, PluginSettings { shadow: true, ..plugin("p", config) }).await
+}
+
+#[tokio::test]
+async fn replies_connections_and_files_are_as_they_were_for_what_is_in_the_shadow() {
+    let log = Log::listen();
+    let (_directory, host) = shadow(&echo(), &[("reply.PWD", "257 elsewhere")]).await;
+    let said = reword(&host, Some("PWD"), reply(257, "\"/\" is current.")).await;
+    assert_eq!(said, "257 \"/\" is current.");
+    let (_directory, host) = shadow(&echo(), &[("reply.NOOP", "200 so what")]).await;
+    assert_eq!(reword(&host, Some("NOOP"), reply(200, "Fine.")).await, "200 Fine.");
+    let decider = component("tests/decider");
+    let config = [
+        ("connect", "421 not you"),
+        ("files.0", "write /a deny 550 not that"),
+        ("files.1", "write /b redirect /c"),
+        ("hide.0", "a"),
+    ];
+    let (_directory, host) = shadow(&decider, &config).await;
+    let hooks = host.current();
+    let connected = hooks.connections().unwrap().on_connect(&session()).await;
+    assert!(matches!(connected, ConnectVerdict::Serve), "{connected:?}");
+    let files = hooks.files().unwrap();
+    for name in ["/a", "/b"] {
+        let path = VirtualPath::root().join(name.as_bytes()).unwrap();
+        let op = FileOp::Write(path, WriteKind::Create);
+        let verdict = files.on_file(&session(), &op).await;
+        assert!(matches!(verdict, FileVerdict::Pass), "{verdict:?}");
+    }
+    for deed in [
+        "would have reworded it to: 200 so what",
+        "would have rejected it: 421 not you",
+        "would have denied it: 550 not that",
+        "would have led it elsewhere",
+    ] {
+        assert_eq!(log.lines_with(deed).len(), 1, "{deed}: {:?}", log.lines_with("would"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_the_shadow_and_fails_stops_nobody() {
+    let (_directory, host) = shadow(&hostile(), &[("command", "trap"), ("verbs.0", "NOOP")]).await;
+    assert_eq!(ask(&host, "NOOP").await, "pass");
+    let config = [("connect", "trap"), ("files.0", "write /a trap")];
+    let (_directory, host) = shadow(&component("tests/decider"), &config).await;
+    let hooks = host.current();
+    let connected = hooks.connections().unwrap().on_connect(&session()).await;
+    assert!(matches!(connected, ConnectVerdict::Serve), "{connected:?}");
+    let op = FileOp::Write(VirtualPath::root().join(b"/a").unwrap(), WriteKind::Create);
+    let verdict = hooks.files().unwrap().on_file(&session(), &op).await;
+    assert!(matches!(verdict, FileVerdict::Pass), "{verdict:?}");
 }

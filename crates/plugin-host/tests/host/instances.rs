@@ -1,0 +1,274 @@
+//! Who shares an instance, what single hooks may take, and what their failures count as.
+
+use std::collections::BTreeMap;
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
+
+use waft_core::event::Direction;
+use waft_core::hooks::{ContentVerdict, FileOp, HookSource, Passage};
+use waft_core::{SessionFacts, SessionId, VirtualPath};
+use waft_plugin_host::{
+    CallLimits, Hook, Host, HostSettings, Isolation, OnError, PluginSettings, Refusal,
+};
+
+use crate::support::*;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A plugin that counts NOOP, and makes a reply of ALLO that is none.
+fn counting(isolation: Isolation) -> PluginSettings {
+    let config = [("count", "NOOP"), ("answer.ALLO", "150 more")];
+    PluginSettings { isolation, ..plugin("p", &config) }
+}
+
+fn session_of(id: u64) -> Arc<SessionFacts> {
+    Arc::new(SessionFacts { id: SessionId(id), ..(*session()).clone() })
+}
+
+/// The number of the call, as the instance counts.
+async fn count(host: &Host, session: &Arc<SessionFacts>) -> String {
+    let said = ask_in(host, session, "NOOP").await;
+    said.rsplit_once("instance ").map_or(said.clone(), |(_, count)| count.to_owned())
+}
+
+/// Instances that rest, and all others.
+fn instances(host: &Host) -> (usize, usize) {
+    let status = host.status().plugins.remove(0);
+    (status.instances_idle, status.instances_busy)
+}
+
+const DENIED: &str = "p answers: 451 Local error: plugin failed.";
+
+#[tokio::test]
+async fn sessions_share_instances_unless_the_operator_says_otherwise() {
+    let (_directory, host) = host_of(&echo(), counting(Isolation::Pool)).await;
+    let (one, other) = (session_of(1), session_of(2));
+    let counts = [count(&host, &one).await, count(&host, &other).await, count(&host, &one).await];
+    assert_eq!(counts, ["1", "2", "3"]);
+    assert_eq!(ask_in(&host, &one, "ALLO").await, DENIED);
+    assert_eq!(count(&host, &one).await, "1", "a new instance after a failure");
+}
+
+#[tokio::test]
+async fn a_session_has_an_instance_of_its_own_until_it_ends() {
+    let (_directory, host) = host_of(&echo(), counting(Isolation::Session)).await;
+    let (one, other) = (session_of(1), session_of(2));
+    let counts = [count(&host, &one).await, count(&host, &other).await, count(&host, &one).await];
+    assert_eq!(counts, ["1", "1", "2"]);
+    assert_eq!(ask_in(&host, &one, "ALLO").await, DENIED);
+    let counts = [count(&host, &one).await, count(&host, &other).await];
+    assert_eq!(counts, ["1", "2"], "a failure costs the session's own instance");
+    // One more is for what no session asks for.
+    assert_eq!(instances(&host), (3, 0));
+    drop(one);
+    assert_eq!(instances(&host), (2, 0));
+    assert_eq!(count(&host, &session_of(1)).await, "1");
+    assert_eq!(instances(&host), (2, 0));
+}
+
+#[tokio::test]
+async fn each_call_has_an_instance_of_its_own() {
+    let (_directory, host) = host_of(&echo(), counting(Isolation::Call)).await;
+    let one = session_of(1);
+    let counts = [count(&host, &one).await, count(&host, &one).await, count(&host, &one).await];
+    assert_eq!(counts, ["1", "1", "1"]);
+    assert_eq!(instances(&host), (0, 0));
+}
+
+#[tokio::test]
+async fn instances_of_sessions_are_bounded_and_further_sessions_wait() {
+    let mut settings = counting(Isolation::Session);
+    settings.limits.sessions_max = 1;
+    settings.limits.queue = Duration::from_millis(20);
+    let (directory, host) = host_of(&echo(), settings.clone()).await;
+    let (one, other) = (session_of(1), session_of(2));
+    assert_eq!(count(&host, &one).await, "1");
+    assert_eq!(ask_in(&host, &other, "NOOP").await, DENIED);
+    assert_eq!(host.status().plugins[0].counts.not_made, 1);
+    settings.limits.queue = HOUR;
+    let settings = HostSettings { plugins: vec![settings], ..directory.settings() };
+    host.reconfigure(settings).await.unwrap();
+    assert_eq!(count(&host, &one).await, "1", "another version, another instance");
+    let ((), counted) = tokio::join!(
+        async {
+            tokio::task::yield_now().await;
+            drop(one);
+        },
+        count(&host, &other)
+    );
+    assert_eq!(counted, "1");
+}
+
+#[tokio::test]
+async fn sessions_that_could_take_all_memory_are_refused_with_what_fits() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &echo());
+    let settings = |sessions| {
+        let mut p = counting(Isolation::Session);
+        p.limits.sessions_max = sessions;
+        let (plugins, memory_budget) = (vec![p], 16 << 20);
+        HostSettings { plugins, memory_budget, ..directory.settings() }
+    };
+    let errors = load_errors(settings(256)).await;
+    let Refusal::SessionsTooLarge { sessions: 256, wanted, budget } = errors.0[0].refusal else {
+        panic!("{errors}")
+    };
+    assert_eq!((wanted % 256, budget), (0, 16 << 20));
+    let fit = budget / (wanted / 256);
+    let remedy = errors.0[0].refusal.remedy().unwrap();
+    assert!(remedy.starts_with(&format!("set sessions = {fit} or less")), "{remedy}");
+    load(settings(usize::try_from(fit).unwrap())).await;
+}
+
+#[tokio::test]
+async fn a_version_that_is_replaced_gives_back_what_sessions_had_of_it() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &echo());
+    let plugins = vec![counting(Isolation::Session)];
+    let host = load(HostSettings { plugins, ..directory.settings() }).await;
+    let one = session_of(1);
+    assert_eq!(count(&host, &one).await, "1");
+    directory.put("p.wasm", &[&echo()[..], &[0, 3, 1, b'v', 1]].concat());
+    host.rescan().await;
+    assert!(host.status().draining.is_empty());
+    assert_eq!(count(&host, &one).await, "1");
+    assert_eq!(instances(&host), (2, 0));
+}
+
+#[tokio::test]
+async fn a_transfer_has_an_instance_of_its_own_that_nobody_else_gets_where_that_is_wanted() {
+    for (isolation, left) in [(Isolation::Pool, 1), (Isolation::Session, 1), (Isolation::Call, 0)] {
+        let config = [("upload", "transform"), ("mark", "!")];
+        let settings = PluginSettings { isolation, ..plugin("p", &config) };
+        let (_directory, host) = host_of(&component("tests/customs"), settings).await;
+        let path = VirtualPath::root().join(b"/a").unwrap();
+        let (direction, session) = (Direction::Upload, session_of(1));
+        let passage = Passage { session, direction, path, size: None, partial: false };
+        let hooks = host.current();
+        let wanted = hooks.content().unwrap().wanted(passage).await.unwrap().unwrap();
+        let mut stream = wanted.open().await.unwrap();
+        assert_eq!(stream.push(b"abc".to_vec()).await.unwrap(), b"ABC");
+        assert_eq!(instances(&host).1, 1, "{isolation:?}");
+        let ContentVerdict::Accept(tail) = stream.finish().await else { panic!("refused") };
+        assert_eq!(tail, b"!");
+        assert_eq!(instances(&host), (left, 0), "{isolation:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_hook_has_a_budget_of_its_own() {
+    let mut settings = plugin("p", &[("command", "loop"), ("verbs.0", "NOOP")]);
+    settings.limits.cpu = Some(HOUR);
+    settings.limits.wall = Some(HOUR);
+    let own = CallLimits { cpu: Some(Duration::from_millis(20)), wall: None };
+    settings.limits.by_hook = BTreeMap::from([(Hook::CommandFilter, own)]);
+    let (_directory, host) = host_of(&hostile(), settings.clone()).await;
+    assert_eq!(ask(&host, "NOOP").await, DENIED);
+    let error = host.status().plugins.remove(0).last_error.unwrap();
+    assert_eq!((error.hook, &*error.reason), ("command-filter", "over its computing time: 20ms"));
+    let own = CallLimits { cpu: None, wall: Some(Duration::from_millis(20)) };
+    settings.limits.by_hook = BTreeMap::from([(Hook::CommandFilter, own)]);
+    let (_directory, host) = host_of(&hostile(), settings).await;
+    assert_eq!(ask(&host, "NOOP").await, DENIED);
+    let error = host.status().plugins.remove(0).last_error.unwrap();
+    assert_eq!(error.reason, "over its time: 20ms");
+}
+
+#[tokio::test]
+async fn a_failure_counts_by_hook() {
+    let config = [("connect", "trap"), ("files.0", "write /a trap")];
+    for (connection, file) in [(OnError::Allow, OnError::Deny), (OnError::Deny, OnError::Allow)] {
+        let own = [(Hook::ConnectionFilter, connection), (Hook::FileFilter, file)];
+        let on_error_by_hook = BTreeMap::from(own);
+        let settings = PluginSettings { on_error_by_hook, ..plugin("p", &config) };
+        let (_directory, host) = host_of(&component("tests/decider"), settings).await;
+        let hooks = host.current();
+        let served = hooks.connections().unwrap().on_connect(&session()).await;
+        let served = matches!(served, waft_core::hooks::ConnectVerdict::Serve);
+        let path = VirtualPath::root().join(b"/a").unwrap();
+        let write = FileOp::Write(path, waft_core::hooks::WriteKind::Create);
+        let passed = hooks.files().unwrap().on_file(&session(), &write).await;
+        let passed = matches!(passed, waft_core::hooks::FileVerdict::Pass);
+        assert_eq!((served, passed), (connection == OnError::Allow, file == OnError::Allow));
+    }
+}
+
+#[tokio::test]
+async fn whoever_decides_about_logins_is_closed_on_failure_by_whatever_setting() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &component("tests/porter"));
+    let settings = |general, own: Option<OnError>| {
+        let on_error_by_hook = own.map(|own| (Hook::Authenticator, own)).into_iter().collect();
+        let p = PluginSettings { on_error: general, on_error_by_hook, ..plugin("p", &[]) };
+        HostSettings { plugins: vec![p], ..directory.settings() }
+    };
+    for (general, own) in [(OnError::Allow, None), (OnError::Deny, Some(OnError::Allow))] {
+        let errors = load_errors(settings(general, own)).await;
+        assert_eq!(errors.0[0].refusal, Refusal::AllowsLogins);
+    }
+    load(settings(OnError::Allow, Some(OnError::Deny))).await;
+}
+
+#[tokio::test]
+async fn what_is_dropped_in_goes_by_what_holds_for_all() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &echo());
+    let mut settings = directory.settings();
+    settings.dropped_in.limits.memory = 64 * 1024;
+    let errors = load_errors(settings).await;
+    assert!(matches!(errors.0[0].refusal, Refusal::Start(_)), "{errors}");
+    assert_eq!(errors.0[0].plugin, "p");
+}
+
+/// Whether a generation is withdrawn by now.
+async fn is_withdrawn(hooks: &Arc<dyn waft_core::hooks::Hooks>) -> bool {
+    tokio::select! {
+        biased;
+        () = hooks.withdrawn() => true,
+        () = ready(()) => false,
+    }
+}
+
+#[tokio::test]
+async fn transfers_of_earlier_versions_are_ended_by_force_alone() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &echo());
+    let settings = |count: &str| HostSettings {
+        plugins: vec![plugin("p", &[("count", count)])],
+        ..directory.settings()
+    };
+    let log = Log::listen();
+    let host = load(settings("NOOP")).await;
+    let first = host.current();
+    let transfer = first.withdrawn();
+    assert_eq!(host.force_drain("p", Duration::ZERO).await, Ok(0), "it is in force");
+    host.reconfigure(settings("PWD")).await.unwrap();
+    assert_eq!(host.drain("p", Duration::ZERO).await, Ok(1));
+    assert!(!is_withdrawn(&first).await);
+    assert_eq!(host.force_drain("p", Duration::ZERO).await, Ok(1));
+    transfer.await;
+    assert!(!is_withdrawn(&host.current()).await);
+    drop(first);
+    assert_eq!(host.drain("p", HOUR).await, Ok(0));
+    let told = log.lines_with("plugin drained by force");
+    assert!(told.len() == 1 && told[0].contains("transfers=1"), "{told:?}");
+}
+
+#[tokio::test]
+async fn transfers_of_earlier_versions_have_as_long_as_the_operator_gives_them() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &echo());
+    let settings = |count: &str| {
+        let plugins = vec![plugin("p", &[("count", count)])];
+        HostSettings { plugins, drain_timeout: Some(HOUR), ..directory.settings() }
+    };
+    let host = load(settings("NOOP")).await;
+    let first = host.current();
+    host.reconfigure(settings("PWD")).await.unwrap();
+    let second = host.current();
+    tokio::time::pause();
+    assert!(!is_withdrawn(&first).await);
+    first.withdrawn().await;
+    assert!(!is_withdrawn(&second).await, "in force, it has no end");
+}
