@@ -105,6 +105,20 @@ impl<'a> Section<'a> {
         networks
     }
 
+    /// The address of a web service, such as `https://login.example.org/v1`.
+    pub fn url(&self, key: &str) -> Option<String> {
+        let text = self.text(key)?;
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let host = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
+        let odd = |c: char| c.is_whitespace() || c.is_control() || c == '#';
+        // A name and a password have no place in it: it is logged.
+        if host.is_none_or(|host| host.is_empty() || host.contains('@')) || text.contains(odd) {
+            self.mistake(key, "a URL such as https://login.example.org/v1 is wanted");
+            return None;
+        }
+        Some(text)
+    }
+
     /// A table with keys of the operator's choice: all its names and texts.
     pub fn entries(&self, key: &str) -> Vec<(String, String)> {
         let full = self.full(key);
@@ -251,6 +265,21 @@ mod tests {
                 "from.1: not a network such as 10.0.0.0/8: here",
             ]
         );
+    }
+
+    #[test]
+    fn a_url_has_a_scheme_and_a_host_and_no_password() {
+        let url = |text: &str| Settings::of([("url", text)]).root().url("url");
+        for text in ["https://a.example", "http://127.0.0.1:8080/v1?x=@", "https://[::1]/a"] {
+            assert_eq!(url(text).as_deref(), Some(text));
+        }
+        for text in ["a.example/v1", "ftp://a", "https:///v1", "https://u:p@a/", "https://a/ b"] {
+            assert_eq!(url(text), None, "{text}");
+        }
+        let settings = Settings::of([("url", "https://a/#b")]);
+        assert_eq!(settings.root().url("url"), None);
+        let mistake = "url: a URL such as https://login.example.org/v1 is wanted";
+        assert_eq!(settings.finish().unwrap_err(), mistake);
     }
 
     #[test]
