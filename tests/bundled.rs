@@ -9,6 +9,13 @@
 
 mod support;
 
+#[path = "bundled/auth_http.rs"]
+mod auth_http;
+#[path = "bundled/client_quirks.rs"]
+mod client_quirks;
+#[path = "bundled/webhook.rs"]
+mod webhook;
+
 use std::io::Write;
 use std::net::Shutdown;
 

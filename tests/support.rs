@@ -16,6 +16,7 @@ pub(crate) mod process;
 pub(crate) mod site;
 pub(crate) mod tls;
 pub(crate) mod waft;
+pub(crate) mod web;
 
 use std::time::Duration;
 
