@@ -1,4 +1,5 @@
-//! New plugins: one of the examples under another name, with the interface beside it.
+//! New plugins: what shows a hook in a language, under another name, with the interface, a scenario
+//! and what builds and tests it. Everything is in the program: nothing is fetched.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ const INTERFACE: &str = include_str!("../../../wit/waft-plugin.wit");
 /// Where the kit for Rust is found.
 const REPOSITORY: &str = "https://github.com/waft-ftp/waft";
 
-/// What kind of plugin an example shows.
+/// What shows a hook in a language.
 struct Template {
     language: Language,
     hook: &'static str,
@@ -22,62 +23,143 @@ struct Template {
     files: &'static [(&'static str, &'static str)],
 }
 
-/// The files of an example, by their names in its directory.
-macro_rules! files {
-    ($directory:literal, $($file:literal),+) => {
-        &[$(($file, include_str!(concat!("../../../examples/", $directory, "/", $file)))),+]
+/// One of the examples; its files by their names in its directory.
+macro_rules! example {
+    ($language:ident, $hook:literal, $directory:literal, $name:literal, $($file:literal),+) => {
+        Template {
+            language: Language::$language,
+            hook: $hook,
+            name: $name,
+            files: &[$((
+                $file,
+                include_str!(concat!("../../../examples/", $directory, "/", $name, "/", $file)),
+            )),+],
+        }
     };
 }
 
-const TEMPLATES: [Template; 7] = [
-    Template {
-        language: Language::Rust,
-        hook: "command-filter",
-        name: "passive-only",
-        files: files!("rust/passive-only", "src/lib.rs", "scenario.txt"),
-    },
-    Template {
-        language: Language::C,
-        hook: "command-filter",
-        name: "passive-only",
-        files: files!("c/passive-only", "plugin.c", "wit/world.wit", "scenario.txt"),
-    },
-    Template {
-        language: Language::JavaScript,
-        hook: "command-filter",
-        name: "passive-only",
-        files: files!("javascript/passive-only", "plugin.js", "wit/world.wit", "scenario.txt"),
-    },
-    Template {
-        language: Language::Python,
-        hook: "command-filter",
-        name: "passive-only",
-        files: files!("python/passive-only", "plugin.py", "wit/world.wit", "scenario.txt"),
-    },
-    Template {
-        language: Language::C,
-        hook: "site-command",
-        name: "whoami",
-        files: files!("c/whoami", "plugin.c", "wit/world.wit", "scenario.txt"),
-    },
-    Template {
-        language: Language::JavaScript,
-        hook: "event-sink",
-        name: "webhook",
-        files: files!("javascript/webhook", "plugin.js", "wit/world.wit"),
-    },
-    Template {
-        language: Language::Python,
-        hook: "authenticator",
-        name: "auth-list",
-        files: files!("python/auth-list", "plugin.py", "wit/world.wit"),
-    },
+/// The same as the example in Rust of that name, in another language.
+macro_rules! template {
+    ($language:ident, $hook:literal, $directory:literal, $name:literal, $($file:literal),+) => {
+        Template {
+            language: Language::$language,
+            hook: $hook,
+            name: $name,
+            files: &[
+                $((
+                    $file,
+                    include_str!(concat!("../templates/", $directory, "/", $hook, "/", $file)),
+                ),)+
+                (
+                    "scenario.txt",
+                    include_str!(concat!("../../../examples/rust/", $name, "/scenario.txt")),
+                ),
+            ],
+        }
+    };
+}
+
+const TEMPLATES: [Template; 40] = [
+    example!(Rust, "connection-filter", "rust", "not-from-there", "src/lib.rs", "scenario.txt"),
+    example!(Rust, "command-filter", "rust", "passive-only", "src/lib.rs", "scenario.txt"),
+    example!(Rust, "reply-filter", "rust", "kind-words", "src/lib.rs", "scenario.txt"),
+    example!(
+        Rust,
+        "authenticator",
+        "rust",
+        "guest-login",
+        "src/lib.rs",
+        "scenario.txt",
+        "plugin.toml"
+    ),
+    example!(Rust, "file-filter", "rust", "keep-files", "src/lib.rs", "scenario.txt"),
+    example!(Rust, "content-filter", "rust", "no-empty-files", "src/lib.rs", "scenario.txt"),
+    example!(Rust, "storage", "rust", "hello-storage", "src/lib.rs", "scenario.txt"),
+    example!(Rust, "event-sink", "rust", "upload-log", "src/lib.rs", "scenario.txt"),
+    example!(Rust, "site-command", "rust", "hello-site", "src/lib.rs", "scenario.txt"),
+    example!(Rust, "timer", "rust", "every-minute", "src/lib.rs", "scenario.txt"),
+    template!(C, "connection-filter", "c", "not-from-there", "plugin.c"),
+    example!(C, "command-filter", "c", "passive-only", "plugin.c", "wit/world.wit", "scenario.txt"),
+    template!(C, "reply-filter", "c", "kind-words", "plugin.c"),
+    template!(C, "authenticator", "c", "guest-login", "plugin.c"),
+    template!(C, "file-filter", "c", "keep-files", "plugin.c"),
+    template!(C, "content-filter", "c", "no-empty-files", "plugin.c"),
+    template!(C, "storage", "c", "hello-storage", "plugin.c"),
+    template!(C, "event-sink", "c", "upload-log", "plugin.c"),
+    example!(C, "site-command", "c", "whoami", "plugin.c", "wit/world.wit", "scenario.txt"),
+    template!(C, "timer", "c", "every-minute", "plugin.c"),
+    template!(JavaScript, "connection-filter", "javascript", "not-from-there", "plugin.js"),
+    example!(
+        JavaScript,
+        "command-filter",
+        "javascript",
+        "passive-only",
+        "plugin.js",
+        "wit/world.wit",
+        "scenario.txt"
+    ),
+    template!(JavaScript, "reply-filter", "javascript", "kind-words", "plugin.js"),
+    template!(JavaScript, "authenticator", "javascript", "guest-login", "plugin.js"),
+    template!(JavaScript, "file-filter", "javascript", "keep-files", "plugin.js"),
+    template!(JavaScript, "content-filter", "javascript", "no-empty-files", "plugin.js"),
+    template!(JavaScript, "storage", "javascript", "hello-storage", "plugin.js"),
+    example!(
+        JavaScript,
+        "event-sink",
+        "javascript",
+        "webhook",
+        "plugin.js",
+        "wit/world.wit",
+        "scenario.txt",
+        "plugin.toml"
+    ),
+    template!(JavaScript, "site-command", "javascript", "hello-site", "plugin.js"),
+    template!(JavaScript, "timer", "javascript", "every-minute", "plugin.js"),
+    template!(Python, "connection-filter", "python", "not-from-there", "plugin.py"),
+    example!(
+        Python,
+        "command-filter",
+        "python",
+        "passive-only",
+        "plugin.py",
+        "wit/world.wit",
+        "scenario.txt"
+    ),
+    template!(Python, "reply-filter", "python", "kind-words", "plugin.py"),
+    example!(
+        Python,
+        "authenticator",
+        "python",
+        "auth-list",
+        "plugin.py",
+        "wit/world.wit",
+        "scenario.txt",
+        "plugin.toml"
+    ),
+    template!(Python, "file-filter", "python", "keep-files", "plugin.py"),
+    template!(
+        Python,
+        "content-filter",
+        "python",
+        "no-empty-files",
+        "plugin.py",
+        "content_filter.py"
+    ),
+    template!(Python, "storage", "python", "hello-storage", "plugin.py", "storage.py"),
+    template!(Python, "event-sink", "python", "upload-log", "plugin.py"),
+    template!(Python, "site-command", "python", "hello-site", "plugin.py"),
+    template!(Python, "timer", "python", "every-minute", "plugin.py"),
 ];
+
+/// What lies beside those that have nothing of that name.
+const SETTINGS: (&str, &str) =
+    ("plugin.toml", include_str!("../../../examples/rust/guest-login/plugin.toml"));
+const SUPPORT: (&str, &str) = ("support.h", include_str!("../templates/c/support.h"));
 
 /// Makes a directory with the sources of a new plugin, and returns the files in it.
 ///
 /// # Errors
-/// The directory is there already, the name is none, or nothing shows the hook in the language.
+/// The directory is there already, the name is none, or there is no such hook.
 pub fn create(
     directory: &Path,
     name: &str,
@@ -90,23 +172,11 @@ pub fn create(
     let mut of_language = TEMPLATES.iter().filter(|template| template.language == language);
     let Some(template) = of_language.clone().find(|template| template.hook == hook) else {
         let hooks: Vec<_> = of_language.by_ref().map(|template| template.hook).collect();
-        let language = language.name();
-        bail!("no template in {language} for {hook}; there are: {}", hooks.join(", "));
+        bail!("no such hook: {hook}; there are: {}", hooks.join(", "));
     };
     fs::create_dir(directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    let renamed = |text: &str| {
-        let text = text.replace(template.name, name);
-        text.replace(&camel_case(template.name), &camel_case(name))
-    };
-    let mut files: Vec<(&str, String)> =
-        template.files.iter().map(|(file, text)| (*file, renamed(text))).collect();
-    files.push((".gitignore", "/build/\n/target/\n__pycache__/\n".to_owned()));
-    match language {
-        Language::Rust => files.push(("Cargo.toml", manifest(name))),
-        _ => files.push(("wit/deps/waft-plugin.wit", INTERFACE.to_owned())),
-    }
     let mut written = Vec::new();
-    for (file, text) in files {
+    for (file, text) in files(template, name) {
         let path = directory.join(file);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
@@ -114,7 +184,100 @@ pub fn create(
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         written.push(path);
     }
+    make_executable(&directory.join(BUILD))?;
     Ok(written)
+}
+
+/// The files of a new plugin.
+fn files(template: &Template, name: &str) -> Vec<(&'static str, String)> {
+    let Template { language, hook, .. } = template;
+    let renamed = |text: &str| {
+        let text = text.replace(template.name, name);
+        text.replace(&camel_case(template.name), &camel_case(name))
+    };
+    let has = |wanted: &str| template.files.iter().any(|(file, _)| *file == wanted);
+    let is_by_settings = *hook == "authenticator" && !has(SETTINGS.0);
+    let support = (*language == Language::C && !has("wit/world.wit")).then_some(&SUPPORT);
+    let given = template.files.iter().chain(support).chain(is_by_settings.then_some(&SETTINGS));
+    let mut files: Vec<_> = given.map(|(file, text)| (*file, renamed(text))).collect();
+    files.push((".gitignore", "/build/\n/target/\n__pycache__/\n".to_owned()));
+    files.push(("README.md", readme(name, hook, *language)));
+    files.push((BUILD, "#!/bin/sh\nexec waft plugin build \"$(dirname \"$0\")\"\n".to_owned()));
+    files.push((".github/workflows/plugin.yml", workflow(*language)));
+    match language {
+        Language::Rust => files.push(("Cargo.toml", manifest(name))),
+        _ => files.push(("wit/deps/waft-plugin.wit", INTERFACE.to_owned())),
+    }
+    if *language != Language::Rust && !has("wit/world.wit") {
+        files.push(("wit/world.wit", world(name, hook)));
+    }
+    files
+}
+
+/// What builds a plugin.
+const BUILD: &str = "build.sh";
+
+#[cfg(unix)]
+fn make_executable(file: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let permissions = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(file, permissions).with_context(|| file.display().to_string())
+}
+
+#[cfg(not(unix))]
+fn make_executable(_: &Path) -> Result<()> {
+    Ok(())
+}
+
+fn readme(name: &str, hook: &str, language: Language) -> String {
+    let language = language.name();
+    format!(
+        "# {name}\n\n\
+         A plugin for [waft]({REPOSITORY}) in {language}, with the hook `{hook}`.\n\n\
+         ```sh\n\
+         waft plugin build .                         # or ./build.sh: makes build/{name}.wasm\n\
+         waft plugin test .                          # plays scenario.txt\n\
+         waft plugin run .                           # serves with it, built anew when it changes\n\
+         waft plugin check build/{name}.wasm   # whether a server takes it, and with which grants\n\
+         ```\n\n\
+         Put `build/{name}.wasm` into the folder of plugins, and what it needs into the server's\n\
+         configuration:\n\n\
+         ```toml\n\
+         [[plugin]]\n\
+         name = \"{name}\"\n\
+         ```\n"
+    )
+}
+
+/// What GitHub runs.
+fn workflow(language: Language) -> String {
+    let tools = match language {
+        Language::Rust => "rustup target add wasm32-unknown-unknown",
+        Language::C => "sudo apt-get update && sudo apt-get install -y clang lld wasi-libc",
+        Language::JavaScript => "node --version",
+        Language::Python => "python3 --version",
+    };
+    format!(
+        "name: plugin\n\
+         on: [push, pull_request]\n\
+         jobs:\n\
+         \x20 test:\n\
+         \x20   runs-on: ubuntu-latest\n\
+         \x20   steps:\n\
+         \x20     - uses: actions/checkout@v4\n\
+         \x20     - run: {tools}\n\
+         \x20     - run: cargo install --locked --git {REPOSITORY} waft\n\
+         \x20     - run: waft plugin test .\n"
+    )
+}
+
+fn world(name: &str, hook: &str) -> String {
+    format!(
+        "package example:{name};\n\n\
+         /// What the plugin is; services that it uses beyond what every plugin has, such as\n\
+         /// `import waft:plugin/kv@0.1.0;`, come here, too.\n\
+         world plugin {{\n  include waft:plugin/with-{hook}@0.1.0;\n}}\n"
+    )
 }
 
 /// The manifest of a crate that is no part of this repository.
@@ -174,27 +337,47 @@ mod tests {
     }
 
     #[test]
+    fn every_hook_has_a_template_in_every_language() {
+        let declared = INTERFACE.lines().filter_map(|line| line.strip_prefix("world with-"));
+        let hooks: Vec<_> = declared.filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(hooks.len(), 10);
+        for language in Language::ALL {
+            let of_language = TEMPLATES.iter().filter(|template| template.language == language);
+            assert_eq!(of_language.map(|template| template.hook).collect::<Vec<_>>(), hooks);
+        }
+    }
+
+    #[test]
     fn every_template_bears_the_new_name_alone() {
-        for template in TEMPLATES {
-            let root = std::env::temp_dir();
-            let directory =
-                root.join(format!("waft-new-{}-{}", std::process::id(), template.language.name()));
+        for template in &TEMPLATES {
+            let (language, hook) = (template.language, template.hook);
+            let directory = std::env::temp_dir().join(format!(
+                "waft-new-{}-{}-{hook}",
+                std::process::id(),
+                language.name()
+            ));
             let _ = fs::remove_dir_all(&directory);
-            create(&directory, "fresh", template.language, template.hook).unwrap();
-            let source = directory.join(template.language.source());
-            assert!(fs::read_to_string(source).unwrap().contains("fresh"));
-            assert_eq!(Language::of(&directory).unwrap(), template.language);
-            for (file, _) in template.files {
-                let text = fs::read_to_string(directory.join(file)).unwrap();
-                assert!(!text.contains(template.name), "{file}");
+            create(&directory, "fresh", language, hook).unwrap();
+            assert_eq!(Language::of(&directory).unwrap(), language);
+            for (file, text) in files(template, "fresh") {
+                assert_eq!(fs::read_to_string(directory.join(file)).unwrap(), text);
+                let is_named = text.contains(template.name);
+                assert!(!is_named, "{} {hook} {file}", language.name());
             }
+            let package = match language {
+                Language::Rust => "Cargo.toml",
+                _ => "wit/world.wit",
+            };
+            let package = fs::read_to_string(directory.join(package)).unwrap();
+            assert!(package.contains("fresh"), "{package}");
             fs::remove_dir_all(&directory).unwrap();
         }
     }
 
     #[test]
-    fn a_hook_without_a_template_is_refused_with_those_that_have_one() {
-        let error = create(Path::new("/nowhere"), "a", Language::C, "storage").unwrap_err();
-        assert!(error.to_string().ends_with("there are: command-filter, site-command"), "{error}");
+    fn a_hook_that_is_none_is_refused_with_those_that_there_are() {
+        let error = create(Path::new("/nowhere"), "a", Language::C, "nonsense").unwrap_err();
+        let error = error.to_string();
+        assert!(error.starts_with("no such hook: nonsense; there are: connection-filter, "));
     }
 }

@@ -15,11 +15,13 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Connection {
     stream: MemoryStream,
     buffer: Vec<u8>,
+    /// Whether a line of it was looked at, such as a greeting.
+    pub(super) has_spoken: bool,
 }
 
 impl Connection {
     pub(super) fn new(stream: MemoryStream) -> Self {
-        Self { stream, buffer: Vec::new() }
+        Self { stream, buffer: Vec::new(), has_spoken: false }
     }
 
     pub(super) async fn send(&mut self, octets: &[u8]) -> Result<(), String> {
@@ -33,6 +35,7 @@ impl Connection {
             if let Some(at) = self.buffer.iter().position(|octet| *octet == b'\n') {
                 let mut line: Vec<u8> = self.buffer.drain(..=at).collect();
                 line.truncate(at);
+                self.has_spoken = true;
                 line.pop_if(|last| *last == b'\r');
                 return Ok(Some(line));
             }

@@ -179,7 +179,9 @@ impl<L: Fn() -> String> Player<'_, L> {
                 self.open(from.unwrap_or(CLIENT)).await
             }
             Step::Login { name, password } => {
-                self.reply("220").await?;
+                if !self.control().await?.has_spoken {
+                    self.reply("220").await?;
+                }
                 self.send(format!("USER {name}").as_bytes()).await?;
                 self.reply("331").await?;
                 self.send(format!("PASS {password}").as_bytes()).await?;
