@@ -10,15 +10,16 @@
 
 mod support;
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use support::client::{client, seconds};
-use support::content::{assert_file, assert_same, octets};
+use support::content::{assert_file, assert_same, names, octets};
 use support::ftp::{Ftp, Reply};
 use support::plugin::{component, pasted};
 use support::process::{Finished, run};
-use support::site::{PASSWORD, Site, USER};
+use support::site::{PASSWORD, Site, USER, hash};
 use support::tls::Secured;
+use support::waft::Waft;
 
 /// Octets of an encrypted file before its first chunk.
 const HEADER: usize = 49;
@@ -232,4 +233,121 @@ fn a_large_file_takes_the_memory_of_a_chunk() {
     ftp.put("STOR large.bin", &content);
     assert_eq!(waft.read("large.bin").len(), HEADER + 1024 * SEALED);
     assert!(ftp.fetch("RETR large.bin") == content);
+}
+
+/// A server with the scratch area of the README, and another account whose files are all there.
+fn scratch(changes: &[(&str, &str)]) -> Waft {
+    let user = format!(
+        "[[user]]\nname = \"box\"\npassword = \"{}\"\nstorage = \"plugin:memory-storage\"\n",
+        hash()
+    );
+    site("memory-storage", &user, changes).serve()
+}
+
+/// A session of the account whose files are all in the scratch area.
+fn boxed(waft: &Waft) -> Ftp {
+    let mut ftp = waft.connect();
+    ftp.log_in("box", PASSWORD);
+    ftp
+}
+
+#[test]
+fn a_scratch_area_is_one_for_all_sessions_and_on_no_disk() {
+    let waft = scratch(&[]);
+    let (mut alice, mut other) = (waft.log_in(), boxed(&waft));
+    let content = octets(300_000, 1);
+    alice.expect("MKD scratch/in", 257);
+    alice.put("STOR scratch/in/a.bin", &content);
+    assert_same(&other.fetch("RETR in/a.bin"), &content, "a.bin");
+    assert_eq!(other.expect("SIZE in/a.bin", 213).text(), "300000");
+    other.expect("REST 250000", 350);
+    assert_same(&other.fetch("RETR in/a.bin"), &content[250_000..], "the rest");
+    other.put("APPE in/a.bin", b"more");
+    other.expect("REST 300004", 350);
+    other.put("STOR in/a.bin", b", and more");
+    other.expect("MFMT 20240102030405 in/a.bin", 213);
+    assert_eq!(alice.expect("MDTM scratch/in/a.bin", 213).text(), "20240102030405");
+    other.expect("REST 300000", 350);
+    assert_eq!(other.fetch("RETR in/a.bin"), b"more, and more");
+    other.expect("RMD in", 550);
+    other.expect("RNFR in", 350);
+    other.expect("RNTO out", 250);
+    let listed = String::from_utf8(alice.fetch("MLSD scratch/out")).unwrap();
+    assert!(listed.contains("size=300014;") && listed.ends_with(" a.bin\r\n"), "{listed}");
+    assert_eq!(alice.fetch("NLST scratch"), b"scratch/out\r\n");
+    alice.expect("RNFR scratch/out/a.bin", 350);
+    alice.expect("RNTO a.bin", 553);
+    alice.expect("DELE scratch/out/a.bin", 250);
+    other.expect("RMD out", 250);
+    assert_eq!(names(&waft.file("")), [""; 0]);
+}
+
+#[test]
+fn an_upload_to_a_scratch_area_is_seen_when_it_is_complete() {
+    let waft = scratch(&[]);
+    let (mut uploading, mut other) = (boxed(&waft), boxed(&waft));
+    other.put("STOR a.bin", b"before");
+    let content = octets(1 << 20, 2);
+    let mut data = uploading.begin("STOR a.bin");
+    data.write_all(&content[..700_000]).unwrap();
+    assert_eq!(other.fetch("RETR a.bin"), b"before");
+    uploading.put_rest(data, &content[700_000..]);
+    assert_same(&other.fetch("RETR a.bin"), &content, "a.bin");
+    // Given up, it leaves nothing.
+    let mut data = uploading.begin("STOR b.bin");
+    data.write_all(&content).unwrap();
+    uploading.send("ABOR");
+    assert_eq!((uploading.reply().code, uploading.reply().code), (426, 226));
+    other.expect("SIZE b.bin", 550);
+}
+
+#[test]
+fn a_scratch_area_takes_no_more_than_it_may() {
+    let waft = scratch(&[("100MiB", "1000B\"\nmax_file = \"600B"), ("1GiB", "64KiB")]);
+    let mut ftp = boxed(&waft);
+    let refused = |ftp: &mut Ftp, name: &str, octets: usize| {
+        let mut data = ftp.begin(&format!("STOR {name}"));
+        data.write_all(&vec![b'x'; octets]).unwrap();
+        drop(data);
+        ftp.reply().code
+    };
+    assert_eq!(refused(&mut ftp, "a", 601), 552);
+    ftp.put("STOR a", &[b'x'; 600]);
+    assert_eq!(refused(&mut ftp, "b", 401), 552);
+    assert_eq!(ftp.expect("AVBL", 213).text(), "400");
+    ftp.put("STOR b", &[b'x'; 400]);
+    assert_eq!(ftp.fetch("NLST"), b"scratch\r\na\r\nb\r\n");
+    let waft = scratch(&[("user_quota = \"100MiB\"", ""), ("1GiB", "64KiB")]);
+    let mut ftp = boxed(&waft);
+    assert_eq!(refused(&mut ftp, "a", 70_000), 452);
+    ftp.put("STOR a", &[b'x'; 60_000]);
+}
+
+#[test]
+fn clients_use_a_scratch_area_like_a_directory() {
+    let waft = scratch(&[("expire =", "directories = [\"/in\"]\nexpire =")]);
+    let content = octets(200_000, 3);
+    for name in ["tree/a.bin", "tree/sub/b.bin", "tree/sub/deep/c d.bin"] {
+        waft.write(format!("home/{name}"), &content);
+    }
+    let home = waft.path("home");
+    if let Some(mut lftp) = client("lftp", &home) {
+        let script = format!(
+            "set net:max-retries 1; open -u box,{PASSWORD} {}; mirror -R tree in/tree; \
+             mv in/tree in/moved; mirror in/moved back; rm -r in/moved; cls -1 in",
+            waft.address()
+        );
+        let finished = run(lftp.args(["--norc", "-c", &script]), b"").succeeded();
+        assert_eq!(finished.stdout(), "");
+        for name in ["back/a.bin", "back/sub/b.bin", "back/sub/deep/c d.bin"] {
+            assert_file(&home.join(name), &content);
+        }
+    }
+    if let Some(mut curl) = client("curl", &home) {
+        let url = waft.url("scratch/in/a.bin");
+        curl.args(["-q", "-sS", "--max-time", &seconds()]);
+        let arguments = ["--upload-file", "tree/a.bin", &url, "--next", "-sS", &url];
+        let finished = run(curl.args(arguments), b"").succeeded();
+        assert_same(&finished.stdout, &content, "what curl fetched");
+    }
 }
