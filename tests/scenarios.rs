@@ -55,11 +55,14 @@ macro_rules! bundled {
 
 bundled! {
     auth_file: "auth-file",
+    auth_http: "auth-http",
     checksum: "checksum",
+    client_quirks: "client-quirks",
     command_policy: "command-policy",
     gatekeeper: "gatekeeper",
     reply_texts: "reply-texts",
     upload_rules: "upload-rules",
+    webhook_bundled: "webhook",
 }
 
 // The same scenario in JavaScript and Python would have the server compile two more engines.
