@@ -203,9 +203,11 @@ fn directory_prefix(name: &[u8]) -> Vec<u8> {
 }
 
 impl Listing {
-    /// Appends the next entries, up to about the buffer's capacity; none are the end.
+    /// Appends the next entries, up to a piece and the rest of a batch; none are the end.
+    ///
+    /// The buffer's capacity says nothing: it grows by what goes beyond it, and pieces that followed
+    /// it would become as long as the listing.
     async fn fill(&mut self, out: &mut Vec<u8>) -> Result<(), StorageError> {
-        let target = out.capacity().saturating_sub(16 * 1024).max(1);
         loop {
             match self.subject.take() {
                 None => return Ok(()),
@@ -226,7 +228,7 @@ impl Listing {
                     self.write_batch(out, &batch, shown.as_deref(), pattern.as_deref())?;
                     self.batch = batch;
                     self.subject = Some(Subject::Entries { directory, pattern, view });
-                    if out.len() >= target {
+                    if out.len() >= CHUNK_BYTES {
                         return Ok(());
                     }
                 }
@@ -293,5 +295,59 @@ impl Reader for Listing {
 
     fn local_file(&self) -> Option<LocalFile> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory with so many batches left, of 500 entries each.
+    struct Batches(usize);
+
+    impl Directory for Batches {
+        fn read<'a>(&'a mut self, batch: &'a mut Batch) -> BoxFuture<'a, Result<(), StorageError>> {
+            batch.clear();
+            let is_more = self.0 > 0;
+            self.0 -= usize::from(is_more);
+            for _ in 0..if is_more { 500 } else { 0 } {
+                let metadata = Metadata {
+                    kind: FileKind::File,
+                    size: 1,
+                    modified: None,
+                    created: None,
+                    mode: None,
+                    links: 1,
+                    unique: None,
+                };
+                batch.push(b"a-file-of-a-usual-name-00001.txt", metadata);
+            }
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_pieces_of_a_long_listing_do_not_grow() {
+        let directory = Box::new(Batches(200));
+        let mut listing = Listing {
+            subject: Some(Subject::Entries { directory, pattern: None, view: None }),
+            format: Format::List { now: Timestamp::from_seconds(0) },
+            prefix: Vec::new(),
+            hidden: Hidden::Shown,
+            may: Permissions::ALL,
+            entries_left: None,
+            batch: Batch::default(),
+        };
+        let (mut buffer, mut lines) = (Vec::with_capacity(CHUNK_BYTES), 0);
+        loop {
+            buffer.clear();
+            buffer = listing.read(buffer).await.unwrap();
+            if buffer.is_empty() {
+                break;
+            }
+            lines += buffer.iter().filter(|&&octet| octet == b'\n').count();
+            assert!(buffer.capacity() <= 4 * CHUNK_BYTES, "{} after {lines}", buffer.capacity());
+        }
+        assert_eq!(lines, 200 * 500);
     }
 }
