@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use waft_core::BoxFuture;
 use waft_core::auth::{PasswordVerifier, Secret, VerifyError};
 
@@ -45,6 +45,12 @@ pub struct Verifier {
     admitted: Arc<Semaphore>,
 }
 
+/// A place among those who work.
+struct Place {
+    _working: OwnedSemaphorePermit,
+    _admitted: OwnedSemaphorePermit,
+}
+
 /// More logins wait for their password to be verified than may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many logins at once")]
@@ -74,10 +80,16 @@ impl Verifier {
         password: &Secret,
     ) -> Result<bool, Overloaded> {
         let code = self.memory.code(name, stored.text(), password.expose());
-        if code.as_ref().is_some_and(|code| self.memory.knows(code)) {
+        let is_known = || code.as_ref().is_some_and(|code| self.memory.knows(code));
+        if is_known() {
             return Ok(true);
         }
-        let right = self.work(stored, password).await?;
+        let place = self.place().await?;
+        // Of many that come at once, as the connections of one client do, the first did the work.
+        if is_known() {
+            return Ok(true);
+        }
+        let right = place.work(stored, password).await?;
         if let (true, Some(code)) = (right, code) {
             self.memory.note(code);
         }
@@ -90,17 +102,27 @@ impl Verifier {
         stored: &Arc<StoredHash>,
         password: &Secret,
     ) -> Result<bool, Overloaded> {
+        self.place().await?.work(stored, password).await
+    }
+
+    /// Waits for a place to work, in order of arrival. Whoever vanishes while waiting gives it up.
+    async fn place(&self) -> Result<Place, Overloaded> {
         let admitted = match Arc::clone(&self.admitted).try_acquire_owned() {
             Ok(permit) => permit,
             Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => return Err(Overloaded),
         };
-        // In order of arrival. Whoever vanishes while waiting gives up the place.
         let working = Arc::clone(&self.working).acquire_owned().await.map_err(|_| Overloaded)?;
+        Ok(Place { _working: working, _admitted: admitted })
+    }
+}
+
+impl Place {
+    async fn work(self, stored: &Arc<StoredHash>, password: &Secret) -> Result<bool, Overloaded> {
         let (stored, password) = (Arc::clone(stored), password.clone());
         let work = move || {
             let right = stored.verify(password.expose());
             // Not before: the work goes on even if nobody waits for it any more.
-            drop((working, admitted));
+            drop(self);
             right
         };
         // The runtime shutting down is no answer to the client.
