@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::Path;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::mpsc::{self, UnboundedSender};
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::{Mutex, Notify, OnceCell, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use waft_core::SessionId;
 use waft_core::control::Control;
@@ -17,13 +16,11 @@ use waft_core::hooks::{HookSource, Hooks};
 use waft_core::storage::Storage;
 
 use crate::budget::Budget;
-use crate::cache::CompiledStore;
 use crate::canary::Canary;
 use crate::capability::log::cleaned;
 use crate::chain::Generation;
-use crate::engine::{Sandbox, sandbox};
 use crate::errands;
-use crate::errors::{LoadError, LoadErrors, Refusal, WatchError};
+use crate::errors::{LoadErrors, Refusal, WatchError};
 use crate::files::Settled;
 use crate::lent::Services;
 use crate::limits;
@@ -106,15 +103,13 @@ impl Host {
     /// # Errors
     /// Likewise.
     pub async fn load_with(settings: HostSettings, services: Services) -> Result<Host, LoadErrors> {
-        let sandbox = sandbox().map_err(no_sandbox)?;
-        let compiled = open_store(sandbox, settings.state.as_deref()).await;
         let budget = Arc::new(Budget::new(settings.memory_budget));
         let lasting = settings.state.as_deref().filter(|_| !settings.rehearsal);
         let outbox = Outbox::new(services.clone());
         let stock = Arc::new(Stock::new(lasting, services));
         let mut loader = Loader {
-            sandbox,
-            compiled,
+            state: settings.state.clone(),
+            compiled: OnceCell::new(),
             stock: Arc::clone(&stock),
             artifacts: BTreeMap::new(),
             budget,
@@ -561,22 +556,4 @@ async fn sweep(shared: Weak<Shared>) {
             canary.generation.sweep(Instant::now());
         }
     }
-}
-
-/// Opens the store of compiled components. Without it they are compiled at every start.
-async fn open_store(sandbox: &'static Sandbox, state: Option<&Path>) -> Option<Arc<CompiledStore>> {
-    let state = state?.to_owned();
-    let directory = state.clone();
-    match blocking(move || CompiledStore::open(&state, sandbox)).await? {
-        Ok(store) => Some(Arc::new(store)),
-        Err(error) => {
-            let directory = directory.display();
-            tracing::warn!(%directory, reason = %error, "compiled plugins are not kept");
-            None
-        }
-    }
-}
-
-fn no_sandbox(refusal: Refusal) -> LoadErrors {
-    LoadErrors(vec![LoadError { plugin: "(all)".to_owned(), file: None, refusal }])
 }

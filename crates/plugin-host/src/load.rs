@@ -4,14 +4,16 @@
 //! one, and whoever asked decides whether it takes the old one's place.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+use tokio::sync::OnceCell;
 
 use crate::artifact::{Artifact, Digest};
 use crate::budget::Budget;
 use crate::cache::CompiledStore;
-use crate::engine::Sandbox;
+use crate::engine::{Sandbox, sandbox};
 use crate::errors::{LoadError, Refusal};
 use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
 use crate::plugin::{Plugin, pinned_to};
@@ -21,8 +23,10 @@ use crate::status::{Change, State, What};
 
 /// Compiles, and remembers what it compiled as long as a plugin uses it.
 pub(crate) struct Loader {
-    pub(crate) sandbox: &'static Sandbox,
-    pub(crate) compiled: Option<Arc<CompiledStore>>,
+    /// Where compiled components are kept.
+    pub(crate) state: Option<PathBuf>,
+    /// The store there, opened for the first component: a server without plugins costs no sandbox.
+    pub(crate) compiled: OnceCell<Option<Arc<CompiledStore>>>,
     pub(crate) stock: Arc<Stock>,
     pub(crate) artifacts: BTreeMap<Digest, Weak<Artifact>>,
     /// Memory of all instances.
@@ -315,7 +319,9 @@ impl Loader {
         if let Some(artifact) = self.artifacts.get(&digest).and_then(Weak::upgrade) {
             return Ok(artifact);
         }
-        let (sandbox, compiled) = (self.sandbox, self.compiled.clone());
+        let sandbox = sandbox()?;
+        let open = || open_store(sandbox, self.state.as_deref());
+        let compiled = self.compiled.get_or_init(open).await.clone();
         let kept: BTreeSet<Digest> = self.artifacts.keys().copied().collect();
         let work = move || Artifact::make(sandbox, &bytes, compiled.as_deref(), &kept);
         let artifact = Arc::new(sandbox.compiler.run(self.compile_timeout, work).await?);
@@ -425,8 +431,7 @@ impl Loader {
         let settings = candidate.settings.clone();
         let file = candidate.file.clone();
         let (stock, budget) = (&self.stock, &self.budget);
-        let plugin =
-            Plugin::start(self.sandbox, artifact, settings, file, generation, stock, budget);
+        let plugin = Plugin::start(sandbox()?, artifact, settings, file, generation, stock, budget);
         let plugin = plugin.await?;
         let (wanted, budget) = (plugin.memory_of_sessions() as u64, self.memory_budget);
         if wanted > budget {
@@ -434,6 +439,20 @@ impl Loader {
             return Err(Refusal::SessionsTooLarge { sessions, wanted, budget });
         }
         Ok(Arc::new(plugin))
+    }
+}
+
+/// Opens the store of compiled components. Without it they are compiled at every start.
+async fn open_store(sandbox: &'static Sandbox, state: Option<&Path>) -> Option<Arc<CompiledStore>> {
+    let state = state?.to_owned();
+    let directory = state.clone();
+    match blocking(move || CompiledStore::open(&state, sandbox)).await? {
+        Ok(store) => Some(Arc::new(store)),
+        Err(error) => {
+            let directory = directory.display();
+            tracing::warn!(%directory, reason = %error, "compiled plugins are not kept");
+            None
+        }
     }
 }
 
