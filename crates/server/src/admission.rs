@@ -15,10 +15,10 @@ use crate::session::Session;
 impl<N: Network> Session<N> {
     /// Asks the plugins; gives the session back if its client is served, and has ended it otherwise.
     pub(crate) async fn admitted(
-        self,
+        self: Box<Self>,
         hooks: &Arc<dyn Hooks>,
         filter: &dyn ConnectionFilter,
-    ) -> Option<Session<N>> {
+    ) -> Option<Box<Session<N>>> {
         let generation = hooks.generation();
         let counters = &self.shared.counters;
         match filter.on_connect(&self.facts).await {
@@ -37,7 +37,7 @@ impl<N: Network> Session<N> {
         None
     }
 
-    async fn turn_away(mut self, hooks: &Arc<dyn Hooks>, reply: Reply) {
+    async fn turn_away(mut self: Box<Self>, hooks: &Arc<dyn Hooks>, reply: Reply) {
         if self.security.is_implicit()
             && let ControlFlow::Break(_) = self.begin_tls().await
         {

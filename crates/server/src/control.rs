@@ -9,6 +9,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
 use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -124,11 +126,25 @@ impl<S: Stream> Control<S> {
     pub(crate) async fn send(&mut self, reply: &Reply, limit: Duration) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(128);
         reply.encode(&mut bytes);
+        let written = self.write_now(&bytes)?;
+        let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) else {
+            return Ok(());
+        };
         let writing = async {
-            self.stream.write_all(&bytes).await?;
+            self.stream.write_all(rest).await?;
             self.stream.flush().await
         };
         within(limit, writing).await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Writes what a connection in clear text takes at once; returns how much that was. It takes any
+    /// reply, but from clients that do not read; and the reactor need not have heard yet that it does.
+    fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(tcp) = self.stream.tcp() else { return Ok(0) };
+        match send(tcp, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+            written => Ok(written?),
+        }
     }
 
     /// Whether something has arrived that was not handed out.
@@ -158,7 +174,7 @@ impl<S: Stream> Control<S> {
         // How the client ends the control connection matters to nobody.
         let (end, truncated) = (CloseNotify::Lenient, Arc::default());
         let accepting = tls::accept(io, config, READ_BYTES, end, truncated, Some(tickets));
-        let accepted = within(limit, accepting).await;
+        let accepted = within(limit, Box::pin(accepting)).await;
         self.stream = accepted.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?;
         Ok(())
     }

@@ -6,8 +6,11 @@ use std::net::{self, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::fd::AsFd;
 use rustix::net::{SendFlags, send};
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -19,7 +22,7 @@ use waft_core::hooks::HookSource;
 
 use crate::counters::Counts;
 use crate::net::Network;
-use crate::net::tcp::TcpNetwork;
+use crate::net::tcp::{TcpNetwork, accept_now};
 use crate::session::{Origin, Session};
 use crate::settings::Settings;
 use crate::shared::{Current, Full, Shared, Stage};
@@ -87,6 +90,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// TCP keep-alive on control connections, which are silent during long transfers while network
 /// address translators forget them.
 const KEEPALIVE: Duration = Duration::from_secs(45);
+
+/// Whether accepted connections have the options of their listener; so five calls are saved for each.
+const INHERITS: bool = cfg!(target_os = "linux");
 
 impl<N: Network> Server<N> {
     /// A server that does not listen yet.
@@ -238,6 +244,11 @@ impl Server<TcpNetwork> {
     ) -> io::Result<Listening> {
         let settings = settings.into();
         let address = listener.local_addr()?;
+        if let Err(error) = prepare(&listener) {
+            tracing::debug!(%address, %error, "socket options not set");
+        }
+        #[expect(deprecated, reason = "a listener of the standard library owns its descriptor")]
+        let listener = AsyncFd::with_interest(listener.into_std()?, Interest::READABLE)?;
         let server = Arc::clone(self);
         tracing::info!(%address, listener = %settings.name, "listening");
         let accepting = async move { server.accept(listener, settings).await };
@@ -245,10 +256,10 @@ impl Server<TcpNetwork> {
         Ok(Listening { address, task })
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener, settings: Listener) {
+    async fn accept(self: Arc<Self>, listener: AsyncFd<net::TcpListener>, settings: Listener) {
         loop {
-            let accepted = listener.accept().await;
-            match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
+            // The reactor that the connection is for is that of its session's thread, not this one.
+            match listener.async_io(Interest::READABLE, accept_now).await {
                 Ok((stream, peer)) => self.hand_over(stream, peer, &settings),
                 Err(error) if is_peers_fault(&error) => {}
                 Err(error) => {
@@ -265,7 +276,8 @@ impl Server<TcpNetwork> {
         let (server, listener) = (Arc::clone(self), listener.clone());
         let runtime = seat.runtime.clone();
         runtime.spawn(async move {
-            let session = server.welcome(stream, peer, listener);
+            // Boxed, as what is awaited is kept twice: as the value and as what is polled.
+            let session = server.welcome(stream, peer, listener).map(Box::pin);
             drop(server);
             if let Some(session) = session {
                 session.await;
@@ -283,7 +295,7 @@ impl Server<TcpNetwork> {
         // Fails only where there are no more descriptors for the reactor, or the client is gone.
         let stream = TcpStream::from_std(stream).ok()?;
         let local = stream.local_addr().ok()?;
-        if let Err(error) = prepare(&stream) {
+        if !INHERITS && let Err(error) = prepare(&stream) {
             tracing::debug!(%error, "socket options not set");
         }
         match self.admit(stream, peer, local, listener) {
@@ -316,11 +328,13 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
+/// Sets the options of control connections, on the listener or on each.
+///
 /// Replies are single small writes that must not wait for acknowledgements; the octet that
 /// announces ABOR comes as urgent data and belongs into the stream.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
+fn prepare(socket: &impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_tcp_nodelay(true)?;
     socket.set_out_of_band_inline(true)?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE))
 }

@@ -125,7 +125,11 @@ pub(crate) type Flow = ControlFlow<&'static str>;
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 impl<N: Network> Session<N> {
-    pub(crate) fn new(shared: Arc<Shared<N>>, stream: N::Stream, origin: Origin) -> Session<N> {
+    pub(crate) fn new(
+        shared: Arc<Shared<N>>,
+        stream: N::Stream,
+        origin: Origin,
+    ) -> Box<Session<N>> {
         let current = shared.current.load();
         let facts = SessionFacts {
             id: shared.next_session(),
@@ -138,7 +142,7 @@ impl<N: Network> Session<N> {
             attributes: Arc::default(),
             scratch: Arc::new(Scratch::default()),
         };
-        Session {
+        Box::new(Session {
             settings: Arc::clone(&current.settings),
             authenticator: Arc::clone(&current.authenticator),
             control: Control::new(stream, current.settings.limits.line_bytes_max),
@@ -157,7 +161,7 @@ impl<N: Network> Session<N> {
             commands: 0,
             is_unheard: true,
             shared,
-        }
+        })
     }
 
     /// The span of the session's log lines: its fields are the same for every line.
@@ -172,7 +176,7 @@ impl<N: Network> Session<N> {
     }
 
     /// Runs the session to its end.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(mut self: Box<Self>) {
         let hooks = self.shared.hooks.current_for(self.facts.id);
         if let Some(filter) = hooks.connections() {
             match Box::pin(self.admitted(&hooks, filter)).await {

@@ -27,6 +27,10 @@ pub struct Workers {
 const POOL_THREADS_MAX: usize = 512;
 const POOL_THREADS_MIN: usize = 16;
 
+/// Events that a worker takes from the system at a time: enough for the few sessions that are busy
+/// at once, and 12 octets each of a buffer that it keeps.
+const IO_EVENTS: usize = 128;
+
 #[derive(Debug)]
 struct Worker {
     runtime: Handle,
@@ -82,6 +86,7 @@ impl Worker {
         let pool = (POOL_THREADS_MAX / workers_max).max(POOL_THREADS_MIN);
         let mut builder = Builder::new_current_thread();
         builder.enable_all().thread_name("waft-pool").max_blocking_threads(pool);
+        builder.max_io_events_per_tick(IO_EVENTS);
         let runtime = builder.build()?;
         let handle = runtime.handle().clone();
         let (sessions, mut held) = mpsc::channel(1);

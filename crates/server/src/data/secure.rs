@@ -75,7 +75,7 @@ pub(crate) async fn secure<S: Stream>(
 ) -> Result<Channel<S>, TlsFailure> {
     let DataTls { config, close_notify, truncated, .. } = tls;
     let accepting = tls::accept(io, config, READ_BYTES_MAX, close_notify, truncated, None);
-    let channel = match within(tls.limit, accepting).await {
+    let channel = match within(tls.limit, Box::pin(accepting)).await {
         Some(accepted) => accepted.map_err(TlsFailure::Handshake)?,
         None => return Err(TlsFailure::TimedOut(tls.limit)),
     };

@@ -57,7 +57,10 @@ impl DataListener for TcpDataListener {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 TcpListener::from_std(self.listener.try_clone()?)?.accept().await
             }
-            accepted => accepted,
+            accepted => {
+                let (stream, peer) = accepted?;
+                Ok((TcpStream::from_std(stream)?, peer))
+            }
         }
     }
 }
@@ -102,12 +105,17 @@ impl Network for TcpNetwork {
     }
 }
 
-/// Accepts a connection that is there already.
-fn accept_now(listener: &std::net::TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+/// Accepts a connection that is there already, without telling any reactor of it.
+///
+/// # Errors
+/// `WouldBlock` where there is none.
+pub(crate) fn accept_now(
+    listener: &std::net::TcpListener,
+) -> io::Result<(std::net::TcpStream, SocketAddr)> {
     let (socket, peer) = acceptfrom_with(listener, FLAGS)?;
     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
     let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
-    Ok((TcpStream::from_std(OwnedFd::into(socket))?, peer))
+    Ok((OwnedFd::into(socket), peer))
 }
 
 fn socket_for(address: SocketAddr) -> io::Result<TcpSocket> {
