@@ -134,7 +134,9 @@ impl<S: Stream> Control<S> {
             self.stream.write_all(rest).await?;
             self.stream.flush().await
         };
-        within(limit, writing).await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+        // Boxed, as replies are written in many places, and few of them wait.
+        let written = Box::pin(within(limit, writing)).await;
+        written.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Writes what a connection in clear text takes at once; returns how much that was. It takes any

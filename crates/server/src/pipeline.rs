@@ -97,9 +97,14 @@ impl<N: Network> Session<N> {
         hooks: &Arc<dyn Hooks>,
         command: Command,
     ) -> Result<Command, Flow> {
-        if !hooks.command_interest().contains(command.verb()) {
-            return Ok(command);
+        match hooks.command_interest().contains(command.verb()) {
+            // Boxed, so that idle sessions do not hold the space of it.
+            true => Box::pin(self.asked(hooks, command)).await,
+            false => Ok(command),
         }
+    }
+
+    async fn asked(&mut self, hooks: &Arc<dyn Hooks>, command: Command) -> Result<Command, Flow> {
         let verdict = hooks.on_command(&self.facts, &command).await;
         // Nobody takes from a client the way out (QUIT) and the brake (ABOR).
         let is_observed_only =
