@@ -239,7 +239,9 @@ pub(super) struct Temporary(pub(super) PathBuf);
 impl Temporary {
     pub(super) fn new() -> anyhow::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
-        let path = std::env::temp_dir().join(format!("waft-plugin-{}", std::process::id()));
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+        let name = format!("waft-plugin-{}-{now:x}", std::process::id());
+        let path = std::env::temp_dir().join(name);
         // Made by nobody else, and for nobody else.
         fs::DirBuilder::new()
             .mode(0o700)

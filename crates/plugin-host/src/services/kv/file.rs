@@ -282,7 +282,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("gone");
         let kept: Kept = vec![("a".to_owned(), Entry { value: vec![1], expires: None })];
-        let store = Arc::new(Store::of(Some(kept.clone())));
+        let store = Arc::new(Store::of(Some(kept.clone()), &[]));
         store.give_back(false, vec![("a".to_owned(), None)]);
         let mut books = Books {
             file: state.join(FILE),

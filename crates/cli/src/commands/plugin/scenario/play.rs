@@ -452,7 +452,7 @@ fn lines(expected: &[Pattern], got: &[u8]) -> Result<(), Otherwise> {
         if got.is_empty() { Vec::new() } else { got.split(|octet| *octet == b'\n').collect() };
     for pattern in expected {
         let fits = |line: &&[u8]| pattern.fits(line.strip_suffix(b"\r").unwrap_or(line));
-        match left.iter().position(|line| fits(line)) {
+        match left.iter().position(fits) {
             Some(at) => drop(left.remove(at)),
             None => return Err((format!("a line: {}", pattern.source()), quoted(got))),
         }

@@ -1,0 +1,257 @@
+//! What the authors of plugins do, from outside: signing, checking, measuring, and scenarios that
+//! do not go as they are written.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+/// What goes before the key itself in a SubjectPublicKeyInfo of Ed25519, in DER.
+const PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+/// A directory with a component in it, and what a run of the program came to.
+struct Bench(tempfile::TempDir);
+
+struct Ran {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Bench {
+    /// With a component that was built before.
+    fn with(name: &str) -> Bench {
+        let bench = Bench(tempfile::tempdir().unwrap());
+        let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/plugins");
+        let built = std::env::var_os("WAFT_PLUGINS").map_or(built, PathBuf::from);
+        let file = built.join(name).with_extension("wasm");
+        let component = fs::read(&file).unwrap_or_else(|error| {
+            panic!("{}: {error}; run: cargo xtask plugins", file.display());
+        });
+        bench.write("plugin.wasm", component);
+        bench
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Writes a pair of keys, as openssl does.
+    fn make_keys(&self, private: &str, public: &str) {
+        let pair = Ed25519KeyPair::generate().unwrap();
+        let pkcs8: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+        let pem = |name: &str, der: &[u8]| {
+            format!("-----BEGIN {name}-----\n{}\n-----END {name}-----\n", STANDARD.encode(der))
+        };
+        self.write(private, pem("PRIVATE KEY", pkcs8.as_ref()));
+        let key = [&PREFIX, pair.public_key().as_ref()].concat();
+        self.write(public, pem("PUBLIC KEY", &key));
+    }
+
+    fn waft(&self, arguments: &[&str]) -> Ran {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_waft"));
+        command.arg("plugin").args(arguments).current_dir(self.0.path());
+        let output = command.env_remove("WAFT_LOG").stdin(Stdio::null()).output().unwrap();
+        Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Plays a scenario of these lines.
+    fn play(&self, scenario: &str) -> Ran {
+        self.write("scenario.txt", scenario);
+        self.waft(&["test", "plugin.wasm", "--scenario", "scenario.txt"])
+    }
+}
+
+#[test]
+fn what_is_signed_is_verified_by_the_public_key_and_no_other() {
+    let bench = Bench::with("command-policy");
+    bench.make_keys("key.pem", "public.pem");
+    bench.make_keys("other.pem", "another.pem");
+    let verify = |key: &str| bench.waft(&["verify", "plugin.wasm", "--public-key", key]);
+    let missing = verify("public.pem");
+    assert_eq!(missing.code, Some(1));
+    assert_eq!(missing.stderr, "error: plugin.wasm: none beside it: plugin.wasm.sig\n");
+    let signed = bench.waft(&["sign", "plugin.wasm", "--key", "key.pem"]);
+    assert_eq!((signed.code, &*signed.stdout), (Some(0), "plugin.wasm.sig\n"));
+    assert_eq!(fs::read(bench.0.path().join("plugin.wasm.sig")).unwrap().len(), 64);
+    let valid = verify("public.pem");
+    assert_eq!((valid.code, &*valid.stderr), (Some(0), "plugin.wasm: signature valid\n"));
+    let wrong = verify("another.pem");
+    assert_eq!(wrong.code, Some(1));
+    assert_eq!(wrong.stderr, "error: plugin.wasm: not by that key: plugin.wasm.sig\n");
+    let no_key = bench.waft(&["sign", "plugin.wasm", "--key", "public.pem"]);
+    assert_eq!(no_key.stderr, "error: no private key of Ed25519: public.pem\n");
+}
+
+#[test]
+fn a_signature_that_is_demanded_is_checked() {
+    let bench = Bench::with("command-policy");
+    bench.make_keys("key.pem", "public.pem");
+    let check = |more: &[&str]| bench.waft(&[&["check", "plugin.wasm"], more].concat());
+    let unsigned = check(&["--public-key", "public.pem"]);
+    assert_eq!(unsigned.code, Some(1));
+    assert_eq!(unsigned.stderr, "error: plugin.wasm: signature: none beside it\n");
+    bench.write(
+        "waft.toml",
+        "[plugins]\npublic_key = \"public.pem\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n",
+    );
+    let configured = check(&["--config", "waft.toml", "--json"]);
+    let said: Value = serde_json::from_str(&configured.stdout).unwrap();
+    assert_eq!(
+        (&said["loadable"], &said["reason"]),
+        (&false.into(), &"signature: none beside it".into())
+    );
+    bench.waft(&["sign", "plugin.wasm", "--key", "key.pem"]);
+    assert!(check(&["--config", "waft.toml"]).stderr.contains("\nsignature: valid"));
+    let inspect = |more: &[&str]| bench.waft(&[&["inspect", "plugin.wasm"], more].concat()).stdout;
+    assert!(inspect(&[]).contains("\nsignature     beside it, not compared"));
+    assert!(inspect(&["--public-key", "public.pem"]).contains("\nsignature     valid\n"));
+}
+
+#[test]
+fn a_check_tells_versions_memory_and_grants() {
+    let bench = Bench::with("checksum");
+    let told = bench.waft(&["check", "plugin.wasm", "--against", "0.1.0"]);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    let lines: Vec<&str> = told.stderr.lines().collect();
+    assert!(lines[0].starts_with("plugin.wasm can be loaded; hooks: lifecycle, "), "{}", lines[0]);
+    assert_eq!(lines[1], "interface: waft:plugin 0.1.0; servers have: 0.1.0");
+    assert!(lines[2].contains("; memory of an instance at first: "), "{}", lines[2]);
+    assert_eq!(
+        lines[3..],
+        ["what it imports takes these lines, adapted:", "[plugin.grant]", "kv = \"1 MiB\""]
+    );
+    let none = bench.waft(&["check", "plugin.wasm", "--against", "0.7.0"]);
+    assert_eq!(none.code, Some(2));
+    assert!(none.stderr.contains("no version of the interface: 0.7.0; there are: 0.1.0"));
+}
+
+#[test]
+fn what_costs_more_than_it_may_is_told() {
+    let bench = Bench::with("examples/hello-site-rust");
+    let run = |more: &[&str]| bench.waft(&[&["bench", "plugin.wasm"], more].concat());
+    let told = run(&["--json", "--limit", "site-command=4000000000"]);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    let costs: Value = serde_json::from_str(&told.stdout).unwrap();
+    let names: Vec<_> = costs["hooks"].as_array().unwrap().iter().collect();
+    assert_eq!((names.len(), &names[0]["hook"]), (1, &"site-command".into()));
+    for key in ["bytes", "compile_ms", "load_ms", "instantiate_us", "memory_bytes"] {
+        assert!(costs[key].as_f64().unwrap() > 0.0, "{costs}");
+    }
+    let mut cheap = costs.clone();
+    cheap["memory_bytes"] = 1.into();
+    bench.write("cheap.json", cheap.to_string());
+    let slower =
+        run(&["--baseline", "cheap.json", "--tolerance", "1000000", "--limit", "site-command=0"]);
+    assert_eq!(slower.code, Some(1));
+    let lines: Vec<&str> = slower.stderr.lines().collect();
+    assert!(lines[0].starts_with("error: site-command (on-site) takes "), "{}", lines[0]);
+    assert!(lines[0].ends_with(" ns, limit: 0 ns"), "{}", lines[0]);
+    assert!(lines[1].starts_with("error: memory: "), "{}", slower.stderr);
+    let none = run(&["--hook", "timer"]);
+    assert_eq!((none.code, &*none.stderr), (Some(1), "error: it has no such hook: timer\n"));
+}
+
+/// The lines of the complaint: where, what was expected, and what came.
+#[track_caller]
+fn assert_fails(ran: &Ran, place: &str, expected: &str, got: &str) {
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let beginning =
+        format!("error: scenario.txt:{place}: expected: {expected}\n  got:      {got}\n");
+    assert!(ran.stderr.starts_with(&beginning), "{beginning}{}", ran.stderr);
+}
+
+#[test]
+fn every_kind_of_line_fails_where_it_is_not_so() {
+    let bench = Bench::with("examples/hello-site-rust");
+    let failed = |scenario: &str| bench.play(scenario);
+    let hello = "login\n> SITE HELLO\n< 200 Hello, alice.\n";
+    assert_eq!(failed(hello).stderr, "scenario.txt: as expected\n");
+    assert_fails(
+        &failed("login\n> SITE HELLO\n< 200 Bye.\n"),
+        "3",
+        "< 200 Bye.",
+        "< 200 Hello, alice.",
+    );
+    assert_fails(&failed("login\n> SITE HELLO\n"), "2", "nothing more", "< 200 Hello, alice.");
+    assert_fails(&failed("login: bob\n"), "1", "a reply of code 230", "< 530 Login incorrect.");
+    let data = "login\npassive\n> NLST\n< 150 {any}\ndata: expect \"a\\r\\n\"\n";
+    assert_fails(&failed(data), "5", "\"a\\r\\n\"", "\"\"");
+    assert_fails(
+        &failed("login\ndata: send \"a\"\n"),
+        "2",
+        "an open data connection: \"passive\" opens one",
+        "none",
+    );
+    assert_fails(&failed("login\ncheck: a holds \"1\"\n"), "2", "a: \"1\"", "no such file");
+    let unused = "http: GET https://a.example/ -> 200\nlogin\n";
+    assert_fails(&failed(unused), "1", "a request: GET https://a.example/", "none before the end");
+    assert_fails(
+        &failed("login\ninject: trap timer\n"),
+        "2",
+        "a call to fail: timer",
+        "none before the end",
+    );
+    assert_fails(
+        &failed("login\n> QUIT\n< 221 {any}\n> NOOP\n< 200 {any}\n"),
+        "5",
+        "< 200 {any}",
+        "the end of the connection",
+    );
+}
+
+#[test]
+fn a_call_that_is_to_fail_fails_once_and_in_its_way() {
+    let bench = Bench::with("examples/hello-site-rust");
+    let told = bench.play(
+        "login\ninject: timeout site-command\n> SITE HELLO\n< 451 {any}\n> SITE HELLO\n< 200 {any}\n\
+         log: took too long\n",
+    );
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+}
+
+#[test]
+fn a_scenario_that_makes_no_sense_is_told_with_code_2() {
+    let bench = Bench::with("examples/hello-site-rust");
+    let wrong = bench.play("login\n> NOOP\nfile: a \"1\"\n");
+    assert_eq!(wrong.code, Some(2));
+    assert_eq!(
+        wrong.stderr,
+        "error: scenario.txt:3: not a step: file: a \"1\"\n  remedy: move it before the first step\n"
+    );
+    let settings = bench.play("plugin:\n  | [plugin.config\nlogin\n");
+    assert_eq!(settings.code, Some(1));
+    assert!(
+        settings.stderr.starts_with("error: cannot play scenario.txt: the settings make no sense")
+    );
+    let none = bench.waft(&["test", "plugin.wasm"]);
+    assert_eq!(none.code, Some(2));
+    assert!(
+        none.stderr
+            .starts_with("error: plugin.wasm is a component: name scenarios with --scenario")
+    );
+    let json = bench.waft(&["test", "plugin.wasm", "--scenario", "ok.txt", "--json"]);
+    assert!(json.stderr.starts_with("error: ok.txt: "));
+    bench.write("ok.txt", "< 221 {any}\n");
+    let json = bench.waft(&["test", "plugin.wasm", "--scenario", "ok.txt", "--json"]);
+    let told: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((&told[0]["passed"], &told[0]["line"]), (&false.into(), &1.into()));
+}
