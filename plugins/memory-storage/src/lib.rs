@@ -11,11 +11,12 @@ mod pieces;
 mod room;
 mod tree;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use waft_plugin_sdk::{
     Abilities, ErrorCode, FileStat, Page, Plugin, Section, Session, Settings, Storage,
-    StorageError, WriteMode, clock, kv,
+    StorageError, WriteMode, clock,
 };
 
 use crate::pieces::{Reading, Stood, Writing};
@@ -33,6 +34,8 @@ pub struct MemoryStorage {
     room: Room,
     /// Directories that are there whatever happens.
     directories: Vec<String>,
+    /// Whether this instance has made sure of that.
+    are_made: Cell<bool>,
 }
 
 impl Plugin for MemoryStorage {
@@ -48,9 +51,8 @@ impl Plugin for MemoryStorage {
             max_file: root.size("max_file"),
         };
         let directories = directories(&root);
-        settings.finish()?;
-        make_all(&directories)?;
-        Ok(Self { expire, room, directories })
+        let are_made = Cell::new(directories.is_empty());
+        settings.finish().map(|()| Self { expire, room, directories, are_made })
     }
 }
 
@@ -70,6 +72,7 @@ impl Storage for MemoryStorage {
     }
 
     fn stat(&self, _: Session<'_>, path: &str) -> Result<FileStat, StorageError> {
+        self.prepare()?;
         Ok(tree::find(path)?.ok_or(ErrorCode::NotFound)?.stat())
     }
 
@@ -80,10 +83,12 @@ impl Storage for MemoryStorage {
         cursor: Option<&str>,
         max: u32,
     ) -> Result<Page, StorageError> {
+        self.prepare()?;
         tree::list(tree::directory(path)?, cursor, max)
     }
 
     fn open_read(&self, _: Session<'_>, path: &str, offset: u64) -> Result<Reading, StorageError> {
+        self.prepare()?;
         match tree::find(path)?.ok_or(ErrorCode::NotFound)? {
             Entry::File(file) => Ok(Reading::new(file, offset)),
             Entry::Directory(_) => Err(ErrorCode::IsADirectory.into()),
@@ -97,6 +102,7 @@ impl Storage for MemoryStorage {
         mode: WriteMode,
         offset: u64,
     ) -> Result<Writing, StorageError> {
+        self.prepare()?;
         let place = Place::of(path)?;
         let before = match place.read()? {
             Some(Entry::Directory(_)) => return Err(ErrorCode::IsADirectory.into()),
@@ -118,15 +124,18 @@ impl Storage for MemoryStorage {
     }
 
     fn make_dir(&self, _: Session<'_>, path: &str) -> Result<(), StorageError> {
+        self.prepare()?;
         Place::of(path)?.make_directory()
     }
 
     fn remove_dir(&self, _: Session<'_>, path: &str) -> Result<(), StorageError> {
+        self.prepare()?;
         self.may_go(path)?;
         Place::of(path)?.remove_directory()
     }
 
     fn remove_file(&self, _: Session<'_>, path: &str) -> Result<(), StorageError> {
+        self.prepare()?;
         let place = Place::of(path)?;
         match place.read()?.ok_or(ErrorCode::NotFound)? {
             Entry::Directory(_) => Err(ErrorCode::IsADirectory.into()),
@@ -145,6 +154,7 @@ impl Storage for MemoryStorage {
         target: &str,
         replace: bool,
     ) -> Result<(), StorageError> {
+        self.prepare()?;
         self.may_go(source)?;
         let (from, to) = (Place::of(source)?, Place::of(target)?);
         let entry = from.read()?.ok_or(ErrorCode::NotFound)?;
@@ -179,6 +189,24 @@ impl Storage for MemoryStorage {
 }
 
 impl MemoryStorage {
+    /// Makes the directories of the settings, with those above them. Not before the first
+    /// operation: what begins with describing itself has no store then.
+    fn prepare(&self) -> Result<(), StorageError> {
+        if self.are_made.get() {
+            return Ok(());
+        }
+        for path in &self.directories {
+            for (end, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]) {
+                match Place::of(path.get(..end).unwrap_or(path))?.make_directory() {
+                    Err(error) if error.code != ErrorCode::Exists => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        self.are_made.set(true);
+        Ok(())
+    }
+
     /// Refuses to take away a directory that has to stay, and one on the way to it.
     fn may_go(&self, path: &str) -> Result<(), StorageError> {
         let is_on_the_way = |stays: &String| {
@@ -210,24 +238,6 @@ fn directories(root: &Section<'_>) -> Vec<String> {
         directories.push(trimmed.to_owned());
     }
     directories
-}
-
-/// Makes directories with those above them, unless the plugin only describes itself.
-fn make_all(directories: &[String]) -> Result<(), String> {
-    if kv::get("") == Err(kv::Error::Denied) {
-        return Ok(());
-    }
-    for path in directories {
-        for (end, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]) {
-            let above = path.get(..end).unwrap_or(path);
-            let made = Place::of(above).and_then(|place| place.make_directory());
-            match made.map_err(|error| error.code) {
-                Ok(()) | Err(ErrorCode::Exists) => {}
-                Err(code) => return Err(format!("directories: cannot be made: {above}: {code:?}")),
-            }
-        }
-    }
-    Ok(())
 }
 
 waft_plugin_sdk::export!(MemoryStorage: storage);
