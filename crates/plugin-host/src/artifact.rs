@@ -81,9 +81,16 @@ macro_rules! exports {
                 instance: &Instance,
             ) -> wasmtime::Result<Exports> {
                 Ok(Exports {
-                    lifecycle: self.lifecycle.load(&mut *store, instance)?,
+                    lifecycle: self
+                        .lifecycle
+                        .load(&mut *store, instance)
+                        .map_err(|error| Unfit::new(Hook::Lifecycle, &error))?,
                     $($field: match &self.$field {
-                        Some(indices) => Some(indices.load(&mut *store, instance)?),
+                        Some(indices) => Some(
+                            indices
+                                .load(&mut *store, instance)
+                                .map_err(|error| Unfit::new(Hook::$hook, &error))?,
+                        ),
                         None => None,
                     },)+
                 })
@@ -103,6 +110,20 @@ exports! {
     events: event_sink as EventSink,
     site: site_command as SiteCommand,
     timer: timer as Timer,
+}
+
+/// A hook whose functions have other types than this host calls.
+#[derive(Debug, thiserror::Error)]
+#[error("{hook}: {reason}")]
+pub(crate) struct Unfit {
+    hook: &'static str,
+    reason: String,
+}
+
+impl Unfit {
+    fn new(hook: Hook, error: &wasmtime::Error) -> Unfit {
+        Unfit { hook: hook.name(), reason: one_line(&error.root_cause().to_string()) }
+    }
 }
 
 impl Artifact {

@@ -404,6 +404,9 @@ pub(crate) enum Failure {
     /// The instance that a transfer had is gone, since an earlier call failed.
     #[error("its instance is gone")]
     Gone,
+    /// A function that it exports has another type than the interface says.
+    #[error("does not fit the interface: {0}")]
+    Misfit(String),
     /// A new instance could not be had.
     #[error("no new instance: {0}")]
     Start(String),

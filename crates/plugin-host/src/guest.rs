@@ -16,7 +16,7 @@ use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::WasiCtx;
 
-use crate::artifact::{Artifact, Exports};
+use crate::artifact::{Artifact, Exports, Unfit};
 use crate::bindings::exports::waft::plugin::lifecycle;
 use crate::budget::Charge;
 use crate::capability::console::Console;
@@ -326,6 +326,9 @@ fn explain(store: &Store<Guest>, error: &wasmtime::Error) -> Failure {
     let guest = store.data();
     if error.is::<OutOfTicks>() {
         return Failure::Cpu(guest.budget.cpu);
+    }
+    if let Some(unfit) = error.downcast_ref::<Unfit>() {
+        return Failure::Misfit(unfit.to_string());
     }
     let mut trap = error.root_cause().to_string();
     let trace = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::to_string);

@@ -20,7 +20,7 @@ use crate::lent::Services;
 use crate::limits;
 use crate::load::blocking;
 use crate::outline::Outline;
-use crate::plugin::{Plugin, describe, identity};
+use crate::plugin::{Plugin, describe, identity, not_started};
 use crate::service::{self, Grant};
 use crate::services::Stock;
 use crate::settings::{Grants, HostSettings, PluginSettings};
@@ -228,9 +228,7 @@ async fn started(bytes: &[u8]) -> Result<Descriptor, Refusal> {
     let settings = PluginSettings { grants, ..PluginSettings::named("inspected") };
     let share = Stock::new(None, Services::default()).share(&settings)?;
     let identity = Arc::new(identity(&settings, share));
-    let mut warm = Warm::new(sandbox, &artifact, identity, 0)
-        .await
-        .map_err(|failure| Refusal::Start(one_line(&failure.to_string())))?;
+    let mut warm = Warm::new(sandbox, &artifact, identity, 0).await.map_err(not_started)?;
     let said = describe(&mut warm).await?;
     let interest =
         Interest::read(&said).map_err(|mistake| Refusal::Describe(one_line(&mistake)))?;

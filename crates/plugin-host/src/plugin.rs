@@ -100,7 +100,7 @@ impl Plugin {
         let identity = Arc::new(identity(&settings, share(stock, &settings).await?));
         let mut first = Warm::new(sandbox, &artifact, Arc::clone(&identity), generation)
             .await
-            .map_err(|failure| Refusal::Start(one_line(&failure.to_string())))?;
+            .map_err(not_started)?;
         let described = describe(&mut first).await?;
         let interest =
             Interest::read(&described).map_err(|mistake| Refusal::Describe(one_line(&mistake)))?;
@@ -416,6 +416,14 @@ impl Call<'_> {
             elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             "plugin called"
         );
+    }
+}
+
+/// Why a component has no instance at all.
+pub(crate) fn not_started(failure: Failure) -> Refusal {
+    match failure {
+        Failure::Misfit(reason) => Refusal::Misfit(reason),
+        other => Refusal::Start(one_line(&other.to_string())),
     }
 }
 
