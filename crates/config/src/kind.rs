@@ -772,12 +772,15 @@ impl Kind for Secrets {
     type Out = BTreeMap<String, Node>;
 
     fn shape() -> Shape {
-        Shape::Free("names with where each is kept: `file:PATH` or `env:VARIABLE`")
+        Shape::Free(
+            "names with where each is kept: `file:PATH`, `env:VARIABLE`, or `credential:NAME` of systemd",
+        )
     }
 
     fn read(node: &Node, reader: &mut Reader) -> Option<Self::Out> {
         let Value::Table(table) = &node.value else {
-            let remedy = "write NAME = \"file:PATH\" or NAME = \"env:VARIABLE\" in it";
+            let remedy =
+                "write NAME = \"file:PATH\", \"env:VARIABLE\" or \"credential:NAME\" in it";
             return reader.refuse_kind(node, "a table", remedy);
         };
         Some(table.iter().map(|(name, node)| (name.to_owned(), node.clone())).collect())

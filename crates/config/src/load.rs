@@ -10,7 +10,7 @@ use crate::mistake::{Mistake, Mistakes, Warnings};
 use crate::permissions::Permission;
 use crate::place::Origin;
 use crate::schema::{Reader, Section};
-use crate::sections::{Document, PluginLimits};
+use crate::sections::{Control, Document, PluginLimits, Server};
 use crate::system::System;
 use crate::types::TlsMode;
 
@@ -25,8 +25,7 @@ impl Config {
     ///
     /// All mistakes there are, together.
     pub fn load(path: Option<&Path>) -> Result<(Self, Warnings), Mistakes> {
-        let searched = || SEARCHED.iter().map(Path::new).find(|path| path.exists());
-        match path.or_else(searched) {
+        match file(path) {
             Some(path) => resolve(Layers::read(path), &System::probe()),
             None => {
                 let [first, second] = SEARCHED;
@@ -48,6 +47,36 @@ impl Config {
     pub fn from_text(file: &Path, text: &str) -> Result<(Self, Warnings), Mistakes> {
         resolve(Layers::of_text(file, text), &System::probe())
     }
+}
+
+impl Config {
+    /// Finds the socket for operators, whatever else is wrong with the configuration by now: a server
+    /// that runs with what it was before can be asked.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes there are, where no socket is found.
+    pub fn find_control_socket(path: Option<&Path>) -> Result<Option<PathBuf>, Mistakes> {
+        if let Some(file) = file(path) {
+            let layers = Layers::read(file);
+            let document = Document::read(&layers.tree, &mut Reader::of(true)).unwrap_or_default();
+            let socket = control_socket(&document.control, &document.server);
+            if socket.is_some() {
+                return Ok(socket);
+            }
+        }
+        Self::load(path).map(|(config, _)| config.control.socket)
+    }
+}
+
+/// The file that is read: the one that is named, or else the first that is there.
+fn file(named: Option<&Path>) -> Option<&Path> {
+    named.or_else(|| SEARCHED.iter().map(Path::new).find(|path| path.exists()))
+}
+
+fn control_socket(control: &Control, server: &Server) -> Option<PathBuf> {
+    let by_default = || Some(server.state.as_ref()?.join(CONTROL_SOCKET));
+    control.socket.clone().or_else(by_default)
 }
 
 /// Resolves what was written on a machine that is like `system`.
@@ -121,9 +150,7 @@ fn fill(config: &mut Config) {
             user.sessions = config.limits.sessions_per_user;
         }
     }
-    if let (None, Some(state)) = (&config.control.socket, &config.server.state) {
-        config.control.socket = Some(state.join(CONTROL_SOCKET));
-    }
+    config.control.socket = control_socket(&config.control, &config.server);
     let general = &config.plugins;
     for plugin in &mut config.named_plugins {
         let written = |key: &str| written(&plugin.key, key);

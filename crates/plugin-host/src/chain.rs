@@ -77,7 +77,9 @@ impl Generation {
 
     /// Ends what lasts and still goes on with it; tells how many transfers that were.
     pub(crate) fn withdraw(&self) -> usize {
-        if self.withdrawn.send_replace(true) { 0 } else { self.withdrawn.receiver_count() }
+        // Counted before they hear of it.
+        let transfers = self.withdrawn.receiver_count();
+        if self.withdrawn.send_replace(true) { 0 } else { transfers }
     }
 
     /// Whether the same plugins stand in the same order in `plugins`.

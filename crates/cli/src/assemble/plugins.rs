@@ -1,7 +1,7 @@
 //! Plugins: what the configuration says about them, and what is wrong with them in its words.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use waft_config::{Config, Mistake, Node, Plugin, PluginLimits, Value};
@@ -143,7 +143,8 @@ fn grants(plugin: &Plugin, mistakes: &mut Vec<Mistake>) -> Grants {
 fn secrets(plugin: &Plugin, mistakes: &mut Vec<Mistake>) -> Vec<(String, Secret)> {
     let mut refuse = |name: &str, node: &Node, message: String| {
         let key = format!("{}.grant.secrets.{name}", plugin.key);
-        let remedy = "write NAME = \"file:PATH\" or NAME = \"env:VARIABLE\"".to_owned();
+        let remedy = "write NAME = \"file:PATH\", \"env:VARIABLE\" or \"credential:NAME\"";
+        let remedy = remedy.to_owned();
         mistakes.push(Mistake { origin: node.origin.clone(), key, message, remedy });
     };
     let mut secrets = Vec::new();
@@ -159,15 +160,14 @@ fn secrets(plugin: &Plugin, mistakes: &mut Vec<Mistake>) -> Vec<(String, Secret)
 /// Reads a secret from where it is kept: the configuration only says where. The line end at the
 /// end of a file is not part of it.
 fn secret(node: &Node) -> io::Result<Secret> {
-    let nowhere = || io::Error::other("neither a file nor a variable of the environment");
+    let nowhere =
+        || io::Error::other("neither a file, a variable of the environment nor a credential");
     let Value::String(place) = &node.value else { return Err(nowhere()) };
     match place.split_once(':') {
-        Some(("file", path)) => {
-            let mut octets = std::fs::read(node.origin.resolve(path.as_ref()))?;
-            if octets.ends_with(b"\n") {
-                octets.pop();
-            }
-            Ok(Secret::new(octets))
+        Some(("file", path)) => secret_file(&node.origin.resolve(path.as_ref())),
+        Some(("credential", name)) => {
+            let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+            credential(directory.as_deref(), name)
         }
         Some(("env", variable)) => match std::env::var_os(variable) {
             Some(value) => Ok(Secret::new(value.into_encoded_bytes())),
@@ -175,6 +175,23 @@ fn secret(node: &Node) -> io::Result<Secret> {
         },
         _ => Err(nowhere()),
     }
+}
+
+fn secret_file(file: &Path) -> io::Result<Secret> {
+    let mut octets = std::fs::read(file)?;
+    if octets.ends_with(b"\n") {
+        octets.pop();
+    }
+    Ok(Secret::new(octets))
+}
+
+/// Reads what systemd hands to a service (`LoadCredential=NAME:…`), which is in that directory.
+fn credential(directory: Option<&Path>, name: &str) -> io::Result<Secret> {
+    let none = || io::Error::other("no credentials: not a service of systemd that is given any");
+    if name.contains('/') || name == ".." {
+        return Err(io::Error::other(format!("not the name of a credential: {name}")));
+    }
+    secret_file(&directory.ok_or_else(none)?.join(name))
 }
 
 /// Tells why plugins are not loaded, with the place in the configuration that brought them in.
@@ -202,4 +219,22 @@ fn plugin_mistake(config: &Config, error: &LoadError) -> Mistake {
     let message = format!("plugin {}{}: {}", error.plugin, file.unwrap_or_default(), error.refusal);
     let remedy = error.refusal.remedy();
     mistake(config, &key, message, remedy.unwrap_or_else(|| "replace the file".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_come_from_the_directory_that_systemd_names() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("pin"), "1234\n").unwrap();
+        let read = |name| credential(Some(directory.path()), name);
+        assert_eq!(read("pin").unwrap(), Secret::new(*b"1234"));
+        for name in ["none", "..", "../pin", "/etc/passwd"] {
+            read(name).unwrap_err();
+        }
+        let told = credential(None, "pin").unwrap_err().to_string();
+        assert_eq!(told, "no credentials: not a service of systemd that is given any");
+    }
 }

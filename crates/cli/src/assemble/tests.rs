@@ -244,8 +244,14 @@ fn secrets_that_cannot_be_had_are_told_together() {
     let expected = [
         ("plugin.0.grant.secrets.a", "No such file or directory (os error 2)"),
         ("plugin.0.grant.secrets.b", "not in the environment: NO_SUCH_VARIABLE_HERE"),
-        ("plugin.0.grant.secrets.c", "neither a file nor a variable of the environment"),
-        ("plugin.0.grant.secrets.d", "neither a file nor a variable of the environment"),
+        (
+            "plugin.0.grant.secrets.c",
+            "neither a file, a variable of the environment nor a credential",
+        ),
+        (
+            "plugin.0.grant.secrets.d",
+            "neither a file, a variable of the environment nor a credential",
+        ),
     ];
     assert_eq!(told, expected);
     assert_eq!(mistakes[0].origin.line, 22);

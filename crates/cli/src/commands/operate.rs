@@ -72,8 +72,7 @@ fn socket(reach: &Reach) -> Result<PathBuf, Failure> {
     if let Some(socket) = &reach.socket {
         return Ok(socket.clone());
     }
-    let (config, _) = Config::load(reach.config.as_deref())?;
-    config.control.socket.ok_or_else(|| {
+    Config::find_control_socket(reach.config.as_deref())?.ok_or_else(|| {
         let message = "the configuration has no control socket\n  \
                        remedy: set state in [server], or socket in [control], and restart the server";
         Failure::Runtime(anyhow::anyhow!(message))

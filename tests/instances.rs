@@ -1,0 +1,211 @@
+//! Who shares an instance of a plugin, what single hooks may take, and how transfers of versions that
+//! were replaced are ended: from outside.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod support;
+
+use std::io::Read;
+
+use support::content::{assert_same, octets};
+use support::ftp::{Ftp, Midway, Reply};
+use support::log::Line;
+use support::plugin::component;
+use support::process::Finished;
+use support::site::Site;
+use support::waft::Waft;
+
+const PLUGINS: &str = "[plugins]\ndirectory = \"plugins.d\"\n[control]\nsocket = \"ask.sock\"\n";
+
+const CONTROL: [&str; 2] = ["--config", "waft.toml"];
+
+/// More than the buffers between a server and a client that does not read.
+const LARGE: usize = 16 << 20;
+
+fn ask(waft: &Waft, arguments: &[&str]) -> Finished {
+    waft.waft(&[arguments, &CONTROL].concat(), "")
+}
+
+/// What `waft check` says where something is wrong.
+fn checked(site: &Site) -> String {
+    let told = site.waft(&[&["check"][..], &CONTROL].concat(), "");
+    assert_eq!(told.status.code(), Some(2), "{}", told.stderr());
+    told.stderr().replace(site.path("").to_str().unwrap(), "")
+}
+
+#[test]
+fn a_plugins_memory_is_shared_as_the_operator_says() {
+    let plugin = |isolation: &str, verb: &str| {
+        format!(
+            "[[plugin]]\nname = \"{isolation}\"\nisolation = \"{isolation}\"\n\
+             [plugin.config]\ncount = \"{verb}\"\n"
+        )
+    };
+    let plugins = [plugin("pool", "NOOP"), plugin("session", "SYST"), plugin("call", "FEAT")];
+    let site = Site::new(&format!("{PLUGINS}{}", plugins.concat()));
+    for name in ["pool", "session", "call"] {
+        site.write(format!("plugins.d/{name}.wasm"), component("tests/echo-verdict"));
+    }
+    let waft = site.serve();
+    // How often session and instance were asked, as they know it.
+    let counts = |client: &mut Ftp| {
+        ["NOOP", "SYST", "FEAT"].map(|verb| client.expect(verb, 200).text().to_owned())
+    };
+    let told = |session: u32, [pool, own, call]: [u32; 3]| {
+        [pool, own, call].map(|instance| format!("session {session}, instance {instance}"))
+    };
+    let (mut one, mut other) = (waft.log_in(), waft.log_in());
+    assert_eq!(counts(&mut one), told(1, [1, 1, 1]));
+    assert_eq!(counts(&mut other), told(1, [2, 1, 1]));
+    assert_eq!(counts(&mut one), told(2, [3, 2, 1]));
+    one.expect("QUIT", 221);
+    one.expect_end();
+    assert_eq!(counts(&mut waft.log_in()), told(1, [4, 1, 1]));
+    assert_eq!(counts(&mut other), told(2, [5, 2, 1]));
+}
+
+#[test]
+fn a_plugin_that_could_take_all_memory_for_its_sessions_is_told_by_check() {
+    let plugin = "[[plugin]]\nname = \"own\"\npath = \"own.wasm\"\nisolation = \"session\"\n";
+    let site = Site::new(&format!("[plugins]\nmemory_budget = \"16MiB\"\n{plugin}"));
+    site.write("own.wasm", component("tests/echo-verdict"));
+    let told = checked(&site);
+    let line = "plugin.0.isolation: plugin own (own.wasm): an instance of its own for each of 256 \
+                sessions takes ";
+    assert!(told.contains(line) && told.contains("and memory_budget is 16 MiB"), "{told}");
+    assert!(told.contains("remedy: set sessions = "), "{told}");
+}
+
+#[test]
+fn hooks_have_budgets_and_policies_of_their_own() {
+    let plugin = "[[plugin]]\nname = \"strict\"\n[plugin.on_error_by_hook]\n\
+                  command_filter = \"allow\"\n[plugin.limits]\ncpu = \"1h\"\nwall = \"1h\"\n\
+                  command_filter = { cpu = \"30ms\" }\n\
+                  [plugin.config]\ncommand = \"loop\"\nverbs = [\"NOOP\"]\n";
+    let site = Site::new(&format!("{PLUGINS}{plugin}"));
+    site.write("plugins.d/strict.wasm", component("tests/hostile"));
+    let waft = site.serve();
+    waft.log_in().expect("NOOP", 200);
+    let failed = waft.log.wait("the failure", |line| line.message() == "plugin failed");
+    assert_eq!(failed.field("hook"), "command-filter");
+    assert_eq!(failed.field("reason"), "over its computing time: 30ms");
+}
+
+/// A server whose plugin sees what passes, with a file to download and one to replace.
+fn customs(more: &str) -> Waft {
+    let plugins = PLUGINS.replace("[control]", &format!("{more}[control]"));
+    let site = Site::new(&format!(
+        "{plugins}[[plugin]]\nname = \"customs\"\n\
+         [plugin.config]\nupload = \"inspect\"\ndownload = \"inspect\"\n\
+         [[plugin]]\nname = \"errands\"\nlimits = {{ instances = 1 }}\n\
+         [plugin.config]\nevents = [\"plugin.drain\"]\n"
+    ));
+    site.write("plugins.d/customs.wasm", component("tests/customs"));
+    site.write("plugins.d/errands.wasm", component("tests/errands"));
+    site.write("alice/large", octets(LARGE, 1));
+    site.write("alice/old", octets(1000, 2));
+    site.serve()
+}
+
+fn midway(waft: &Waft) -> Midway {
+    Midway::begin([waft.log_in(), waft.log_in()], "large", "old", &octets(LARGE, 3))
+}
+
+/// Puts another version of the plugin in force.
+fn replace(waft: &Waft) {
+    let other = [&component("tests/customs")[..], &[0, 3, 1, b'v', 1]].concat();
+    let rename = |site: &Site| {
+        site.write("plugins.d/new.part", other);
+        std::fs::rename(site.path("plugins.d/new.part"), site.path("plugins.d/customs.wasm"))
+            .unwrap();
+    };
+    waft.and_wait(rename, "the other version", |line| {
+        line.message() == "plugin replaced" && line.field("plugin") == "customs"
+    });
+}
+
+/// Both transfers have ended because of the plugin, and nothing is left of them.
+fn expect_ended(waft: &Waft, midway: Midway) {
+    let drained = waft.log.wait("the drain", |line| line.message() == "plugin drained by force");
+    assert_eq!(drained.field("plugin"), "customs");
+    let [(mut downloading, mut source), (mut uploading, _)] = midway.parts();
+    let mut rest = Vec::new();
+    // The end, or a reset: it is no whole file in either case.
+    let _ = source.read_to_end(&mut rest);
+    assert!(rest.len() < LARGE / 2, "{}", rest.len());
+    for client in [&mut downloading, &mut uploading] {
+        let lines = vec!["426 Transfer ended: its plugins were replaced.".to_owned()];
+        assert_eq!(client.reply(), Reply { code: 426, lines });
+        client.expect("NOOP", 200);
+    }
+    assert_same(&waft.read("old"), &octets(1000, 2), "the file that was to be replaced");
+    let mut names: Vec<_> =
+        waft.file("").read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["large", "old"]);
+    waft.log.wait("the event", |line: &Line| {
+        line.message() == "heard"
+            && line.field("fields").contains("plugin.drain plugin=customs transfers=2")
+    });
+    downloading.put("STOR new", &octets(1000, 4));
+    assert_same(&uploading.fetch("RETR new"), &octets(1000, 4), "a transfer behind it");
+}
+
+#[test]
+fn transfers_of_an_earlier_version_go_on_until_an_operator_ends_them() {
+    let waft = customs("");
+    let midway = midway(&waft);
+    replace(&waft);
+    let mut client = waft.log_in();
+    let later = client.begin("RETR large");
+    let left = ask(&waft, &["plugin", "drain", "customs", "--timeout", "0"]);
+    assert_eq!(left.status.code(), Some(1));
+    assert_eq!(left.stdout(), "earlier versions still in use: 1\n");
+    let drained = ask(&waft, &["plugin", "drain", "customs", "--force"]).succeeded();
+    assert_eq!(drained.stdout(), "no earlier version is in use\n");
+    expect_ended(&waft, midway);
+    assert_same(&client.fetch_rest(later), &octets(LARGE, 1), "a download of the version in force");
+    let asked = waft.log.wait("who asked", |line| {
+        line.message() == "asked over the control socket" && line.field("what") == "drain by force"
+    });
+    assert_eq!(asked.field("plugin"), "customs");
+}
+
+#[test]
+fn transfers_of_an_earlier_version_end_when_their_time_is_up() {
+    let waft = customs("drain_timeout = \"1ms\"\n");
+    let midway = midway(&waft);
+    replace(&waft);
+    expect_ended(&waft, midway);
+}
+
+#[test]
+fn a_plugin_that_is_required_outlives_its_file_and_one_that_cannot_be_loaded_stops_no_server() {
+    let plugin = |name: &str, more: &str| {
+        format!(
+            "[[plugin]]\nname = \"{name}\"\n{more}\n[plugin.config]\ncommand = \"trap\"\n\
+             verbs = [\"NOOP\"]\n"
+        )
+    };
+    let broken = plugin("broken", "on_load_error = \"disable\"\non_error = \"deny\"");
+    let site = Site::new(&format!("{PLUGINS}{}{broken}", plugin("needed", "required = true")));
+    site.write("plugins.d/needed.wasm", component("tests/hostile"));
+    site.write("plugins.d/broken.wasm", "garbage");
+    let waft = site.serve();
+    let mut client = waft.log_in();
+    client.expect("NOOP", 451);
+    let kept = waft.and_wait(
+        |site| std::fs::remove_file(site.path("plugins.d/needed.wasm")).unwrap(),
+        "that it stays",
+        |line| line.message().starts_with("plugin not replaced"),
+    );
+    assert_eq!((kept.field("plugin"), kept.field("reason")), ("needed", "no such file"));
+    client.expect("NOOP", 451);
+    let listed = ask(&waft, &["plugin", "list"]).succeeded().stdout();
+    assert!(listed.contains("broken: not a WebAssembly component"), "{listed}");
+}
