@@ -8,9 +8,13 @@
 
 pub(crate) mod client;
 pub(crate) mod content;
+pub(crate) mod control;
+pub(crate) mod crowd;
 pub(crate) mod ftp;
 pub(crate) mod ftps;
+pub(crate) mod handmade;
 pub(crate) mod log;
+pub(crate) mod misdeeds;
 pub(crate) mod plugin;
 pub(crate) mod process;
 pub(crate) mod site;

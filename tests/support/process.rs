@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 use super::PATIENCE;
 
@@ -126,4 +126,18 @@ fn collect(mut from: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
 pub(crate) fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
+}
+
+/// Allows this process so many open files, of which a shell often allows fewer than it might.
+pub(crate) fn allow_descriptors(wanted: u64) {
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(u64::MAX);
+    assert!(
+        most >= wanted,
+        "too few open files are allowed: {most}; raise it: ulimit -Hn {wanted}"
+    );
+    if limit.current.is_some_and(|now| now < wanted) {
+        let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
+        setrlimit(Resource::Nofile, raised).unwrap();
+    }
 }

@@ -1,5 +1,6 @@
 //! A directory with all that one server needs: configuration, accounts, files.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +16,10 @@ pub(crate) const USER: &str = "alice";
 
 /// Its password: a text that would be found wherever it stood.
 pub(crate) const PASSWORD: &str = "Sw0rdfish-7";
+
+/// A hash of [`PASSWORD`] that is verified in a moment (bcrypt, the lowest cost), for tests that log
+/// in by the thousand.
+pub(crate) const CHEAP_HASH: &str = "$2b$04$abcdefghijklmnopqrstuuDPLHifYoaWSdOKqBS2.4JkNKNY008z.";
 
 /// A server's directory, which is gone when it is dropped.
 #[derive(Debug)]
@@ -81,9 +86,11 @@ impl Site {
     }
 }
 
-/// The program itself, with nothing of this process's environment that would change it.
+/// The program itself, with nothing of this process's environment that would change it; another
+/// build of it where `WAFT_PROGRAM` names one, to measure what is installed.
 pub(crate) fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_waft"));
+    let built = OsString::from(env!("CARGO_BIN_EXE_waft"));
+    let mut command = Command::new(std::env::var_os("WAFT_PROGRAM").unwrap_or(built));
     command.env_remove("WAFT_LOG");
     command
 }

@@ -49,6 +49,18 @@ impl Waft {
         self.address
     }
 
+    /// What the kernel tells of its process in a file of `/proc/PID`.
+    pub(crate) fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.process.id())).unwrap()
+    }
+
+    /// Octets of memory that it has now.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = self.proc("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+    }
+
     /// Its port, for clients that want it apart.
     pub(crate) fn port(&self) -> String {
         self.address.port().to_string()

@@ -53,6 +53,7 @@ async fn whatever_a_guest_does_with_a_command_its_policy_answers() {
         ("memory", "trap"),
         ("trap", "trap"),
         ("huge-line", "trap"),
+        ("gib-line", "trap"),
         ("many-lines", "bad verdict"),
         ("no-lines", "bad verdict"),
         ("code-999", "bad verdict"),

@@ -23,6 +23,8 @@ pub enum Misdeed {
     FloodScratch,
     /// A reply with one line of 16 MiB.
     HugeLine,
+    /// A reply with one line of 1 GiB, where there is memory for it.
+    GibLine,
     /// A reply with 10,000 lines.
     ManyLines,
     /// A reply with no line at all.
@@ -58,7 +60,7 @@ pub enum Misdeed {
 }
 
 impl Misdeed {
-    const ALL: [(&'static str, Self); 24] = [
+    const ALL: [(&'static str, Self); 25] = [
         ("loop", Self::Loop),
         ("recursion", Self::Recursion),
         ("memory", Self::Memory),
@@ -67,6 +69,7 @@ impl Misdeed {
         ("flood-log", Self::FloodLog),
         ("flood-scratch", Self::FloodScratch),
         ("huge-line", Self::HugeLine),
+        ("gib-line", Self::GibLine),
         ("many-lines", Self::ManyLines),
         ("no-lines", Self::NoLines),
         ("code-999", Self::Code999),
@@ -124,6 +127,7 @@ impl Misdeed {
         let worded = |lines: Vec<String>| Some(Reply { code: 200, lines });
         match self {
             Self::HugeLine => worded(vec!["x".repeat(16 << 20)]),
+            Self::GibLine => worded(vec!["x".repeat(1 << 30)]),
             Self::ManyLines => worded(vec!["line".to_owned(); 10_000]),
             Self::NoLines => worded(Vec::new()),
             Self::LineEnd => worded(vec!["fine\r\n550 not".to_owned()]),

@@ -1,5 +1,6 @@
 //! Asks a service of the host for what the command says, and answers with what came of it, so that
-//! the host's tests can ask for anything. It needs the grants `kv`, `http` and `control`.
+//! the host's tests can ask for anything. It needs the grants `kv`, `http` and `control`. The setting
+//! `verbs` names the commands that it answers, all of these by default.
 //!
 //! | command | what it does |
 //! |---|---|
@@ -7,6 +8,7 @@
 //! | `XKV cas KEY OLD NEW` | sets if it is the old one; `-` stands for nothing |
 //! | `XMETER count NAME N`, `gauge NAME N`, `observe NAME N`, `flood N` | metrics; a flood is of so many series |
 //! | `XGET URL [MS]` | a web service: status, then the body's first 60 octets |
+//! | `XHANG URL` | a web service, over and over, whatever comes of it |
 //! | `XPOST URL SIZE` | a body of so many octets |
 //! | `XCTL ban NETWORK SECONDS`, `unban NETWORK`, `kick SESSION WORDS` | the server |
 
@@ -20,17 +22,24 @@ use waft_plugin_sdk::{
     http, kv, metrics,
 };
 
-/// Nothing is remembered.
+/// The commands.
+const VERBS: [&str; 6] = ["XKV", "XMETER", "XGET", "XHANG", "XPOST", "XCTL"];
+
+/// Those that it answers.
 #[derive(Debug)]
-pub struct Services;
+pub struct Services(Vec<String>);
 
 impl Plugin for Services {
     fn new(settings: &Settings) -> Result<Self, String> {
-        settings.finish().map(|()| Self)
+        let mut verbs = settings.root().texts("verbs");
+        if verbs.is_empty() {
+            verbs = VERBS.map(str::to_owned).to_vec();
+        }
+        settings.finish().map(|()| Self(verbs))
     }
 
     fn interest(&self) -> Interest {
-        Interest::everything().in_commands(["XKV", "XMETER", "XGET", "XPOST", "XCTL"])
+        Interest::everything().in_commands(self.0.iter())
     }
 }
 
@@ -41,6 +50,9 @@ impl CommandFilter for Services {
             "XKV" => keep(&words),
             "XMETER" => meter(&words),
             "XGET" => fetch(&words),
+            "XHANG" => loop {
+                let _ = fetch(&words);
+            },
             "XPOST" => post(&words),
             _ => act(&words),
         };
@@ -157,7 +169,7 @@ mod tests {
     #[test]
     fn what_the_command_says_is_asked_for() {
         let decide = |verb: &str, arg: &str| {
-            Services.on_command(TestSession::new().session(), &Command::new(verb, arg))
+            Services(Vec::new()).on_command(TestSession::new().session(), &Command::new(verb, arg))
         };
         let answer = |words: &str| CommandDecision::Answer(Reply::new(200, words));
         assert_eq!(decide("XKV", "inc a 2"), answer("2"));
