@@ -3,14 +3,13 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::account::{PASSWORD, USER};
 use super::ports;
@@ -80,8 +79,7 @@ impl Running {
         let mut command = (contender.configure)(&Place { site, port, own })?;
         let output = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        // Forked sessions are ended with it.
-        command.process_group(0);
+        // It stays in our process group: whoever interrupts the run ends it as well.
         let child = command.spawn().with_context(|| format!("cannot start {}", contender.name))?;
         let mut running = Running { contender, port, child };
         let greeted = running.wait_until_it_greets();
@@ -123,24 +121,22 @@ impl Running {
         bail!("does not greet within {} s", PATIENCE.as_secs());
     }
 
-    fn signal(&self, signal: Signal) {
+    fn terminate(&self) {
         let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let Some(id) = id {
-            // All of them are gone already.
-            let _ = kill_process_group(id, signal);
-        }
+        // One that is gone already needs no signal.
+        let _ = id.map(|id| kill_process(id, Signal::TERM));
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.signal(Signal::TERM);
+        self.terminate();
         let deadline = Instant::now() + PATIENCE;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
             thread::sleep(LOOK);
         }
-        self.signal(Signal::KILL);
-        // Nobody asks how it ended.
+        // It has ended already, and nobody asks how.
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }

@@ -87,7 +87,9 @@ impl Site {
             let name = format!("files/many/a-file-of-a-usual-name-{number:05}.txt");
             fs::write(self.path(name), b"0123456789")?;
         }
-        for name in ["files", "files/up"] {}
+        for name in ["files", "files/up"] {
+            account::hand_over(&self.path(name))?;
+        }
         // Whoever serves writes there; vsftpd serves no root that it could write to.
         fs::set_permissions(self.path("files/up"), fs::Permissions::from_mode(0o777))?;
         self.certify()
