@@ -351,3 +351,50 @@ fn clients_use_a_scratch_area_like_a_directory() {
         assert_same(&finished.stdout, &content, "what curl fetched");
     }
 }
+
+#[test]
+fn accounts_and_mounts_are_confined_to_a_directory_of_a_storage() {
+    let user = |name: &str, root: &str| {
+        format!(
+            "[[user]]\nname = \"{name}\"\npassword = \"{}\"\nstorage = \"plugin:memory-storage\"\n\
+             root = \"{root}\"\n",
+            hash()
+        )
+    };
+    let users = [user("box", "/"), user("in", "/in"), user("deep", "/in/deep/")].concat();
+    let waft = site(
+        "memory-storage",
+        &users,
+        &[
+            ("plugin = \"memory", "root = \"/in\"\nplugin = \"memory"),
+            ("expire =", "directories = [\"/in/deep\"]\nexpire ="),
+        ],
+    )
+    .serve();
+    let session = |user: &str| {
+        let mut ftp = waft.connect();
+        ftp.log_in(user, PASSWORD);
+        ftp
+    };
+    let (mut all, mut within, mut deep) = (session("box"), session("in"), session("deep"));
+    all.put("STOR secret", b"secret");
+    within.put("STOR a.txt", b"a");
+    deep.put("STOR b.txt", b"b");
+    assert_eq!(all.fetch("RETR in/deep/b.txt"), b"b");
+    assert_eq!(within.fetch("RETR deep/b.txt"), b"b");
+    assert_eq!(waft.log_in().fetch("RETR scratch/deep/b.txt"), b"b");
+    assert_eq!(deep.fetch("NLST"), b"scratch\r\nb.txt\r\n");
+    for path in ["../secret", "/../../secret", "/in/../../secret", "//secret", "a.txt", "/in/a.txt"]
+    {
+        deep.expect(&format!("SIZE {path}"), 550);
+    }
+    deep.expect("CWD ..", 250);
+    assert!(deep.expect("PWD", 257).text().starts_with("\"/\""));
+    deep.expect("RNFR b.txt", 350);
+    deep.expect("RNTO ../../c.txt", 250);
+    assert_eq!(all.fetch("RETR in/deep/c.txt"), b"b");
+    deep.expect("RMD /", 550);
+    deep.expect("RETR /", 550);
+    deep.expect("MDTM c.txt", 213);
+    deep.expect("AVBL /", 213);
+}

@@ -369,8 +369,9 @@ entry! {
         /// or sha512-crypt.
         password: Option<PasswordHash> as Maybe<Password> = None;
             "none, which only accounts may have to which a certificate alone logs in",
-        /// The directory that is all the account sees.
-        root: PathBuf as FileName = PathBuf::new(); "none, with `storage`; needed otherwise",
+        /// The directory that is all the account sees. With `storage` it is one there, from the root of
+        /// that storage on: `"/in"`.
+        root: PathBuf as FileName = PathBuf::new(); "all of it, with `storage`; needed otherwise",
         /// Where its files are instead: `"plugin:NAME"` for the storage that the plugin of that name
         /// is.
         storage: Option<String> as Maybe<Name> = None; "the directory in `root`",
@@ -408,6 +409,8 @@ entry! {
         path: String as ClientDirectory,
         /// The name of the plugin.
         plugin: String as Name,
+        /// The directory of that storage which is seen there.
+        root: String as ClientDirectory = "/".to_owned(),
     }
 }
 

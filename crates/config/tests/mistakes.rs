@@ -458,8 +458,8 @@ fn the_files_of_an_account_are_in_one_place() {
     check(
         &user("root = \"root\"\nstorage = \"plugin:one\""),
         &[
-            "waft.toml:5:11: user.0.storage: the files of an account are in one place, not in two -> \
-           remove it, or root",
+            "waft.toml:4:8: user.0.root: not a path in the storage of a plugin -> write it from the \
+           root of that storage, as in \"/in\"",
         ],
     );
     check(

@@ -1,4 +1,4 @@
-//! Storages under paths of another storage, as one storage.
+//! Storages under paths of another storage, as one storage; and a directory of a storage, as one.
 //!
 //! Every path belongs to exactly one storage: the one that is mounted nearest above it. A mount
 //! point is a directory whatever the storage beneath has under that name, and so are the directories
@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod directory;
+mod subtree;
 
 use std::future::ready;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use waft_core::{BoxFuture, SessionFacts, VirtualPath};
 use waft_proto::Timestamp;
 
 use directory::WithMounts;
+
+pub use subtree::Subtree;
 
 /// A storage with others mounted under paths of it.
 #[derive(Clone)]

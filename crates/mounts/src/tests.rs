@@ -107,3 +107,39 @@ async fn nothing_is_renamed_from_one_storage_to_another() {
     world.storage.rename(&at("/a/b/file"), &at("/a/b/deep/x"), Replace::Never).await.unwrap();
     assert!(world.inner.path().join("deep/x").is_file());
 }
+
+#[tokio::test]
+async fn a_directory_of_a_storage_is_a_storage_and_there_is_no_way_out_of_it() {
+    let world = world();
+    let storage: Arc<dyn Storage> = Arc::new(world.storage.clone());
+    let subtree = Subtree::new(storage, at("/a/b"));
+    let listed = Mounts::new(Arc::new(subtree.clone()), Vec::new());
+    assert_eq!(names(&listed, "/").await, ["c", "deep", "file"]);
+    assert_eq!(content(&listed, "/file").await, b"inner");
+    assert_eq!(content(&listed, "/../../file").await, b"inner");
+    subtree.make_directory(&at("/deep/new")).await.unwrap();
+    assert!(world.inner.path().join("deep/new").is_dir());
+    subtree.rename(&at("/file"), &at("/deep/moved"), Replace::Never).await.unwrap();
+    assert!(world.inner.path().join("deep/moved").is_file());
+    let facts = subtree.facts().unwrap();
+    facts.set_mode(&at("/deep/moved"), 0o600).await.unwrap();
+    assert_eq!(subtree.stat(&at("/deep/moved")).await.unwrap().mode, Some(0o600));
+    assert!(subtree.space().unwrap().available(&at("/")).await.unwrap() > 0);
+}
+
+#[tokio::test]
+async fn the_root_of_a_subtree_stays_and_is_no_file() {
+    let world = world();
+    let storage: Arc<dyn Storage> = Arc::new(world.storage.clone());
+    let of = |root: &str| Subtree::new(Arc::clone(&storage), at(root));
+    let root = &at("/");
+    let subtree = of("/a/b/deep");
+    assert_eq!(kind(subtree.remove_directory(root).await), ErrorKind::Denied);
+    assert_eq!(kind(subtree.rename(root, &at("/x"), Replace::File).await), ErrorKind::Denied);
+    assert!(world.inner.path().join("deep").is_dir());
+    let file = of("/file");
+    assert_eq!(kind(file.open_read(root, 0).await), ErrorKind::Denied);
+    assert_eq!(kind(file.check_write(root, WriteMode::Replace).await), ErrorKind::Denied);
+    assert_eq!(kind(file.remove_file(root).await), ErrorKind::Denied);
+    assert_eq!(kind(of("/gone").stat(root).await), ErrorKind::NotFound);
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use waft_config::{Config, User};
 use waft_core::VirtualPath;
 use waft_core::storage::{ErrorKind, Result, Storage, StorageError, StoragePlace, Storages};
-use waft_mounts::Mounts;
+use waft_mounts::{Mounts, Subtree};
 use waft_plugin_host::Host;
 use waft_server::settings::Quarantine;
 use waft_storage_fs::{LocalStorage, Options};
@@ -30,8 +30,8 @@ impl Places {
     pub(crate) fn new(config: &Config, host: Option<&Host>) -> Arc<Places> {
         let mounts = config.mounts.iter().filter_map(|mount| {
             // What is no path has been refused with the rest of the configuration.
-            let path = VirtualPath::root().join(mount.path.as_bytes()).ok()?;
-            Some((path, host?.storage(&mount.plugin)))
+            let path = |text: &str| VirtualPath::root().join(text.as_bytes()).ok();
+            Some((path(&mount.path)?, within(host?.storage(&mount.plugin), &path(&mount.root)?)))
         });
         let options = storage_options(config);
         Arc::new(Places { options, mounts: mounts.collect(), host: host.cloned() })
@@ -48,8 +48,8 @@ impl Storages for Places {
             StoragePlace::Beneath(above, path) => {
                 Arc::new(LocalStorage::open_beneath(above, path, self.options)?)
             }
-            StoragePlace::Plugin(name) => {
-                self.host.as_ref().ok_or(ErrorKind::Unsupported)?.storage(name)
+            StoragePlace::Plugin(name, root) => {
+                within(self.host.as_ref().ok_or(ErrorKind::Unsupported)?.storage(name), root)
             }
         };
         Ok(match self.mounts.is_empty() {
@@ -59,10 +59,22 @@ impl Storages for Places {
     }
 }
 
+/// A directory of a storage, which may be all of it.
+fn within(storage: Arc<dyn Storage>, root: &VirtualPath) -> Arc<dyn Storage> {
+    match root.is_root() {
+        true => storage,
+        false => Arc::new(Subtree::new(storage, root.clone())),
+    }
+}
+
 /// Where the files of an account are.
 pub(super) fn place(user: &User) -> StoragePlace {
     match user.storage.as_deref().and_then(|storage| storage.strip_prefix(PLUGIN)) {
-        Some(name) => StoragePlace::Plugin(name.to_owned()),
+        Some(name) => {
+            let root = VirtualPath::root().join(user.root.as_os_str().as_encoded_bytes());
+            // What is no path there has been refused with the rest of the configuration.
+            StoragePlace::Plugin(name.to_owned(), root.unwrap_or_else(|_| VirtualPath::root()))
+        }
         None => StoragePlace::Local(user.root.clone()),
     }
 }

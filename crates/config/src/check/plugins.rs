@@ -126,7 +126,8 @@ struct Root<'c> {
 }
 
 fn roots(config: &Config) -> Vec<Root<'_>> {
-    let users = config.users.iter();
+    // The root of the others is a directory in the storage of a plugin.
+    let users = config.users.iter().filter(|user| user.storage.is_none());
     let users = users.map(|user| (&user.root, user.permissions.can_change(), user.name.as_str()));
     let anonymous = config.anonymous.iter().map(|anonymous| {
         let changes = anonymous.upload || anonymous.permissions.can_change();

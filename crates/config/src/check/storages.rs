@@ -6,6 +6,7 @@ use std::path::Path;
 use super::plugins::is_known;
 use super::{At, Findings, directory, duplicates};
 use crate::config::Config;
+use crate::sections::User;
 
 /// What goes before the name of a plugin.
 const PLUGIN: &str = "plugin:";
@@ -26,12 +27,15 @@ pub(super) fn users(config: &Config, findings: &mut Findings) {
                     "add root = …, or storage = \"plugin:NAME\"",
                 );
             }
-            (Some(_), true) => {
-                let message = "the files of an account are in one place, not in two";
-                findings.mistake(at("storage"), message, "remove it, or root");
-            }
-            (Some(storage), false) => match storage.strip_prefix(PLUGIN) {
-                Some(name) if !name.is_empty() => plugin(config, name, at("storage"), findings),
+            (Some(storage), _) => match storage.strip_prefix(PLUGIN) {
+                Some(name) if !name.is_empty() => {
+                    plugin(config, name, at("storage"), findings);
+                    if !is_within(user) {
+                        let message = "not a path in the storage of a plugin";
+                        let remedy = "write it from the root of that storage, as in \"/in\"";
+                        findings.mistake(at("root"), message, remedy);
+                    }
+                }
                 _ => {
                     let message = format!("not the storage of a plugin: {storage}");
                     let remedy = "write storage = \"plugin:NAME\", or root = … for a directory";
@@ -40,6 +44,15 @@ pub(super) fn users(config: &Config, findings: &mut Findings) {
             },
         }
     }
+}
+
+/// Whether the root is a path in the storage of a plugin. A relative one has become one of this
+/// machine: whoever wrote it meant another directory than it would be.
+fn is_within(user: &User) -> bool {
+    let here = std::path::absolute(user.origin.resolve(Path::new(".")));
+    let is_relative = here.is_ok_and(|here| here.parent().is_some() && user.root.starts_with(here));
+    let text = user.root.as_os_str().as_encoded_bytes();
+    !is_relative && !text.iter().any(u8::is_ascii_control)
 }
 
 /// Mount points are there once each, and none hides everything.

@@ -16,8 +16,8 @@ pub enum StoragePlace {
     /// A local directory, seen from the one above it that whoever names it is confined to: no
     /// symbolic link leads out of that. No text names such a place.
     Beneath(PathBuf, VirtualPath),
-    /// The storage that the plugin of that name exports.
-    Plugin(String),
+    /// A directory of the storage that the plugin of that name exports.
+    Plugin(String, VirtualPath),
 }
 
 /// A text that names no place of a storage.
@@ -33,7 +33,9 @@ impl FromStr for StoragePlace {
             Some(("local", path)) if path.starts_with('/') => {
                 Ok(StoragePlace::Local(PathBuf::from(path)))
             }
-            Some(("plugin", name)) if !name.is_empty() => Ok(StoragePlace::Plugin(name.to_owned())),
+            Some(("plugin", name)) if !name.is_empty() => {
+                Ok(StoragePlace::Plugin(name.to_owned(), VirtualPath::root()))
+            }
             _ => Err(BadPlace(text.to_owned())),
         }
     }
@@ -44,7 +46,8 @@ impl fmt::Display for StoragePlace {
         match self {
             StoragePlace::Local(path) => write!(f, "local:{}", path.display()),
             StoragePlace::Beneath(above, path) => write!(f, "local:{}{path}", above.display()),
-            StoragePlace::Plugin(name) => write!(f, "plugin:{name}"),
+            StoragePlace::Plugin(name, root) if root.is_root() => write!(f, "plugin:{name}"),
+            StoragePlace::Plugin(name, root) => write!(f, "plugin:{name}{root}"),
         }
     }
 }

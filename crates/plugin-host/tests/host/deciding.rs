@@ -237,6 +237,21 @@ async fn a_plugin_that_cannot_tell_is_asked_again_however_often() {
 }
 
 #[tokio::test]
+async fn an_account_is_opened_in_a_directory_of_the_storage_of_a_plugin() {
+    for (root, place) in [("/", "plugin:memory"), ("/in/../out", "plugin:memory/out")] {
+        let account = [("login.0", "alice accept"), ("storage", "plugin:memory"), ("root", root)];
+        let directory = Directory::new();
+        directory.put("porter.wasm", &porter());
+        let settings = vec![plugin("porter", &account)];
+        let settings = HostSettings { plugins: settings, ..directory.settings() };
+        let (services, others) = services();
+        let host = Host::load_with(settings, services).await.unwrap();
+        log_in(&host, password("alice", "x")).await;
+        assert_eq!(*others.places.lock().unwrap(), [place]);
+    }
+}
+
+#[tokio::test]
 async fn an_account_is_opened_within_what_is_granted() {
     let account = [
         ("login.0", "alice accept"),

@@ -111,14 +111,12 @@ fn permissions(names: &[String]) -> Result<Permissions, String> {
 }
 
 /// Where the account's files are: seen from a directory that the operator granted, if they are
-/// local.
+/// local, and from the root of the plugin's storage otherwise.
 fn place(storage: &str, root: &str, grants: &Grants) -> Result<StoragePlace, String> {
     let root = VirtualPath::root().join(root.as_bytes()).map_err(|error| error.to_string())?;
     match storage.parse::<StoragePlace>().map_err(|error| error.to_string())? {
         StoragePlace::Local(path) => beneath(&path, &root, grants),
-        StoragePlace::Plugin(_) if !root.is_root() => {
-            Err(format!("the storage of a plugin is seen as a whole, not from {root}"))
-        }
+        StoragePlace::Plugin(name, _) => Ok(StoragePlace::Plugin(name, root)),
         place => Ok(place),
     }
 }
@@ -216,7 +214,8 @@ mod tests {
         ] {
             assert_eq!(placed(storage, "/").unwrap_err(), complaint);
         }
-        assert!(placed("plugin:memory", "/x").is_err());
+        assert_eq!(placed("plugin:memory", "x/../y").unwrap(), "plugin:memory/y");
+        assert!(placed("plugin:memory", "a\nb").is_err());
         assert!(placed("local:/srv/ftp", "a\nb").is_err());
     }
 
