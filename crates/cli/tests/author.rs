@@ -223,7 +223,7 @@ fn a_call_that_is_to_fail_fails_once_and_in_its_way() {
     let bench = Bench::with("examples/hello-site-rust");
     let told = bench.play(
         "login\ninject: timeout site-command\n> SITE HELLO\n< 451 {any}\n> SITE HELLO\n< 200 {any}\n\
-         log: took too long\n",
+         log: over its time\n",
     );
     assert_eq!(told.code, Some(0), "{}", told.stderr);
 }
