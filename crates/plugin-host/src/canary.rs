@@ -15,7 +15,7 @@ use crate::settings::HostSettings;
 /// The generation with the canaries, and whom it serves.
 pub(crate) struct Canary {
     pub(crate) generation: Arc<Generation>,
-    percent: u64,
+    pub(crate) percent: u64,
 }
 
 impl Canary {

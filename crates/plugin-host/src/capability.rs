@@ -9,6 +9,7 @@ pub(crate) mod console;
 pub(crate) mod control;
 pub(crate) mod crypto;
 pub(crate) mod http;
+pub(crate) mod keyvalue;
 pub(crate) mod kv;
 pub(crate) mod log;
 pub(crate) mod metrics;

@@ -4,6 +4,7 @@
 //! saw a command last sees its reply first. A rewritten command goes on to the next plugin and
 //! never back to one that it has passed, so there are no loops.
 
+mod changes;
 mod deciding;
 
 use std::fmt;
@@ -25,6 +26,7 @@ use crate::hooks::{reply, site};
 use crate::interest::Verbs;
 use crate::plugin::Plugin;
 use crate::status::HostStatus;
+use changes::By;
 use deciding::Decisions;
 
 /// One generation of plugins.
@@ -101,8 +103,12 @@ impl Generation {
     /// The plugins and their numbers.
     pub(crate) fn status(&self) -> HostStatus {
         let plugins = self.plugins.iter().map(|plugin| plugin.status()).collect();
-        let (canaries, absent, draining) = (Vec::new(), Vec::new(), Vec::new());
-        HostStatus { generation: self.number, plugins, canaries, absent, draining }
+        HostStatus { generation: self.number, plugins, ..HostStatus::default() }
+    }
+
+    /// A plugin that changes something, for the log.
+    fn by<'a>(&self, plugin: &'a Plugin, session: &'a SessionFacts) -> By<'a> {
+        By { plugin, generation: self.number, session }
     }
 
     async fn decide(&self, session: &Arc<SessionFacts>, command: &Command) -> CommandVerdict {
@@ -120,7 +126,10 @@ impl Generation {
             }
             match verdict {
                 Verdict::Pass => {}
-                Verdict::Rewrite(command) => rewritten = Some((command, name)),
+                Verdict::Rewrite(new) => {
+                    self.by(plugin, session).rewrote(command, &new);
+                    rewritten = Some((new, name));
+                }
                 Verdict::Answer(reply) => return CommandVerdict::Answer { reply, plugin: name },
                 Verdict::Close(reply) => return CommandVerdict::Close { reply, plugin: name },
             }
@@ -147,6 +156,7 @@ impl Generation {
                 if plugin.only_would(session, self.number, deed) {
                     continue;
                 }
+                self.by(plugin, session).reworded(&reply, &new);
                 reply = new;
                 changed_by = Some(Arc::clone(&plugin.name));
             }

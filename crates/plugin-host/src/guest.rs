@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use waft_core::{SessionFacts, SessionId, auth};
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmBacktrace};
@@ -21,7 +22,7 @@ use crate::bindings::exports::waft::plugin::lifecycle;
 use crate::budget::Charge;
 use crate::capability::console::Console;
 use crate::capability::http::Http;
-use crate::capability::log::Gate;
+use crate::capability::log::{About, Gate};
 use crate::capability::sessions::Session;
 use crate::capability::wasi;
 use crate::engine::Sandbox;
@@ -52,6 +53,8 @@ pub(crate) struct Identity {
 pub(crate) struct Tally {
     instances: AtomicUsize,
     memory: AtomicUsize,
+    /// Ticks of the clock that they computed for.
+    ticks: AtomicU64,
 }
 
 impl Tally {
@@ -59,16 +62,19 @@ impl Tally {
     pub(crate) fn now(&self) -> (usize, usize) {
         (self.instances.load(Ordering::Relaxed), self.memory.load(Ordering::Relaxed))
     }
+
+    /// Ticks that all instances so far have computed for.
+    pub(crate) fn ticks(&self) -> u64 {
+        self.ticks.load(Ordering::Relaxed)
+    }
 }
 
 /// What a store holds.
 pub(crate) struct Guest {
     pub(crate) identity: Arc<Identity>,
     pub(crate) table: ResourceTable,
-    /// The generation that makes the call in progress.
-    pub(crate) generation: u64,
-    /// The session that the call in progress is about.
-    pub(crate) session: Option<SessionId>,
+    /// What the call in progress is about.
+    pub(crate) about: About,
     /// Whether grants are in force: not while it describes itself.
     pub(crate) granted: bool,
     pub(crate) wasi: WasiCtx,
@@ -186,11 +192,13 @@ impl Warm {
     ) -> Result<T, Failure> {
         let budget = begin(&mut self.store, caller, session);
         self.fail_on_demand(caller, budget)?;
-        let result = bounded(self.sandbox, budget, call(&self.exports, &mut self.store)).await?;
+        let span = self.store.data().about.span(&self.store.data().identity.name);
+        let call = bounded(self.sandbox, budget, call(&self.exports, &mut self.store));
+        let result = call.instrument(span).await?;
         let value = result.map_err(|error| explain(&self.store, &error))?;
         self.calls += u64::from(caller.hook != Hook::Lifecycle);
         let guest = self.store.data_mut();
-        guest.session = None;
+        guest.about.session = None;
         guest.offered = None;
         self.rested = Instant::now();
         Ok(value)
@@ -231,7 +239,7 @@ impl Warm {
     }
 
     fn itself(&self) -> Caller {
-        Caller { hook: Hook::Lifecycle, generation: self.store.data().generation }
+        Caller { hook: Hook::Lifecycle, generation: self.store.data().about.generation }
     }
 
     /// Whether it is better replaced than used again.
@@ -258,8 +266,7 @@ fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
         wasi: wasi::context(&console, &identity.services),
         identity,
         table,
-        generation: 0,
-        session: None,
+        about: About { generation: 0, session: None, hook: Hook::Lifecycle },
         granted: false,
         console,
         http: Http::new(),
@@ -276,6 +283,7 @@ fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
     store.epoch_deadline_callback(|mut store| {
         let guest = store.data_mut();
         guest.ticks_left = guest.ticks_left.saturating_sub(1);
+        guest.quota.tally.ticks.fetch_add(1, Ordering::Relaxed);
         if guest.ticks_left == 0 {
             return Err(OutOfTicks.into());
         }
@@ -288,9 +296,8 @@ fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
 /// Prepares a store for one call; tells what the call may take.
 fn begin(store: &mut Store<Guest>, caller: Caller, session: Option<SessionId>) -> Budget {
     let guest = store.data_mut();
-    guest.generation = caller.generation;
-    guest.session = session;
-    guest.console.about(caller.generation, session);
+    guest.about = About { generation: caller.generation, session, hook: caller.hook };
+    guest.console.about(guest.about);
     guest.quota.denied = false;
     guest.budget = guest.identity.limits.budget(caller.hook);
     // The first tick may come right away: it does not count.
@@ -298,7 +305,7 @@ fn begin(store: &mut Store<Guest>, caller: Caller, session: Option<SessionId>) -
     let budget = guest.budget;
     guest.deadline = Instant::now() + budget.wall;
     let gate = guest.identity.share.http.as_ref().filter(|_| guest.granted);
-    guest.http.begin(gate, budget);
+    guest.http.begin(gate, guest.about, budget);
     store.set_epoch_deadline(1);
     budget
 }

@@ -33,7 +33,7 @@ use crate::services::Stock;
 use crate::services::metrics::Metric;
 use crate::settings::HostSettings;
 use crate::status::{
-    AbsentPlugin, Change, GenerationReport, HostStatus, PluginStatus, State, What,
+    AbsentPlugin, Change, GenerationReport, HostStatus, PluginStatus, ReloadCount, State, What,
 };
 use crate::storage::PluginStorage;
 use crate::watch::{self as files_watch, Watching};
@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     reports: watch::Sender<GenerationReport>,
     /// What was told of the slots, for who cannot wait for the books.
     notes: ArcSwap<Vec<Note>>,
+    /// What became of plugins, by name and [`What::name`], and how often.
+    changed: std::sync::Mutex<BTreeMap<(String, &'static str), u64>>,
     /// What others took the place of.
     pub(crate) replaced: std::sync::Mutex<Replaced>,
     /// Where versions tell that they fail on probation.
@@ -129,6 +131,7 @@ impl Host {
         let (flops, flunked) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             notes: ArcSwap::from_pointee(notes(&gathered.slots)),
+            changed: std::sync::Mutex::default(),
             replaced: std::sync::Mutex::default(),
             canary: ArcSwapOption::empty(),
             flops,
@@ -439,12 +442,19 @@ impl Shared {
             let canaries = canary.only(&current);
             let canaries = canaries.map(|p| PluginStatus { state: State::Canary, ..p.status() });
             status.canaries = canaries.collect();
+            status.canary_percent = canary.percent;
         }
         let replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
         let left: Vec<_> = replaced.plugins.iter().filter_map(Weak::upgrade).collect();
         drop(replaced);
         let left = left.into_iter();
         status.draining.extend(left.map(|plugin| plugin.draining()));
+        let changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = changed.iter().map(|((plugin, result), &count)| {
+            let plugin = plugin.clone();
+            ReloadCount { plugin, result, count }
+        });
+        status.reloads = counts.collect();
     }
 
     fn report(&self, changes: Vec<Change>) {
@@ -454,6 +464,9 @@ impl Shared {
         let generation = self.current.load().number;
         for change in &changes {
             log(change, generation);
+            let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+            *changed.entry((change.plugin.clone(), change.what.name())).or_default() += 1;
+            drop(changed);
             self.tell(change);
         }
         self.reports.send_modify(|report| {

@@ -72,6 +72,6 @@ pub use settings::{
 pub use stand_ins::{Fault, NoWebResponse, StandIns, WebRequest, WebResponse};
 pub use status::{
     AbsentPlugin, Change, Counts, DrainingPlugin, EventCounts, GenerationReport, HostStatus,
-    LastError, PluginStatus, State, What,
+    LastError, PluginStatus, ReloadCount, State, What,
 };
 pub use watch::Watching;

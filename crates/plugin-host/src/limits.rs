@@ -79,6 +79,9 @@ pub(crate) const REPLY_LINE_BYTES_MAX: usize = 4 * 1024;
 /// Octets of the argument of a command that a plugin makes.
 pub(crate) const ARGUMENT_BYTES_MAX: usize = 4 * 1024;
 
+/// Octets of a reply, of the one before and of the one after, in the log's line about a change.
+pub(crate) const TOLD_REPLY_BYTES_MAX: usize = 512;
+
 /// Octets of one line that a guest writes to the log, and of its fields together.
 pub(crate) const LOG_LINE_BYTES_MAX: usize = 2 * 1024;
 
@@ -175,6 +178,9 @@ pub(crate) const KV_ENTRY_BYTES: u64 = 64;
 
 /// Keys of a plugin's store told at once.
 pub(crate) const KV_KEYS_MAX: usize = 1000;
+
+/// Octets of the values that a guest gets at once.
+pub(crate) const KV_BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How long after a change of a plugin's store it is on the disk.
 pub(crate) const KV_WRITTEN_WITHIN: Duration = Duration::from_secs(1);

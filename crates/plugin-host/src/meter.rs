@@ -33,7 +33,13 @@ pub(crate) struct Meters([Meter; TABLE.len()]);
 struct Meter {
     calls: AtomicU64,
     failures: [AtomicU64; 4],
-    time_ns: AtomicU64,
+    times: Times,
+}
+
+/// Times, sorted into buckets.
+#[derive(Debug, Default)]
+pub(crate) struct Times {
+    sum_ns: AtomicU64,
     buckets: [AtomicU64; BUCKETS_US.len() + 1],
 }
 
@@ -68,13 +74,7 @@ impl Meters {
 
     /// Notes how long a call took.
     pub(crate) fn took(&self, hook: Hook, time: Duration) {
-        let meter = self.of(hook);
-        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        meter.time_ns.fetch_add(ns, Ordering::Relaxed);
-        let place = BUCKETS_US.partition_point(|end| end.saturating_mul(1000) < ns);
-        if let Some(bucket) = meter.buckets.get(place) {
-            bucket.fetch_add(1, Ordering::Relaxed);
-        }
+        self.of(hook).times.add(time);
     }
 
     /// Notes a failure.
@@ -107,10 +107,36 @@ impl Meters {
     }
 }
 
+impl Times {
+    /// Adds one.
+    pub(crate) fn add(&self, time: Duration) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.sum_ns.fetch_add(ns, Ordering::Relaxed);
+        let place = BUCKETS_US.partition_point(|end| end.saturating_mul(1000) < ns);
+        if let Some(bucket) = self.buckets.get(place) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds one that was none.
+    pub(crate) fn add_none(&self) {
+        if let Some(bucket) = self.buckets.first() {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Their sum, and how many fell into which bucket.
+    pub(crate) fn read(&self) -> (Duration, Vec<u64>) {
+        let buckets = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
+        (Duration::from_nanos(self.sum_ns.load(Ordering::Relaxed)), buckets)
+    }
+}
+
 impl Meter {
     fn counts(&self, hook: &'static str) -> HookCounts {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let [traps, timeouts, bad_verdicts, not_made] = self.failures.each_ref().map(get);
+        let (time, buckets) = self.times.read();
         HookCounts {
             hook,
             calls: get(&self.calls),
@@ -118,8 +144,8 @@ impl Meter {
             timeouts,
             bad_verdicts,
             not_made,
-            time: Duration::from_nanos(get(&self.time_ns)),
-            buckets: self.buckets.iter().map(get).collect(),
+            time,
+            buckets,
         }
     }
 }

@@ -241,6 +241,9 @@ impl Plugin {
         let breaker_open = self.breaker().is_open(Instant::now());
         let (instances, memory) = self.identity.tally.now();
         let instances_idle = self.pool.idle_count();
+        let (wait_time, wait_buckets) = self.pool.waits();
+        let http = self.identity.share.http.as_ref();
+        let http = http.map(|gate| gate.counts()).unwrap_or_default();
         PluginStatus {
             state: if breaker_open { State::Broken } else { State::Active },
             loaded: self.loaded,
@@ -248,6 +251,8 @@ impl Plugin {
             memory_bytes: memory,
             p50: sum.quantile(0.5),
             p99: sum.quantile(0.99),
+            wait_time,
+            wait_buckets,
             last_error: self.last_error().clone(),
             trouble: None,
             remedy: None,
@@ -268,9 +273,15 @@ impl Plugin {
                 time: sum.time,
                 log_lines_dropped: self.identity.log.dropped(),
                 metrics_dropped: self.identity.share.metrics.dropped(),
-                http_requests: self.identity.share.http.as_ref().map_or(0, |gate| gate.counts().0),
-                http_denied: self.identity.share.http.as_ref().map_or(0, |gate| gate.counts().1),
+                cpu_ticks: self.identity.tally.ticks(),
+                http_requests: http.requests,
+                http_ok: http.ok,
+                http_denied: http.denied,
+                http_timeouts: http.timeouts,
+                http_too_large: http.too_large,
+                http_failed: http.failed,
                 kv_bytes: self.identity.share.kv.as_ref().map_or(0, |store| store.bytes()),
+                kv_bytes_max: self.settings.grants.kv.map_or(0, |grant| grant.bytes),
             },
             calls_by_hook: calls,
             events: None,

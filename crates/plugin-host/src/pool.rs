@@ -5,6 +5,7 @@ mod sessions;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -15,6 +16,7 @@ use crate::budget::{Budget, Charge};
 use crate::engine::Sandbox;
 use crate::errors::Failure;
 use crate::guest::{Identity, Warm};
+use crate::meter::Times;
 use crate::settings::Isolation;
 use sessions::{Place, Sessions};
 
@@ -36,6 +38,8 @@ pub(crate) struct Pool {
     put_back: Notify,
     /// Octets of memory that the largest instance so far has had.
     size: AtomicUsize,
+    /// How long instances were waited for.
+    waits: Times,
 }
 
 /// An instance, taken out. Dropped, the instance is gone.
@@ -88,6 +92,7 @@ impl Pool {
             budget,
             put_back: Notify::new(),
             size: AtomicUsize::new(size),
+            waits: Times::default(),
         }
     }
 
@@ -98,14 +103,33 @@ impl Pool {
         session: Option<&Arc<SessionFacts>>,
     ) -> Result<Lease, Failure> {
         if let (Isolation::Session, Some(session)) = (self.isolation, session) {
-            return self.take_own(generation, session).await;
+            return self.timed(self.take_own(generation, session)).await;
         }
+        if let Some(lease) = self.at_hand() {
+            self.waits.add_none();
+            return Ok(lease);
+        }
+        self.timed(self.awaited(generation)).await
+    }
+
+    /// An instance that rests, where nobody has to wait for one.
+    fn at_hand(&self) -> Option<Lease> {
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        let warm = self.idle().pop()?;
+        Some(Lease { warm, home: self.home_of_calls(), _slot: slot, _pin: None })
+    }
+
+    async fn awaited(&self, generation: u64) -> Result<Lease, Failure> {
         let queue = self.identity.limits.queue;
         let slot = tokio::time::timeout(queue, Arc::clone(&self.slots).acquire_owned()).await;
         let Ok(Ok(slot)) = slot else { return Err(Failure::Busy(queue)) };
         let warm = self.ready(generation).await?;
-        let home = if self.isolation == Isolation::Call { Home::Nowhere } else { Home::Call };
-        Ok(Lease { warm, home, _slot: slot, _pin: None })
+        Ok(Lease { warm, home: self.home_of_calls(), _slot: slot, _pin: None })
+    }
+
+    /// Where instances go that were taken out for one call, of whatever session.
+    fn home_of_calls(&self) -> Home {
+        if self.isolation == Isolation::Call { Home::Nowhere } else { Home::Call }
     }
 
     /// Takes the instance of that session out.
@@ -128,6 +152,10 @@ impl Pool {
     /// Takes an instance out for as long as a transfer lasts. Transfers do not take the instances
     /// that single calls wait for, and wait as long as those for their own.
     pub(crate) async fn pin(&self, generation: u64) -> Result<Lease, Failure> {
+        self.timed(self.pinned(generation)).await
+    }
+
+    async fn pinned(&self, generation: u64) -> Result<Lease, Failure> {
         let queue = self.identity.limits.queue;
         let places = async {
             let slot = Arc::clone(&self.pins).acquire_owned().await.ok()?;
@@ -140,6 +168,22 @@ impl Pool {
             Isolation::Session | Isolation::Call => (self.fresh(generation).await?, Home::Nowhere),
         };
         Ok(Lease { warm, home, _slot: slot, _pin: Some(pin) })
+    }
+
+    /// Notes how long it takes to get an instance, or none.
+    async fn timed(
+        &self,
+        lease: impl Future<Output = Result<Lease, Failure>>,
+    ) -> Result<Lease, Failure> {
+        let began = Instant::now();
+        let lease = lease.await;
+        self.waits.add(began.elapsed());
+        lease
+    }
+
+    /// How long instances were waited for: in all, and by [`BUCKETS_US`](crate::BUCKETS_US).
+    pub(crate) fn waits(&self) -> (Duration, Vec<u64>) {
+        self.waits.read()
     }
 
     /// Puts an instance back after a call that went well, or a transfer. One too many is dropped:

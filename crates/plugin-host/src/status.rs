@@ -56,8 +56,37 @@ pub enum What {
     Refused(Refusal),
 }
 
+impl What {
+    /// In one word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            What::Loaded => "loaded",
+            What::Replaced => "replaced",
+            What::Removed => "removed",
+            What::Tried => "tried",
+            What::Promoted => "promoted",
+            What::Disabled => "disabled",
+            What::RolledBack(_) => "rolled_back",
+            What::Kept(_) => "kept",
+            What::Revoked(_) => "revoked",
+            What::Refused(_) => "refused",
+        }
+    }
+
+    /// Why a file is not taken, where that is so.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            What::RolledBack(refusal)
+            | What::Kept(refusal)
+            | What::Revoked(refusal)
+            | What::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+}
+
 /// The host's state at one moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct HostStatus {
     /// The generation in force.
     pub generation: u64,
@@ -69,6 +98,21 @@ pub struct HostStatus {
     pub absent: Vec<AbsentPlugin>,
     /// Earlier versions that something still uses.
     pub draining: Vec<DrainingPlugin>,
+    /// The share of the sessions that new versions are tried on, in percent; 0 where none is.
+    pub canary_percent: u64,
+    /// What became of plugins since the start.
+    pub reloads: Vec<ReloadCount>,
+}
+
+/// How often something became of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReloadCount {
+    /// The plugin.
+    pub plugin: String,
+    /// What became of it, see [`What::name`].
+    pub result: &'static str,
+    /// How often.
+    pub count: u64,
 }
 
 /// How a plugin is.
@@ -171,6 +215,13 @@ pub struct PluginStatus {
     /// What 99 of 100 calls stayed below.
     #[serde(rename = "p99_us", serialize_with = "maybe_microseconds")]
     pub p99: Option<Duration>,
+    /// Time that calls and transfers waited for an instance.
+    #[serde(rename = "wait_time_us", serialize_with = "microseconds")]
+    pub wait_time: Duration,
+    /// How many of them waited how long: by [`BUCKETS_US`](crate::BUCKETS_US), the last is for
+    /// longer ones.
+    #[serde(skip)]
+    pub wait_buckets: Vec<u64>,
     /// What went wrong last in a call.
     pub last_error: Option<LastError>,
     /// Why its file, which is another now, is not taken.
@@ -210,12 +261,24 @@ pub struct Counts {
     pub log_lines_dropped: u64,
     /// Numbers for metrics that were dropped: too many series, or no metric.
     pub metrics_dropped: u64,
-    /// Requests to web services.
+    /// Ticks of the clock, 10 ms each, in which it computed.
+    pub cpu_ticks: u64,
+    /// Requests to web services, those under way included.
     pub http_requests: u64,
-    /// Of these, how many were denied.
+    /// Of these, how many were answered.
+    pub http_ok: u64,
+    /// How many were denied.
     pub http_denied: u64,
+    /// How many took too long.
+    pub http_timeouts: u64,
+    /// How many were too large, or their answer.
+    pub http_too_large: u64,
+    /// How many failed otherwise.
+    pub http_failed: u64,
     /// Octets in its store, of this and earlier versions.
     pub kv_bytes: u64,
+    /// Octets that its store may have; 0 if it has none.
+    pub kv_bytes_max: u64,
 }
 
 pub(crate) fn microseconds<S: serde::Serializer>(

@@ -4,28 +4,25 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite;
-use waft_core::SessionId;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use super::log;
+use super::log::{self, About};
 use crate::bindings::waft::plugin::log::Level;
 use crate::guest::Identity;
+use crate::hook::Hook;
 use crate::limits;
 
 /// Where the printing of one instance ends up.
 #[derive(Debug)]
 pub(crate) struct Console {
     identity: Arc<Identity>,
-    /// Of the call in progress, as below.
-    generation: AtomicU64,
-    /// 0 is none: sessions are counted from 1.
-    session: AtomicU64,
+    /// What the call in progress is about.
+    about: Mutex<About>,
     output: Mutex<Vec<u8>>,
     errors: Mutex<Vec<u8>>,
 }
@@ -35,17 +32,15 @@ impl Console {
     pub(crate) fn new(identity: Arc<Identity>) -> Console {
         Console {
             identity,
-            generation: AtomicU64::new(0),
-            session: AtomicU64::new(0),
+            about: Mutex::new(About { generation: 0, session: None, hook: Hook::Lifecycle }),
             output: Mutex::default(),
             errors: Mutex::default(),
         }
     }
 
     /// Notes what the next lines are about.
-    pub(crate) fn about(&self, generation: u64, session: Option<SessionId>) {
-        self.generation.store(generation, Ordering::Relaxed);
-        self.session.store(session.map_or(0, |session| session.0), Ordering::Relaxed);
+    pub(crate) fn about(&self, about: About) {
+        *self.about.lock().unwrap_or_else(PoisonError::into_inner) = about;
     }
 
     /// Takes octets, and logs the lines that they end.
@@ -71,11 +66,7 @@ impl Console {
         if line.is_empty() {
             return;
         }
-        let session = Some(self.session.load(Ordering::Relaxed)).filter(|&id| id != 0);
-        let about = log::About {
-            generation: self.generation.load(Ordering::Relaxed),
-            session: session.map(SessionId),
-        };
+        let about = *self.about.lock().unwrap_or_else(PoisonError::into_inner);
         log::write(&self.identity, about, level, &line, &[]);
     }
 

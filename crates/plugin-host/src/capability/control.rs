@@ -10,19 +10,26 @@ use super::log::cleaned;
 use crate::bindings::waft::plugin::control::Host;
 use crate::guest::Guest;
 
+/// A line of the log about what a plugin does.
+macro_rules! acts {
+    ($guest:expr, $level:ident, $($said:tt)+) => {
+        tracing::event!(
+            tracing::Level::$level,
+            plugin = &*$guest.identity.name,
+            generation = $guest.about.generation,
+            session = $guest.about.session.map(|session| session.0),
+            hook = $guest.about.hook.name(),
+            $($said)+
+        )
+    };
+}
+
 impl Host for Guest {
     fn disconnect(&mut self, session: u64, message: String) -> bool {
         let Some(server) = self.server() else { return false };
         let message = cleaned(&message);
         let done = server.disconnect(SessionId(session), &message);
-        let plugin = &*self.identity.name;
-        tracing::info!(
-            plugin,
-            disconnected = session,
-            told = message,
-            done,
-            "plugin ends a session"
-        );
+        acts!(self, INFO, disconnected = session, told = message, done, "plugin ends a session");
         done
     }
 
@@ -30,16 +37,15 @@ impl Host for Guest {
         let network: Network = cidr.parse().map_err(|error| format!("{error}"))?;
         let server = self.server().ok_or(NO_SERVER)?;
         server.ban(network, Duration::from_secs(seconds.into()))?;
-        let (plugin, reason) = (&*self.identity.name, cleaned(&reason));
-        tracing::warn!(plugin, %network, seconds, reason, "plugin bans addresses");
+        let reason = cleaned(&reason);
+        acts!(self, WARN, %network, seconds, reason, "plugin bans addresses");
         Ok(())
     }
 
     fn unban(&mut self, cidr: String) -> Result<(), String> {
         let network: Network = cidr.parse().map_err(|error| format!("{error}"))?;
         self.server().ok_or(NO_SERVER)?.unban(network);
-        let plugin = &*self.identity.name;
-        tracing::info!(plugin, %network, "plugin lets addresses in again");
+        acts!(self, INFO, %network, "plugin lets addresses in again");
         Ok(())
     }
 }

@@ -12,8 +12,9 @@ use wasmtime_wasi_http::{
 };
 
 use crate::bindings::waft::plugin::http::{Error, Host, Request, Response};
+use crate::capability::log::About;
 use crate::guest::Guest;
-use crate::hook::Budget;
+use crate::hook::{Budget, Hook};
 use crate::limits;
 use crate::services::http::{Gate, NoResponse, is_reserved};
 
@@ -29,18 +30,22 @@ struct Door {
     gate: Option<Arc<Gate>>,
     /// When waiting ends.
     deadline: Instant,
+    /// What the call is about.
+    about: About,
 }
 
 impl Http {
     /// Nothing can be asked yet.
     pub(crate) fn new() -> Http {
-        let door = Door { gate: None, deadline: Instant::now() };
+        let about = About { generation: 0, session: None, hook: Hook::Lifecycle };
+        let door = Door { gate: None, deadline: Instant::now(), about };
         Http { context: WasiHttpCtx::new(), door }
     }
 
     /// Prepares for one call, which takes no longer than `budget`.
-    pub(crate) fn begin(&mut self, gate: Option<&Arc<Gate>>, budget: Budget) {
+    pub(crate) fn begin(&mut self, gate: Option<&Arc<Gate>>, about: About, budget: Budget) {
         self.door.gate = gate.cloned();
+        self.door.about = about;
         let wait = (budget.wall / 100 * limits::HTTP_TIME_PERCENT).min(limits::HTTP_TIME_MAX);
         self.door.deadline = Instant::now() + wait;
     }
@@ -55,7 +60,7 @@ impl Host for Guest {
         let asked = request.timeout_ms.map(|ms| Duration::from_millis(ms.into()));
         let asked = asked.and_then(|asked| Instant::now().checked_add(asked));
         let deadline = asked.map_or(door.deadline, |asked| asked.min(door.deadline));
-        let response = gate.send(made(request)?, deadline).await?;
+        let response = gate.send(self.about, made(request)?, deadline).await?;
         let status = response.status().as_u16();
         let headers = response.headers().iter().map(|(name, value)| {
             (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -120,13 +125,13 @@ impl WasiHttpHooks for Door {
         options: Option<RequestOptions>,
         _: Done,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let (gate, deadline) = (self.gate.clone(), self.deadline);
+        let (gate, about, deadline) = (self.gate.clone(), self.about, self.deadline);
         let asked = options.and_then(|options| options.first_byte_timeout);
         let asked = asked.and_then(|asked| Instant::now().checked_add(asked));
         let deadline = asked.map_or(deadline, |asked| asked.min(deadline));
         Box::new(async move {
             let gate = gate.ok_or(WasiError::HttpRequestDenied)?;
-            let response = gate.send(request, deadline).await?;
+            let response = gate.send(about, request, deadline).await?;
             let response = response.map(|body| body.map_err(WasiError::from).boxed_unsync());
             let done: Done = Box::new(std::future::ready(Ok(())));
             Ok((response, done))

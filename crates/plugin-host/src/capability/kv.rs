@@ -43,7 +43,8 @@ impl Host for Guest {
 }
 
 impl Guest {
-    fn now_ms(&self) -> u64 {
+    /// Milliseconds since 1970.
+    pub(super) fn now_ms(&self) -> u64 {
         self.identity.services.now_ms()
     }
 

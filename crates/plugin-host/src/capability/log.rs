@@ -5,19 +5,20 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::Span;
 use waft_core::SessionId;
 use waft_proto::command::printable;
 
 use crate::bindings::waft::plugin::log::{Host, Level};
 use crate::guest::{Guest, Identity};
+use crate::hook::Hook;
 use crate::limits;
 
 const WINDOW: Duration = Duration::from_secs(1);
 
 impl Host for Guest {
     fn emit(&mut self, level: Level, message: String, fields: Vec<(String, String)>) {
-        let about = About { generation: self.generation, session: self.session };
-        write(&self.identity, about, level, &message, &fields);
+        write(&self.identity, self.about, level, &message, &fields);
     }
 }
 
@@ -26,6 +27,22 @@ impl Host for Guest {
 pub(crate) struct About {
     pub(crate) generation: u64,
     pub(crate) session: Option<SessionId>,
+    pub(crate) hook: Hook,
+}
+
+impl About {
+    /// The call as a span. Lines say by themselves whose they are, at every level: the span is for
+    /// who wants to see all that a call led to.
+    pub(crate) fn span(&self, plugin: &str) -> Span {
+        tracing::trace_span!(
+            target: "waft::plugin",
+            "call",
+            plugin,
+            generation = self.generation,
+            session = self.session.map(|session| session.0),
+            hook = self.hook.name(),
+        )
+    }
 }
 
 /// Writes a guest's line, if its gate lets one pass.
@@ -38,7 +55,8 @@ pub(crate) fn write(
 ) {
     let Some(dropped) = identity.log.pass(Instant::now()) else { return };
     if dropped > 0 {
-        tracing::warn!(plugin = &*identity.name, dropped, "plugin logs too much");
+        let (plugin, generation) = (&*identity.name, about.generation);
+        tracing::warn!(plugin, generation, dropped, "plugin logs too much");
     }
     let message = cleaned(message);
     let fields = joined(fields);
@@ -50,6 +68,7 @@ pub(crate) fn write(
                 plugin = &*identity.name,
                 generation = about.generation,
                 session = about.session.map(|session| session.0),
+                hook = about.hook.name(),
                 fields = (!fields.is_empty()).then_some(fields.as_str()),
                 "{message}"
             )

@@ -3,7 +3,8 @@
 //! socket and name denied; the clocks and random octets are real. What a guest prints goes to the
 //! log, see [`super::console`].
 //!
-//! `wasi:config` is the plugin's configuration, `wasi:logging` its way to the log.
+//! `wasi:config` is the plugin's configuration, `wasi:logging` its way to the log, `wasi:keyvalue`
+//! its store ([`super::keyvalue`]).
 //!
 //! A guest that sleeps is ended by the time that its call may take, as one that computes.
 
@@ -16,7 +17,8 @@ use wasmtime_wasi_config::WasiConfig;
 
 use self::bindings::wasi::logging::logging;
 use super::console::{Console, Printed};
-use super::log::{self, About};
+use super::keyvalue;
+use super::log;
 use crate::bindings::waft::plugin::log::Level;
 use crate::guest::Guest;
 use crate::lent::Services;
@@ -29,6 +31,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     wasmtime_wasi_config::add_to_linker(linker, |guest: &mut Guest| {
         WasiConfig::from(&guest.identity.share.wasi_config)
     })?;
+    keyvalue::link(linker)?;
     logging::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)
 }
 
@@ -56,8 +59,7 @@ impl logging::Host for Guest {
         };
         let context = Some(("context".to_owned(), context)).filter(|(_, text)| !text.is_empty());
         let fields: Vec<_> = context.into_iter().collect();
-        let about = About { generation: self.generation, session: self.session };
-        log::write(&self.identity, about, level, &message, &fields);
+        log::write(&self.identity, self.about, level, &message, &fields);
     }
 }
 

@@ -122,6 +122,8 @@ impl Generation {
             let verdict = match login::ask(plugin, self.number, session, offered).await {
                 login::Verdict::Abstain => continue,
                 login::Verdict::Replace(credentials) => {
+                    let (original, user) = (offered.user(), credentials.user());
+                    self.by(plugin, session).replaced_credentials(original, user);
                     replaced = Some((credentials, name));
                     continue;
                 }
@@ -169,6 +171,7 @@ impl Generation {
             match verdict {
                 file::Verdict::Pass => {}
                 file::Verdict::Redirect(path) => {
+                    self.by(plugin, session).redirected(op.target(), &path);
                     redirected = Some((op.clone().redirected(path), name));
                 }
                 file::Verdict::Deny(reply) => return FileVerdict::Deny { reply, plugin: name },

@@ -7,31 +7,31 @@
 //! that the guest hears of it.
 
 mod address;
+mod body;
 mod connect;
+mod outcome;
 mod url;
 
 use std::error::Error as _;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
 
 use ::http::{HeaderName, Request, Response, header};
-use bytes::{Buf as _, Bytes};
-use http_body::{Body, Frame, SizeHint};
+use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use wasmtime_wasi_http::WasiBody;
 
-use crate::capability::log;
+use crate::capability::log::{self, About};
 use crate::limits;
 use crate::settings::HttpGrant;
 use crate::stand_ins::{NoWebResponse, StandIns, WebRequest};
+use body::{Watched, plain};
 use connect::{Connector, Prohibited};
+pub(crate) use outcome::HttpCounts;
+use outcome::Outcomes;
 use url::Allowed;
 pub use url::check_url;
 
@@ -41,8 +41,7 @@ pub(crate) struct Gate {
     allowed: Vec<Allowed>,
     client: Client<Connector, WasiBody>,
     slots: Arc<Semaphore>,
-    requests: AtomicU64,
-    denied: AtomicU64,
+    outcomes: Arc<Outcomes>,
     /// For lines about what was denied.
     complaints: log::Gate,
     stand_ins: Option<Arc<dyn StandIns>>,
@@ -105,30 +104,38 @@ impl Gate {
             allowed: allowed?,
             client,
             slots: Arc::new(Semaphore::new(limits::HTTP_REQUESTS_MAX)),
-            requests: AtomicU64::new(0),
-            denied: AtomicU64::new(0),
+            outcomes: Arc::default(),
             complaints: log::Gate::new(limits::COMPLAINTS_MAX),
             stand_ins,
         })
     }
 
-    /// Sends a request and waits for the beginning of the response, until `deadline`.
+    /// Sends a request of a call and waits for the beginning of the response, until `deadline`.
     ///
     /// # Errors
     /// There is no response.
     pub(crate) async fn send(
         &self,
+        about: About,
         request: Request<WasiBody>,
         deadline: Instant,
     ) -> Result<Response<Watched>, NoResponse> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.outcomes.began();
         let sent = self.pass(request, deadline).await;
-        if let Err(NoResponse::Denied(reason)) = &sent {
-            self.denied.fetch_add(1, Ordering::Relaxed);
-            if self.complaints.pass(Instant::now()).is_some() {
-                let (plugin, reason) = (&*self.plugin, log::cleaned(reason));
-                tracing::warn!(plugin, reason, "request of a plugin denied");
-            }
+        if let Err(error) = &sent {
+            self.outcomes.ended(error.into());
+        }
+        if let Err(NoResponse::Denied(reason)) = &sent
+            && self.complaints.pass(Instant::now()).is_some()
+        {
+            tracing::warn!(
+                plugin = self.plugin,
+                generation = about.generation,
+                session = about.session.map(|session| session.0),
+                hook = about.hook.name(),
+                reason = log::cleaned(reason),
+                "request of a plugin denied"
+            );
         }
         sent
     }
@@ -143,22 +150,23 @@ impl Gate {
             let slot = Arc::clone(&self.slots).acquire_owned().await;
             let slot = slot.map_err(|error| NoResponse::Network(error.to_string()))?;
             let response = match &self.stand_ins {
-                Some(world) => answered(&**world, request).await?.map(Source::StandIn),
+                Some(world) => answered(&**world, request).await?.map(plain),
                 None => {
                     let response = self.client.request(request).await;
-                    response.map_err(|error| told(&error))?.map(Source::Service)
+                    response.map_err(|error| told(&error))?.map(plain)
                 }
             };
             Ok((response, slot))
         };
         let sent = tokio::time::timeout_at(deadline, sending).await;
         let (response, slot) = sent.map_err(|_| NoResponse::Timeout)??;
-        Ok(response.map(|body| Watched::new(body, deadline, slot)))
+        let outcomes = Arc::clone(&self.outcomes);
+        Ok(response.map(|body| Watched::new(body, deadline, slot, outcomes)))
     }
 
-    /// Requests so far, and those of them that were denied.
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.requests.load(Ordering::Relaxed), self.denied.load(Ordering::Relaxed))
+    /// What requests came to so far.
+    pub(crate) fn counts(&self) -> HttpCounts {
+        self.outcomes.read()
     }
 }
 
@@ -206,80 +214,4 @@ fn told(error: &ClientError) -> NoResponse {
         source = cause.source();
     }
     NoResponse::Network(deepest)
-}
-
-/// A response's body, as long and as much of it as a plugin may have.
-pub(crate) struct Watched {
-    body: Source,
-    left: usize,
-    deadline: Pin<Box<Sleep>>,
-    _slot: OwnedSemaphorePermit,
-}
-
-/// Where a body comes from.
-enum Source {
-    Service(Incoming),
-    StandIn(Full<Bytes>),
-}
-
-impl Source {
-    fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, NoResponse>>> {
-        match self {
-            Source::Service(body) => {
-                let told = |error: hyper::Error| NoResponse::Network(error.to_string());
-                Pin::new(body).poll_frame(cx).map_err(told)
-            }
-            Source::StandIn(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
-        }
-    }
-}
-
-impl Watched {
-    fn new(body: Source, deadline: Instant, slot: OwnedSemaphorePermit) -> Watched {
-        let deadline = Box::pin(tokio::time::sleep_until(deadline));
-        Watched { body, left: limits::HTTP_RESPONSE_BYTES_MAX, deadline, _slot: slot }
-    }
-}
-
-impl Body for Watched {
-    type Data = Bytes;
-    type Error = NoResponse;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, NoResponse>>> {
-        if self.deadline.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Some(Err(NoResponse::Timeout)));
-        }
-        let Some(frame) = ready!(self.body.poll_frame(cx)) else {
-            return Poll::Ready(None);
-        };
-        let octets =
-            frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, |data| data.remaining());
-        Poll::Ready(Some(match self.left.checked_sub(octets) {
-            Some(left) => {
-                self.left = left;
-                frame
-            }
-            None => Err(NoResponse::TooLarge),
-        }))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.body {
-            Source::Service(body) => body.is_end_stream(),
-            Source::StandIn(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.body {
-            Source::Service(body) => body.size_hint(),
-            Source::StandIn(body) => body.size_hint(),
-        }
-    }
 }

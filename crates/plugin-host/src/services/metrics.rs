@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
+use crate::capability::log::cleaned;
 use crate::limits;
 
 /// What the names of plugins' metrics begin with.
@@ -20,14 +21,22 @@ const BUCKETS: [f64; 14] =
 #[derive(Default)]
 pub(crate) struct Metrics {
     plugins: Mutex<BTreeMap<String, Arc<Meter>>>,
+    names: Arc<Names>,
 }
 
 /// The metrics of one plugin.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Meter {
+    plugin: String,
     families: Mutex<BTreeMap<String, Family>>,
+    names: Arc<Names>,
     dropped: AtomicU64,
 }
+
+/// What the samples of all metrics are called, and which metric they belong to: whoever reads them
+/// knows nothing but the name.
+#[derive(Debug, Default)]
+struct Names(Mutex<BTreeMap<String, (String, MetricKind)>>);
 
 #[derive(Debug)]
 struct Family {
@@ -90,11 +99,11 @@ pub enum MetricValue {
 impl Metrics {
     /// The metrics of that plugin.
     pub(crate) fn of(&self, plugin: &str) -> Arc<Meter> {
-        Arc::clone(self.lock().entry(plugin.to_owned()).or_default())
+        let new = || Arc::new(Meter::new(plugin, &self.names));
+        Arc::clone(self.lock().entry(plugin.to_owned()).or_insert_with(new))
     }
 
-    /// Everything that was counted so far. A name that two plugins use for different kinds is told
-    /// once for each kind.
+    /// Everything that was counted so far, by name.
     pub(crate) fn read(&self) -> Vec<Metric> {
         let mut all: Vec<Metric> = Vec::new();
         for (plugin, meter) in &*self.lock() {
@@ -105,7 +114,7 @@ impl Metrics {
                     let labels = std::iter::once(own).chain(labels.iter().cloned()).collect();
                     MetricSeries { labels, value: value.clone() }
                 });
-                let same = |metric: &&mut Metric| metric.name == name && metric.kind == family.kind;
+                let same = |metric: &&mut Metric| metric.name == name;
                 match all.iter_mut().find(same) {
                     Some(metric) => metric.series.extend(series),
                     None => all.push(Metric { kind: family.kind, series: series.collect(), name }),
@@ -121,7 +130,32 @@ impl Metrics {
     }
 }
 
+impl Names {
+    /// Takes a name for a metric of that kind; whether it can be had. Several plugins may have the
+    /// same metric.
+    fn take(&self, name: &str, kind: MetricKind) -> bool {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let metric = (name.to_owned(), kind);
+        let samples = kind.samples(name);
+        let fits = |sample: &String| names.get(sample).is_none_or(|owner| *owner == metric);
+        if !samples.iter().all(fits) {
+            return false;
+        }
+        names.extend(samples.into_iter().map(|sample| (sample, metric.clone())));
+        true
+    }
+}
+
 impl Meter {
+    fn new(plugin: &str, names: &Arc<Names>) -> Meter {
+        Meter {
+            plugin: plugin.to_owned(),
+            families: Mutex::default(),
+            names: Arc::clone(names),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
     /// Adds to a count.
     pub(crate) fn count(&self, name: &str, delta: u64, labels: Vec<(String, String)>) {
         self.change(MetricKind::Counter, name, labels, |value| {
@@ -161,12 +195,54 @@ impl Meter {
         change: impl FnOnce(&mut MetricValue),
     ) {
         let mut families = self.lock();
-        match families.find(kind, name, labels) {
-            Some(value) => change(value),
-            None => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
+        match self.find(&mut families, kind, name, labels) {
+            Ok(value) => change(value),
+            Err(reason) => {
+                // The others are counted: a plugin may do this with every call.
+                if self.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
+                    let (plugin, metric) = (&*self.plugin, cleaned(name));
+                    tracing::warn!(plugin, metric, reason, "metric of a plugin dropped");
+                }
             }
         }
+    }
+
+    /// Where a series is, or is made if there is room.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn find<'a>(
+        &self,
+        families: &'a mut BTreeMap<String, Family>,
+        kind: MetricKind,
+        name: &str,
+        mut labels: Vec<(String, String)>,
+    ) -> Result<&'a mut MetricValue, &'static str> {
+        labels.sort();
+        if !is_name(name) {
+            return Err("not a name");
+        }
+        if !are_labels(&labels) {
+            return Err("not labels, or too many");
+        }
+        let series: usize = families.values().map(|family| family.series.len()).sum();
+        if !families.contains_key(name) {
+            if families.len() >= limits::METRICS_MAX {
+                return Err("too many names");
+            }
+            if !self.names.take(name, kind) {
+                return Err(OTHERS);
+            }
+        }
+        let new = || Family { kind, series: BTreeMap::new() };
+        let family = families.entry(name.to_owned()).or_insert_with(new);
+        if family.kind != kind {
+            return Err(OTHERS);
+        }
+        if series >= limits::METRIC_SERIES_MAX && !family.series.contains_key(&labels) {
+            return Err("too many series");
+        }
+        Ok(family.series.entry(labels).or_insert_with(|| kind.zero()))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Family>> {
@@ -174,43 +250,19 @@ impl Meter {
     }
 }
 
-/// Where a series is found, or made if there is room.
-trait Find {
-    fn find(
-        &mut self,
-        kind: MetricKind,
-        name: &str,
-        labels: Vec<(String, String)>,
-    ) -> Option<&mut MetricValue>;
-}
-
-impl Find for BTreeMap<String, Family> {
-    fn find(
-        &mut self,
-        kind: MetricKind,
-        name: &str,
-        mut labels: Vec<(String, String)>,
-    ) -> Option<&mut MetricValue> {
-        labels.sort();
-        if !is_name(name) || !are_labels(&labels) {
-            return None;
-        }
-        let series: usize = self.values().map(|family| family.series.len()).sum();
-        if !self.contains_key(name) && self.len() >= limits::METRICS_MAX {
-            return None;
-        }
-        let new = || Family { kind, series: BTreeMap::new() };
-        let family = self.entry(name.to_owned()).or_insert_with(new);
-        if family.kind != kind
-            || series >= limits::METRIC_SERIES_MAX && !family.series.contains_key(&labels)
-        {
-            return None;
-        }
-        Some(family.series.entry(labels).or_insert_with(|| kind.zero()))
-    }
-}
+/// Why a name cannot be had that stands for something else.
+const OTHERS: &str = "the name is that of another metric, or of a part of one";
 
 impl MetricKind {
+    /// What the samples of a metric of that name are called.
+    fn samples(self, name: &str) -> Vec<String> {
+        let parts: &[&str] = match self {
+            MetricKind::Counter | MetricKind::Gauge => &[""],
+            MetricKind::Histogram => &["", "_bucket", "_sum", "_count"],
+        };
+        parts.iter().map(|part| format!("{name}{part}")).collect()
+    }
+
     fn zero(self) -> MetricValue {
         match self {
             MetricKind::Counter => MetricValue::Counter(0),
@@ -232,11 +284,13 @@ fn is_name(name: &str) -> bool {
         && !name.starts_with(|first: char| first.is_ascii_digit())
 }
 
-/// Sorted, each name once; `plugin` and `le` have a meaning of their own.
+/// Sorted, each name once; `plugin`, `le` and what begins with two underscores have a meaning of
+/// their own.
 fn are_labels(labels: &[(String, String)]) -> bool {
     let fine = |(name, value): &(String, String)| {
         is_name(name)
             && !["plugin", "le"].contains(&name.as_str())
+            && !name.starts_with("__")
             && value.len() <= limits::METRIC_LABEL_BYTES_MAX
     };
     let twice = |pair: &[(String, String)]| match pair {
@@ -275,7 +329,7 @@ mod tests {
 
     #[test]
     fn observations_are_counted_by_size() {
-        let meter = Meter::default();
+        let meter = Metrics::default().of("p");
         for seen in [0.002, 7.0, 1e12] {
             meter.observe("took", seen, vec![]);
         }
@@ -289,7 +343,7 @@ mod tests {
 
     #[test]
     fn what_would_grow_without_bound_or_be_no_metric_is_dropped_and_counted() {
-        let meter = Meter::default();
+        let meter = Metrics::default().of("p");
         for number in 0..limits::METRIC_SERIES_MAX + 5 {
             meter.count("many", 1, labels(&[("n", &number.to_string())]));
         }
@@ -304,6 +358,22 @@ mod tests {
         meter.count("a", 1, labels(&[("b", &long)]));
         meter.count("a", 1, labels(&[("b", "1"), ("b", "2")]));
         meter.set("many", 1.0, labels(&[("n", "0")]));
-        assert_eq!(meter.dropped(), 12);
+        meter.count("a", 1, labels(&[("__name__", "b")]));
+        assert_eq!(meter.dropped(), 13);
+    }
+
+    #[test]
+    fn a_name_stands_for_one_metric_whichever_plugin_has_it() {
+        let metrics = Metrics::default();
+        let (one, other) = (metrics.of("a"), metrics.of("b"));
+        one.observe("took", 1.0, vec![]);
+        other.observe("took", 1.0, vec![]);
+        other.count("took_count", 1, vec![]);
+        one.count("seen_sum", 1, vec![]);
+        other.observe("seen", 1.0, vec![]);
+        other.set("seen_sum", 1.0, vec![]);
+        assert_eq!((one.dropped(), other.dropped()), (0, 3));
+        let names: Vec<_> = metrics.read().into_iter().map(|metric| metric.name).collect();
+        assert_eq!(names, ["waft_plugin_user_seen_sum", "waft_plugin_user_took"]);
     }
 }

@@ -194,7 +194,7 @@ async fn instances_that_nobody_needs_are_dropped() {
 }
 
 #[tokio::test]
-async fn a_line_of_the_log_names_plugin_generation_and_session() {
+async fn a_line_of_the_log_names_plugin_generation_session_and_hook() {
     let log = Log::listen();
     let (_directory, host) = host_of(&echo(), plugin("echo", &[("log", "NOOP")])).await;
     ask(&host, "NOOP").await;
@@ -202,7 +202,8 @@ async fn a_line_of_the_log_names_plugin_generation_and_session() {
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert_eq!(
         lines[0].trim(),
-        "INFO waft::plugin: seen plugin=\"echo\" generation=1 session=7 fields=\"verb=\\\"NOOP\\\"\""
+        "INFO waft::plugin: seen plugin=\"echo\" generation=1 session=7 hook=\"command-filter\" \
+         fields=\"verb=\\\"NOOP\\\"\""
     );
 }
 
