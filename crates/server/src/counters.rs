@@ -26,7 +26,13 @@ macro_rules! counters {
         impl Counts {
             /// Each counter with its name.
             pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$( (stringify!($name), self.$name), )*].into_iter()
+                self.described().map(|(name, _, count)| (name, count))
+            }
+
+            /// Each counter with its name, and what it counts in a sentence.
+            pub fn described(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                let all = [$( (stringify!($name), concat!($($doc),+), self.$name), )*];
+                all.into_iter().map(|(name, doc, count)| (name, doc.trim(), count))
             }
         }
     };
@@ -45,11 +51,11 @@ counters! {
     foreign_protocols,
     /// TLS handshakes of control connections.
     tls_handshakes,
-    /// Failed ones.
+    /// TLS handshakes of control connections that failed.
     tls_handshakes_failed,
     /// TLS handshakes of data connections that resumed the control connection's session.
     data_tls_resumed,
-    /// Those that did not.
+    /// TLS handshakes of data connections that resumed no session, or another.
     data_tls_not_resumed,
     /// Data connections whose TLS failed.
     data_tls_failed,

@@ -26,5 +26,5 @@ mod transfer;
 mod workers;
 
 pub use counters::Counts;
-pub use server::{Listener, Listening, Parts, Refused, Server};
+pub use server::{Gauges, Listener, Listening, Parts, PassivePorts, Refused, Server};
 pub use workers::Workers;

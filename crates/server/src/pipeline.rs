@@ -16,6 +16,9 @@
 //! - REWRITE, `reply-filter`: [`Session::reworded`], for every reply.
 //! - OBSERVE: the events that sessions emit.
 //!
+//! What plugins decided is logged where it is carried out; what they changed, the plugin host logs,
+//! a line for each plugin, with what was there before.
+//!
 //! A hook that no plugin wants for a verb costs one bit test.
 
 use std::ops::ControlFlow;
@@ -114,30 +117,30 @@ impl<N: Network> Session<N> {
         }
         match verdict {
             CommandVerdict::Pass => Ok(command),
-            CommandVerdict::Rewrite { command: new, plugin } => {
+            CommandVerdict::Rewrite { command: new, .. } => {
                 self.shared.counters.plugin_rewrites.add_one();
-                tracing::info!(%plugin, original = %command, command = %new, "command rewritten");
                 match self.gate(&new) {
                     Some(reply) => Err(self.reply(hooks, Some(&new), reply).await),
                     None => Ok(new),
                 }
             }
             CommandVerdict::Answer { reply, plugin } => {
-                self.answered(&plugin, &command, &reply);
+                self.answered(hooks, &plugin, &command, &reply);
                 Err(self.reply(hooks, Some(&command), reply).await)
             }
             CommandVerdict::Close { reply, plugin } => {
-                self.answered(&plugin, &command, &reply);
+                self.answered(hooks, &plugin, &command, &reply);
                 let told = self.reply(hooks, Some(&command), reply).await;
                 Err(if told.is_break() { told } else { Flow::Break("ended by a plugin") })
             }
         }
     }
 
-    fn answered(&mut self, plugin: &str, command: &Command, reply: &Reply) {
+    fn answered(&mut self, hooks: &Arc<dyn Hooks>, plugin: &str, command: &Command, reply: &Reply) {
         self.take_pending(command);
         self.shared.counters.plugin_answers.add_one();
-        tracing::info!(%plugin, %command, code = reply.code().number(), "command answered by plugin");
+        let (generation, code) = (hooks.generation(), reply.code().number());
+        tracing::info!(plugin, generation, %command, code, "command answered by plugin");
     }
 
     /// The login gate: a refusal for what must wait until somebody is logged in.
@@ -188,7 +191,7 @@ impl<N: Network> Session<N> {
             self.take_pending(command);
             // OPTS may be given before a login, but not to make plugins work.
             self.account()?;
-            return Ok(self.site_by_plugin(site, own).await.into());
+            return Ok(self.site_by_plugin(hooks.generation(), site, own).await.into());
         }
         let Some(verb) = command.verb() else {
             self.take_pending(command);
@@ -235,16 +238,9 @@ impl<N: Network> Session<N> {
         if !hooks.reply_interest().contains(command.and_then(Command::verb)) {
             return reply;
         }
-        let original = reply.code();
         let verdict = hooks.on_reply(&self.facts, command, reply).await;
-        if let Some(plugin) = verdict.plugin {
+        if verdict.plugin.is_some() {
             self.shared.counters.plugin_rewordings.add_one();
-            tracing::info!(
-                %plugin,
-                original = original.number(),
-                code = verdict.reply.code().number(),
-                "reply reworded"
-            );
         }
         verdict.reply
     }

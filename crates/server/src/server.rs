@@ -24,7 +24,7 @@ use crate::counters::Counts;
 use crate::net::Network;
 use crate::net::tcp::{TcpNetwork, accept_now};
 use crate::session::{Origin, Session};
-use crate::settings::Settings;
+use crate::settings::{Passive, Settings};
 use crate::shared::{Current, Full, Shared, Stage};
 use crate::time::within;
 use crate::tls::Tls;
@@ -131,6 +131,26 @@ impl<N: Network> Server<N> {
         self.shared.addresses.total()
     }
 
+    /// What there is at this moment.
+    pub fn gauges(&self) -> Gauges {
+        let settings = Arc::clone(&self.shared.current.load().settings);
+        let transfers = ["download", "upload", "listing"];
+        let passive = |name: &Arc<str>, passive: &Passive| PassivePorts {
+            listener: Arc::clone(name),
+            // A range from 0 on leaves the choice to the system.
+            range: Some(passive.ports.len()).filter(|_| *passive.ports.start() != 0),
+            in_use: self.shared.passive_ports.of(name),
+        };
+        let own = settings.passive_by_listener.iter();
+        let own = own.map(|(name, settings)| passive(name, settings));
+        Gauges {
+            sessions: self.sessions(),
+            sessions_max: Some(settings.limits.sessions_max).filter(|max| *max != 0),
+            transfers: transfers.map(|what| (what, self.shared.transfers.of(&what))),
+            passive: [passive(&Arc::from(""), &settings.passive)].into_iter().chain(own).collect(),
+        }
+    }
+
     /// Lets somebody act on the server: end sessions, ban addresses.
     pub fn control(&self) -> Arc<dyn Control> {
         Arc::clone(&self.shared.gatehouse) as _
@@ -222,6 +242,30 @@ impl<N: Network> Server<N> {
             within(LAST_WORDS, gone.recv()).await;
         }
     }
+}
+
+/// What there is at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gauges {
+    /// Sessions.
+    pub sessions: usize,
+    /// As many of them as there may be, if there is a bound.
+    pub sessions_max: Option<usize>,
+    /// Transfers under way, by what they are.
+    pub transfers: [(&'static str, usize); 3],
+    /// Passive ports.
+    pub passive: Vec<PassivePorts>,
+}
+
+/// The passive ports of a listener that has a range of its own, or of all others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassivePorts {
+    /// The listener; empty for all others.
+    pub listener: Arc<str>,
+    /// How many there are, where the operator names a range.
+    pub range: Option<usize>,
+    /// On how many of them a client is awaited.
+    pub in_use: usize,
 }
 
 /// A connection that got no session.

@@ -51,8 +51,16 @@ impl Default for Settings {
 impl Settings {
     /// Passive data connections for clients of that listener.
     pub(crate) fn passive_of(&self, listener: &str) -> &Passive {
-        let own = self.passive_by_listener.iter().find(|(name, _)| **name == *listener);
-        own.map_or(&self.passive, |(_, passive)| passive)
+        self.own_passive_of(listener).map_or(&self.passive, |(_, passive)| passive)
+    }
+
+    /// The name of the listener, if it has settings of its own; none otherwise.
+    pub(crate) fn passive_owner(&self, listener: &str) -> Arc<str> {
+        self.own_passive_of(listener).map_or_else(|| Arc::from(""), |(name, _)| Arc::clone(name))
+    }
+
+    fn own_passive_of(&self, listener: &str) -> Option<&(Arc<str>, Passive)> {
+        self.passive_by_listener.iter().find(|(name, _)| **name == *listener)
     }
 }
 

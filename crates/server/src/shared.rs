@@ -38,6 +38,11 @@ pub(crate) struct Shared<N> {
     pub(crate) addresses: Census<IpAddr>,
     /// Sessions by account.
     pub(crate) accounts: Census<Arc<str>>,
+    /// Transfers under way, by what they are.
+    pub(crate) transfers: Census<&'static str>,
+    /// Passive ports on which clients are awaited, by the listener whose range they are of; those
+    /// of the range that listeners share have no name.
+    pub(crate) passive_ports: Census<Arc<str>>,
     /// Names that STOU has told and that are not there yet.
     pub(crate) unique_names: Census<VirtualPath>,
     pub(crate) stage: watch::Sender<Stage>,
@@ -74,6 +79,8 @@ impl<N> Shared<N> {
             gatehouse: Arc::default(),
             addresses: Census::default(),
             accounts: Census::default(),
+            transfers: Census::default(),
+            passive_ports: Census::default(),
             unique_names: Census::default(),
             stage: watch::Sender::new(Stage::Serving),
             sessions_begun: AtomicU64::new(0),
@@ -133,6 +140,16 @@ impl<K: std::hash::Hash + Eq + Clone> Census<K> {
         counts.total += 1;
         counts.by_key.insert(key.clone(), count + 1);
         Ok(Place { key, counts: Arc::clone(&self.counts) })
+    }
+
+    /// Takes a place where there is no bound.
+    pub(crate) fn count(&self, key: K) -> Option<Place<K>> {
+        self.enter(key, 0, 0).ok()
+    }
+
+    /// How many places are taken for `key`.
+    pub(crate) fn of(&self, key: &K) -> usize {
+        lock(&self.counts).by_key.get(key).copied().unwrap_or_default()
     }
 
     /// How many places are taken.

@@ -181,6 +181,7 @@ impl<N: Network> Session<N> {
         let setup = self.data.take();
         let Ok(account) = self.account() else { return Flow::Break("not logged in") };
         let _reserved = transfer.reserved;
+        let _running = self.shared.transfers.count(transfer.job.kind());
         let opening = self.opening(transfer.opening, transfer.job.size(wanted.as_deref()));
         self.reply(hooks, Some(command), opening).await?;
 
@@ -188,7 +189,8 @@ impl<N: Network> Session<N> {
         let progress = Progress::new();
         let mut open = None;
         let attended = {
-            let work = self.work(setup, &account, transfer.job, wanted, &mut open, &progress);
+            let filters = wanted.map(|wanted| (wanted, self.label(hooks, &account, &transfer.job)));
+            let work = self.work(setup, &account, transfer.job, filters, &mut open, &progress);
             let work = pin!(work);
             self.attend(hooks, work, &progress, record.direction()).await
         };
@@ -202,7 +204,7 @@ impl<N: Network> Session<N> {
         setup: DataSetup<N>,
         account: &Arc<Account>,
         job: Job,
-        wanted: Option<Box<dyn WantedContent>>,
+        filters: Option<(Box<dyn WantedContent>, Label)>,
         open: &'w mut Open,
         progress: &'w Progress,
     ) -> impl Future<Output = Result<(), Failure>> + Send + use<'w, N> {
@@ -210,12 +212,6 @@ impl<N: Network> Session<N> {
         let settings = Arc::clone(&self.settings);
         let storage = Arc::clone(&account.storage);
         let facts = Arc::clone(&self.facts);
-        let label = Label {
-            user: Arc::clone(&account.name),
-            path: job.path(),
-            settings: Arc::clone(&self.settings),
-            counters: Arc::clone(&self.shared.counters),
-        };
         let (encoding, deflate) = self.coding(&job);
         let protection = self.data_protection(&job);
         async move {
@@ -230,7 +226,7 @@ impl<N: Network> Session<N> {
             match job {
                 Job::Send(source) => {
                     let (mut reader, mut limit) = source.into_reader();
-                    if let Some(wanted) = wanted {
+                    if let Some((wanted, label)) = filters {
                         let filtered = content::filtered_reader(wanted, reader, limit, label);
                         reader = filtered.await.map_err(Failure::Storage)?;
                         limit = None;
@@ -240,9 +236,9 @@ impl<N: Network> Session<N> {
                     data::send(stream, download, progress, stall).await.map_err(Failure::Pump)
                 }
                 Job::Receive(target) => {
-                    let writer = match wanted {
+                    let writer = match filters {
                         None => storage.open_write(&target.path, target.mode).await,
-                        Some(wanted) => {
+                        Some((wanted, label)) => {
                             content::filtered_writer(wanted, &*storage, &target, label).await
                         }
                     };
@@ -258,6 +254,17 @@ impl<N: Network> Session<N> {
                     received.map_err(Failure::Pump)
                 }
             }
+        }
+    }
+
+    /// What is told of a transfer whose contents plugins decide about.
+    fn label(&self, hooks: &Arc<dyn Hooks>, account: &Account, job: &Job) -> Label {
+        Label {
+            user: Arc::clone(&account.name),
+            path: job.path(),
+            settings: Arc::clone(&self.settings),
+            counters: Arc::clone(&self.shared.counters),
+            generation: hooks.generation(),
         }
     }
 
@@ -326,7 +333,8 @@ impl<N: Network> Session<N> {
         let (is_part, path) = (passage.partial, passage.path.clone());
         let wanted = filters.wanted(passage).await.map_err(|refusal| {
             let (plugin, code) = (&*refusal.plugin, refusal.reply.code().number());
-            tracing::warn!(plugin, %path, code, "transfer refused by plugin");
+            let generation = hooks.generation();
+            tracing::warn!(plugin, generation, %path, code, "transfer refused by plugin");
             self.shared.counters.contents_refused.add_one();
             Refusal(refusal.reply)
         })?;
@@ -573,6 +581,15 @@ impl Job {
         }
     }
 
+    /// What it is, in a word.
+    fn kind(&self) -> &'static str {
+        match self {
+            Job::Send(Source::File { .. }) => "download",
+            Job::Send(Source::Listing(_)) => "listing",
+            Job::Receive(_) => "upload",
+        }
+    }
+
     /// Octets that will go out, where that is known.
     fn size(&self, wanted: Option<&dyn WantedContent>) -> Option<u64> {
         match self {
@@ -601,14 +618,12 @@ impl Job {
 
 impl Record {
     fn new(job: &Job) -> Record {
-        let (what, path) = match job {
-            Job::Send(Source::File { path, .. }) => {
-                ("download", Some((Direction::Download, path.clone())))
-            }
-            Job::Send(Source::Listing(_)) => ("listing", None),
-            Job::Receive(target) => ("upload", Some((Direction::Upload, target.path.clone()))),
+        let path = match job {
+            Job::Send(Source::File { path, .. }) => Some((Direction::Download, path.clone())),
+            Job::Send(Source::Listing(_)) => None,
+            Job::Receive(target) => Some((Direction::Upload, target.path.clone())),
         };
-        Record { what, path, began: Instant::now() }
+        Record { what: job.kind(), path, began: Instant::now() }
     }
 
     fn direction(&self) -> Option<Direction> {

@@ -144,9 +144,8 @@ impl<N: Network> Session<N> {
         let decision = plugins.authenticate(&facts, &attempt.credentials).await;
         let LoginDecision { verdict, replaced } = decision;
         let generation = hooks.generation();
-        if let Some((credentials, plugin)) = &replaced {
+        if let Some((credentials, _)) = &replaced {
             let (original, user) = (attempt.credentials.user(), credentials.user());
-            tracing::info!(%plugin, generation, original, user, "credentials replaced by plugin");
             if self.is_locked_out(user) {
                 return Ok(Outcome::LockedOut);
             }

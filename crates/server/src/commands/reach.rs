@@ -46,10 +46,8 @@ impl<N: Network> Session<N> {
         let (counters, generation) = (&self.shared.counters, by.hooks.generation());
         match filter.on_file(&self.facts, &op).await {
             FileVerdict::Pass => Ok(op.into_target()),
-            FileVerdict::Redirect { path, plugin } => {
+            FileVerdict::Redirect { path, .. } => {
                 counters.plugin_redirects.add_one();
-                let original = op.target();
-                tracing::info!(%plugin, generation, %original, %path, "path redirected");
                 Ok(path)
             }
             FileVerdict::Deny { reply, plugin } => {

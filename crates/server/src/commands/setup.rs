@@ -69,6 +69,8 @@ impl<N: Network> Session<N> {
         match data::listen(&self.shared.network, local, &passive.ports) {
             Ok(listener) => {
                 let port = listener.port();
+                let owner = self.settings.passive_owner(&self.facts.listener);
+                let listener = listener.counted(self.shared.passive_ports.count(owner));
                 self.data = DataSetup::Passive(listener);
                 self.issue_ticket();
                 Ok(port)

@@ -84,11 +84,16 @@ fn names(plugins: Option<&dyn SiteCommands>) -> impl Iterator<Item = &str> {
 
 impl<N: Network> Session<N> {
     /// Has a plugin's command answered.
-    pub(crate) async fn site_by_plugin(&mut self, site: &dyn SiteCommands, own: Own<'_>) -> Reply {
+    pub(crate) async fn site_by_plugin(
+        &mut self,
+        generation: u64,
+        site: &dyn SiteCommands,
+        own: Own<'_>,
+    ) -> Reply {
         let answer = site.run(&self.facts, own.name, own.argument).await;
         self.shared.counters.plugin_commands.add_one();
         let (plugin, code) = (&answer.plugin, answer.reply.code().number());
-        tracing::info!(%plugin, command = own.name, code, "command of a plugin");
+        tracing::info!(%plugin, generation, command = own.name, code, "command of a plugin");
         answer.reply
     }
 }

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use super::OpenError;
 use crate::net::{DataListener, Network};
 use crate::settings::{Advertised, Passive};
+use crate::shared::Place;
 use crate::time::within;
 
 /// Ports tried before a range counts as used up. Smaller ranges are tried completely; of a larger
@@ -20,6 +21,8 @@ const TRIES_MAX: u32 = 1024;
 /// A port on which one data connection is awaited. Dropping it gives the port back.
 pub(crate) struct PassiveListener<N: Network> {
     listener: N::Listener,
+    /// Its place among the ports in use.
+    _counted: Option<Place<Arc<str>>>,
 }
 
 /// No port to listen on.
@@ -43,11 +46,11 @@ pub(crate) fn listen<N: Network>(
     let local = local.to_canonical();
     if *ports.start() == 0 {
         let listener = network.listen(SocketAddr::new(local, 0))?;
-        return Ok(PassiveListener { listener });
+        return Ok(PassiveListener { listener, _counted: None });
     }
     for port in shuffled(ports)? {
         match network.listen(SocketAddr::new(local, port)) {
-            Ok(listener) => return Ok(PassiveListener { listener }),
+            Ok(listener) => return Ok(PassiveListener { listener, _counted: None }),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             Err(error) => return Err(error.into()),
         }
@@ -85,6 +88,11 @@ impl<N: Network> PassiveListener<N> {
     /// The port that the client is told.
     pub(crate) fn port(&self) -> u16 {
         self.listener.port()
+    }
+
+    /// The same, counted as long as it lives.
+    pub(crate) fn counted(self, place: Option<Place<Arc<str>>>) -> PassiveListener<N> {
+        PassiveListener { _counted: place, ..self }
     }
 
     /// Accepts the client within `limit` (zero is no limit) and nobody else.

@@ -32,6 +32,8 @@ pub(super) struct Label {
     pub(super) path: VirtualPath,
     pub(super) settings: Arc<Settings>,
     pub(super) counters: Arc<Counters>,
+    /// The generation of the filters.
+    pub(super) generation: u64,
 }
 
 /// Puts the filters behind a reader. All that `limit` lets through passes them; what they make of it
@@ -71,7 +73,8 @@ impl Label {
     /// Logs a refusal and makes it the transfer's end.
     fn refused(&self, refusal: ContentRefusal) -> StorageError {
         let (plugin, code) = (&*refusal.plugin, refusal.reply.code().number());
-        tracing::warn!(plugin, path = %self.path, code, "contents refused by plugin");
+        let generation = self.generation;
+        tracing::warn!(plugin, generation, path = %self.path, code, "contents refused by plugin");
         self.counters.contents_refused.add_one();
         StorageError::refused(refusal.reply)
     }
@@ -221,13 +224,20 @@ async fn put_aside(
     };
     match kept {
         Ok(name) => {
-            let (path, code) = (&label.path, refusal.reply.code().number());
-            tracing::warn!(plugin, %path, code, kept = name, "upload put in quarantine by plugin");
+            tracing::warn!(
+                plugin,
+                generation = label.generation,
+                path = %label.path,
+                code = refusal.reply.code().number(),
+                kept = name,
+                "upload put in quarantine by plugin"
+            );
             label.counters.contents_quarantined.add_one();
             StorageError::refused(refusal.reply)
         }
         Err(reason) => {
-            tracing::error!(plugin, path = %label.path, reason, "upload not put in quarantine");
+            let (generation, path) = (label.generation, &label.path);
+            tracing::error!(plugin, generation, %path, reason, "upload not put in quarantine");
             if refusal.reply.code().number() >= 400 {
                 return label.refused(refusal);
             }
