@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -25,6 +25,8 @@ use waft_plugin_host::Host;
 use waft_server::Server;
 use waft_server::net::tcp::TcpNetwork;
 
+use text::Told;
+
 /// Where the numbers are.
 const PATH: &str = "/metrics";
 
@@ -40,8 +42,16 @@ const UNACCEPTING: Duration = Duration::from_secs(1);
 /// Whose numbers they are.
 #[derive(Clone)]
 pub(crate) struct Measured {
-    pub(crate) server: Arc<Server<TcpNetwork>>,
-    pub(crate) host: Host,
+    server: Arc<Server<TcpNetwork>>,
+    host: Host,
+    began: SystemTime,
+}
+
+impl Measured {
+    /// Those of a server that has just been started.
+    pub(crate) fn new(server: &Arc<Server<TcpNetwork>>, host: &Host) -> Self {
+        Self { server: Arc::clone(server), host: host.clone(), began: SystemTime::now() }
+    }
 }
 
 /// The numbers are told as long as this lives.
@@ -107,9 +117,14 @@ fn response(request: &Request<Incoming>, measured: &Measured) -> Response<Full<B
     } else {
         let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, kind);
-        let server = &measured.server;
-        let page = text::page(&server.counts(), server.sessions(), &measured.host.status());
-        *response.body_mut() = Full::from(page);
+        let Measured { server, host, began } = measured;
+        *response.body_mut() = Full::from(text::page(&Told {
+            began: *began,
+            gauges: &server.gauges(),
+            counts: &server.counts(),
+            status: &host.status(),
+            metrics: &host.metrics(),
+        }));
     }
     response
 }

@@ -128,7 +128,7 @@ impl Running {
         host.act_on(server.control());
         let _watching = watch(&host);
         let _control = control(config, &server, &host);
-        let measured = Measured { server: Arc::clone(&server), host: host.clone() };
+        let measured = Measured::new(&server, &host);
         let _metrics = metrics.map(|socket| Telling::start(socket, measured)).transpose()?;
         listeners.accept(&config.listeners, tls.as_ref(), &server)?;
         acme.as_mut().map_or(Ok(()), Acme::begin)?;

@@ -1,7 +1,7 @@
 //! What the server tells of itself and of what has changed, as JSON.
 
 use serde_json::{Map, Value, json};
-use waft_plugin_host::{Change, Host, What};
+use waft_plugin_host::{Change, Host};
 use waft_server::Server;
 use waft_server::net::tcp::TcpNetwork;
 
@@ -28,22 +28,11 @@ pub(super) fn server(server: &Server<TcpNetwork>, host: &Host) -> Value {
 
 /// What happened to a plugin.
 pub(super) fn change(change: &Change) -> Value {
-    let (what, refusal) = match &change.what {
-        What::Loaded => ("loaded", None),
-        What::Replaced => ("replaced", None),
-        What::Tried => ("tried", None),
-        What::Promoted => ("promoted", None),
-        What::Removed => ("removed", None),
-        What::Disabled => ("disabled", None),
-        What::RolledBack(refusal) => ("rolled_back", Some(refusal)),
-        What::Kept(refusal) => ("kept", Some(refusal)),
-        What::Revoked(refusal) => ("revoked", Some(refusal)),
-        What::Refused(refusal) => ("refused", Some(refusal)),
-    };
+    let refusal = change.what.refusal();
     json!({
         "plugin": change.plugin,
         "file": change.file.to_string_lossy(),
-        "what": what,
+        "what": change.what.name(),
         "reason": refusal.map(ToString::to_string),
         "remedy": refusal.and_then(waft_plugin_host::Refusal::remedy),
     })

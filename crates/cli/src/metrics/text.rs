@@ -1,27 +1,41 @@
 //! The page itself: names, help, kinds and values.
 
-use std::fmt::{Display, Write};
+mod plugins;
 
-use waft_plugin_host::{BUCKETS_US, HookCounts, HostStatus, PluginStatus};
-use waft_server::Counts;
+use std::fmt::{Display, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use waft_plugin_host::{HostStatus, Metric};
+use waft_server::{Counts, Gauges};
+
+/// All that there is to tell.
+pub(super) struct Told<'a> {
+    /// When the server was started.
+    pub(super) began: SystemTime,
+    pub(super) gauges: &'a Gauges,
+    pub(super) counts: &'a Counts,
+    pub(super) status: &'a HostStatus,
+    /// What plugins counted.
+    pub(super) metrics: &'a [Metric],
+}
 
 /// Writes everything that there is to tell.
-pub(super) fn page(counts: &Counts, sessions: usize, status: &HostStatus) -> String {
+pub(super) fn page(told: &Told<'_>) -> String {
     let mut page = Page::default();
-    page.family("waft_sessions", "gauge", "Sessions at this moment.");
-    page.sample("waft_sessions", &[], sessions);
-    for (name, count) in counts.named() {
+    itself(&mut page, told.began);
+    moment(&mut page, told.gauges);
+    for (name, help, count) in told.counts.described() {
         let name = format!("waft_{name}_total");
-        page.family(&name, "counter", "Counted since the server started.");
+        page.family(&name, "counter", help);
         page.sample(&name, &[], count);
     }
-    page.family("waft_plugin_generation", "gauge", "The generation of plugins in force.");
-    page.sample("waft_plugin_generation", &[], status.generation);
-    states(&mut page, status);
-    calls(&mut page, &status.plugins);
-    instances(&mut page, &status.plugins);
+    plugins::write(&mut page, told.status);
+    plugins::own(&mut page, told.metrics);
     page.0
 }
+
+/// Names with values, as they stand behind a metric's name.
+type Labels<'a> = &'a [(&'a str, &'a str)];
 
 #[derive(Default)]
 struct Page(String);
@@ -32,7 +46,7 @@ impl Page {
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+    fn sample(&mut self, name: &str, labels: Labels<'_>, value: impl Display) {
         self.0.push_str(name);
         for (place, (label, value)) in labels.iter().enumerate() {
             let before = if place == 0 { '{' } else { ',' };
@@ -41,107 +55,76 @@ impl Page {
         let after = if labels.is_empty() { "" } else { "}" };
         let _ = writeln!(self.0, "{after} {value}");
     }
+
+    /// The samples of a histogram; `below` are its bounds, with how many observations were at most
+    /// so large.
+    fn histogram(
+        &mut self,
+        name: &str,
+        labels: Labels<'_>,
+        below: impl IntoIterator<Item = (String, u64)>,
+        sum: f64,
+        count: u64,
+    ) {
+        let bucket = format!("{name}_bucket");
+        for (bound, below) in below.into_iter().chain([("+Inf".to_owned(), count)]) {
+            let labels: Vec<_> = labels.iter().copied().chain([("le", &*bound)]).collect();
+            self.sample(&bucket, &labels, below);
+        }
+        self.sample(&format!("{name}_sum"), labels, number(sum));
+        self.sample(&format!("{name}_count"), labels, count);
+    }
 }
 
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-fn states(page: &mut Page, status: &HostStatus) {
-    const NAME: &str = "waft_plugin_up";
-    page.family(NAME, "gauge", "Whether a plugin is in force and asked.");
-    for plugin in &status.plugins {
-        let up = u8::from(!plugin.breaker_open);
-        page.sample(NAME, &[("plugin", &plugin.name)], up);
-    }
-    for plugin in &status.absent {
-        page.sample(NAME, &[("plugin", &plugin.name)], 0);
+/// A number as the format has it.
+fn number(value: f64) -> String {
+    match value {
+        _ if value.is_nan() => "NaN".to_owned(),
+        f64::INFINITY => "+Inf".to_owned(),
+        f64::NEG_INFINITY => "-Inf".to_owned(),
+        _ => value.to_string(),
     }
 }
 
-/// How calls ended, as a label.
-fn results(counts: &HookCounts) -> [(&'static str, u64); 5] {
-    let HookCounts { traps, timeouts, bad_verdicts, not_made, .. } = *counts;
-    let made: u64 = counts.buckets.iter().sum();
-    let good = made.saturating_sub(traps + timeouts + bad_verdicts);
-    [
-        ("ok", good),
-        ("trap", traps),
-        ("timeout", timeouts),
-        ("bad_verdict", bad_verdicts),
-        ("not_made", not_made),
-    ]
+fn itself(page: &mut Page, began: SystemTime) {
+    const BUILD: &str = "waft_build_info";
+    page.family(BUILD, "gauge", "The server's version.");
+    page.sample(BUILD, &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    const BEGAN: &str = "waft_start_time_seconds";
+    page.family(BEGAN, "gauge", "When the server was started, in seconds since 1970.");
+    page.sample(BEGAN, &[], began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs());
 }
 
-fn calls(page: &mut Page, plugins: &[PluginStatus]) {
-    let of_hooks = |page: &mut Page, tell: &mut dyn FnMut(&mut Page, &str, &HookCounts)| {
-        for plugin in plugins {
-            plugin.calls_by_hook.iter().for_each(|counts| tell(page, &plugin.name, counts));
-        }
-    };
-    const CALLS: &str = "waft_plugin_calls_total";
-    page.family(CALLS, "counter", "Calls of plugins since they were loaded.");
-    of_hooks(page, &mut |page, plugin, counts| {
-        for (result, count) in results(counts) {
-            let labels = [("plugin", plugin), ("hook", counts.hook), ("result", result)];
-            page.sample(CALLS, &labels, count);
-        }
-    });
-    page.family("waft_plugin_call_seconds", "histogram", "Time of calls, waiting included.");
-    of_hooks(page, &mut times);
-    for (name, help) in [
-        ("waft_plugin_traps_total", "Calls that broke the plugin."),
-        ("waft_plugin_timeouts_total", "Calls that took longer than they may."),
-    ] {
-        page.family(name, "counter", help);
-        for plugin in plugins {
-            let counts = plugin.counts;
-            let value = if name.contains("traps") { counts.traps } else { counts.timeouts };
-            page.sample(name, &[("plugin", &plugin.name)], value);
+fn moment(page: &mut Page, gauges: &Gauges) {
+    page.family("waft_sessions", "gauge", "Sessions at this moment.");
+    page.sample("waft_sessions", &[], gauges.sessions);
+    if let Some(max) = gauges.sessions_max {
+        page.family("waft_sessions_max", "gauge", "Sessions that there may be.");
+        page.sample("waft_sessions_max", &[], max);
+    }
+    const TRANSFERS: &str = "waft_transfers";
+    page.family(TRANSFERS, "gauge", "Transfers under way.");
+    for (kind, count) in gauges.transfers {
+        page.sample(TRANSFERS, &[("kind", kind)], count);
+    }
+    // The range that listeners share goes without a name.
+    let labels = |name| [("listener", name)];
+    let labels = |name| if str::is_empty(name) { vec![] } else { labels(name).to_vec() };
+    const PORTS: &str = "waft_passive_ports";
+    page.family(PORTS, "gauge", "Passive ports that there are, where a range is configured.");
+    for ports in &gauges.passive {
+        if let Some(range) = ports.range {
+            page.sample(PORTS, &labels(&ports.listener), range);
         }
     }
-}
-
-fn times(page: &mut Page, plugin: &str, counts: &HookCounts) {
-    let labels = [("plugin", plugin), ("hook", counts.hook)];
-    let mut below = 0;
-    let ends = BUCKETS_US.iter().map(|us| Some(*us)).chain([None]);
-    for (count, end) in counts.buckets.iter().zip(ends) {
-        below += count;
-        let end = end.map_or_else(|| "+Inf".to_owned(), seconds);
-        let [plugin, hook] = labels;
-        page.sample("waft_plugin_call_seconds_bucket", &[plugin, hook, ("le", &end)], below);
-    }
-    let sum = counts.time.as_secs_f64();
-    page.sample("waft_plugin_call_seconds_sum", &labels, sum);
-    page.sample("waft_plugin_call_seconds_count", &labels, below);
-}
-
-/// Microseconds in seconds, exactly.
-fn seconds(us: u64) -> String {
-    let text = format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-fn instances(page: &mut Page, plugins: &[PluginStatus]) {
-    const INSTANCES: &str = "waft_plugin_instances";
-    page.family(INSTANCES, "gauge", "Instances of plugins.");
-    for plugin in plugins {
-        for (state, count) in [("idle", plugin.instances_idle), ("busy", plugin.instances_busy)] {
-            page.sample(INSTANCES, &[("plugin", &plugin.name), ("state", state)], count);
-        }
-    }
-    const MEMORY: &str = "waft_plugin_memory_bytes";
-    page.family(MEMORY, "gauge", "Memory of all instances of a plugin.");
-    for plugin in plugins {
-        page.sample(MEMORY, &[("plugin", &plugin.name)], plugin.memory_bytes);
-    }
-    const DROPPED: &str = "waft_plugin_events_dropped_total";
-    page.family(DROPPED, "counter", "Events that a plugin did not get.");
-    for plugin in plugins {
-        if let Some(events) = plugin.events {
-            page.sample(DROPPED, &[("plugin", &plugin.name)], events.dropped);
-        }
+    const IN_USE: &str = "waft_passive_ports_in_use";
+    page.family(IN_USE, "gauge", "Passive ports on which clients are awaited.");
+    for ports in &gauges.passive {
+        page.sample(IN_USE, &labels(&ports.listener), ports.in_use);
     }
 }
 
@@ -150,12 +133,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_escaped_and_bounds_are_exact() {
+    fn labels_are_escaped_and_numbers_are_those_of_the_format() {
         let mut page = Page::default();
-        page.sample("x", &[("plugin", "a\"b\\c")], 1);
-        assert_eq!(page.0, "x{plugin=\"a\\\"b\\\\c\"} 1\n");
-        let ends = BUCKETS_US.map(seconds);
-        assert_eq!((ends[0].as_str(), ends[11].as_str()), ("0.000001", "0.005"));
-        assert_eq!(ends.last().unwrap(), "30");
+        page.sample("x", &[("plugin", "a\"b\\c\n")], 1);
+        assert_eq!(page.0, "x{plugin=\"a\\\"b\\\\c\\n\"} 1\n");
+        let numbers = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.25].map(number);
+        assert_eq!(numbers, ["NaN", "+Inf", "-Inf", "-0.25"]);
+    }
+
+    #[test]
+    fn a_histogram_ends_with_all_that_was_observed() {
+        let mut page = Page::default();
+        page.histogram("x", &[("a", "b")], [("1".to_owned(), 2)], 0.5, 3);
+        let lines = "x_bucket{a=\"b\",le=\"1\"} 2\nx_bucket{a=\"b\",le=\"+Inf\"} 3\n\
+                     x_sum{a=\"b\"} 0.5\nx_count{a=\"b\"} 3\n";
+        assert_eq!(page.0, lines);
     }
 }
