@@ -9,8 +9,6 @@
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 
@@ -18,6 +16,7 @@ use serde_json::Value;
 use support::log::Line;
 use support::plugin::component;
 use support::process::Finished;
+use support::prometheus::get;
 use support::site::Site;
 use support::waft::Waft;
 
@@ -200,15 +199,6 @@ fn without_a_socket_the_remedy_is_told() {
     let told = site.waft(&[&["status"][..], &CONTROL].concat(), "");
     assert_eq!(told.status.code(), Some(1));
     assert!(told.stderr().contains("remedy: set state in [server], or socket in [control]"));
-}
-
-/// The answer to a request by HTTP.
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub(crate) mod log;
 pub(crate) mod misdeeds;
 pub(crate) mod plugin;
 pub(crate) mod process;
+pub(crate) mod prometheus;
 pub(crate) mod site;
 pub(crate) mod tls;
 pub(crate) mod waft;

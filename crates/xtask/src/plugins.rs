@@ -75,7 +75,7 @@ pub(crate) fn build(workspace: &Workspace, options: &Options) -> Result<()> {
     for guest in &guests {
         let module = modules.join(guest.library).with_extension("wasm");
         let place = place(workspace, guest);
-        write(&module, &place, &options.target)
+        write(&module, &place, packages(guest.role, &options.target))
             .with_context(|| format!("cannot make {}", place.display()))?;
     }
     eprintln!("plugins: {} components, {:.1} s", guests.len(), started.elapsed().as_secs_f64());
@@ -112,16 +112,22 @@ fn place(workspace: &Workspace, guest: &Guest<'_>) -> PathBuf {
     }
 }
 
-fn write(module: &Path, place: &Path, target: &str) -> Result<()> {
+/// The packages that a guest may import from: a test is about WASI, and the other target's standard
+/// library speaks to a system that the host keeps empty.
+fn packages(role: Role, target: &str) -> &'static [&'static str] {
+    match role {
+        Role::Bundled | Role::Example if target == DEFAULT_TARGET => &["waft:plugin/"],
+        _ => &["waft:plugin/", "wasi:"],
+    }
+}
+
+fn write(module: &Path, place: &Path, packages: &[&str]) -> Result<()> {
     let bytes = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
     let component = waft_plugin_tools::encode(bytes)?;
     let interfaces = Interfaces::of(&component)?;
     eprintln!("  {} ({} KiB)", place.display(), component.len().div_ceil(1024));
     eprintln!("    imports: {}", interfaces.imports.join(" "));
     eprintln!("    exports: {}", interfaces.exports.join(" "));
-    // The other target's standard library speaks to a system that the host keeps empty.
-    let packages: &[&str] =
-        if target == DEFAULT_TARGET { &["waft:plugin/"] } else { &["waft:plugin/", "wasi:"] };
     if let [foreign, ..] = interfaces.foreign(packages).as_slice() {
         bail!("it imports what no plugin may: {foreign}");
     }
