@@ -19,16 +19,20 @@ pub(super) use send::{Sent, send};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use waft_core::storage::{ErrorKind, StorageError};
 
 use super::ON_THE_SPOT_BYTES;
 
-/// Octets that a thread moves before it reports how far it is.
-const BURST_BYTES: u64 = 8 * 1024 * 1024;
-
-const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+/// How long a thread goes on before it reports how far it is.
+const BURST_TIME: Duration = Duration::from_millis(100);
+/// The longest that a thread waits for a client. Fast ones, too, let a busy machine wait for
+/// milliseconds: a thread that gave up sooner would leave the processor idle.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// A client that moves fewer octets in [`BURST_TIME`] is slow, however evenly they come: 50 MB/s.
+const BURST_BYTES_MIN: u64 = 5 * 1024 * 1024;
 
 /// Stops the threads of a transfer when its future is dropped.
 #[derive(Default)]
@@ -77,7 +81,9 @@ fn lock(wanted: &Mutex<Wanted>) -> MutexGuard<'_, Wanted> {
 }
 
 /// Asks the system whether a socket is ready; waits for it as long as `limit`.
-fn is_ready(socket: impl AsFd, what: PollFlags, limit: Timespec) -> bool {
+fn is_ready(socket: impl AsFd, what: PollFlags, limit: Duration) -> bool {
+    // Only what is longer than centuries does not fit, and is no limit here.
+    let limit = Timespec::try_from(limit).unwrap_or_default();
     let mut sockets = [PollFd::new(&socket, what)];
     poll(&mut sockets, Some(&limit)).is_ok_and(|ready| ready > 0)
 }

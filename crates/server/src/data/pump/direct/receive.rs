@@ -3,7 +3,7 @@
 //! They have two gears. In the first, the session's task gathers what arrives and a thread writes
 //! it; that suits clients that are slower than the server. Whoever fills a whole buffer at once is
 //! shifted up: the connection leaves the runtime, and a thread [splices](super::splice) from it
-//! until the client pauses.
+//! until the client is slow.
 
 use std::fs::File;
 use std::io;
@@ -19,8 +19,9 @@ use super::{Collar, Leash, ON_THE_SPOT_BYTES, storage_error};
 use crate::data::pump::{Progress, PumpError, aside};
 use crate::time::within;
 
-/// Octets of the buffer of the first gear.
+/// Octets of the buffer of the first gear, and of what it begins as.
 const BUFFER_BYTES: usize = 64 * 1024;
+const BUFFER_BYTES_MIN: usize = 8 * 1024;
 /// How long a buffer that is not full waits for more. A client of 10 MB/s would otherwise need a
 /// thread for every other packet.
 const GATHER: Duration = Duration::from_millis(5);
@@ -92,8 +93,11 @@ async fn gather(
 
 /// Reads what there is, as far as the buffer has room; tells whether the stream has ended.
 fn fill(tcp: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<bool> {
-    buffer.reserve_exact(BUFFER_BYTES - buffer.len().min(BUFFER_BYTES));
     while buffer.len() < BUFFER_BYTES {
+        if buffer.len() == buffer.capacity() {
+            let length = (buffer.len() * 8).clamp(BUFFER_BYTES_MIN, BUFFER_BYTES);
+            buffer.reserve_exact(length - buffer.len());
+        }
         match tcp.try_read_buf(buffer) {
             Ok(0) => return Ok(true),
             Ok(_) => {}

@@ -14,17 +14,14 @@ pub(in crate::data::pump) use outgoing::send;
 use std::io::{self, Write};
 use std::net::{self, Shutdown};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::ServerConnection;
 use tokio::net::TcpStream;
 
 use super::super::PumpError;
 
-/// Octets of a file that are encrypted or decrypted at a time: 16 records.
+/// Octets that are read and encrypted, or received and decrypted, at a time: 16 records.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// How long a thread goes on before it reports how far it is.
-const BURST_TIME: Duration = Duration::from_millis(100);
 
 /// What ended a burst.
 enum Stop {

@@ -21,18 +21,16 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use waft_core::storage::LocalFile;
 
-use super::{BURST_BYTES, Collar, Leash, NO_TIME, ON_THE_SPOT_BYTES, is_ready, storage_error};
+use super::{BURST_TIME, Collar, Leash, ON_THE_SPOT_BYTES, PATIENCE, is_ready, storage_error};
 use crate::data::pump::{Left, Progress, PumpError, aside};
 
-/// Octets handed to the socket at a time.
+/// Octets handed to the socket at a time: who takes longer than [`PATIENCE`] for them, with less
+/// than 50 MB/s, is slow. Larger pieces are not faster.
 const CHUNK_BYTES: usize = 1024 * 1024;
-/// The longest that a thread waits for a client to take a chunk: with less than 50 MB/s, a client
-/// is slow.
-const CHUNK_TIME: Duration = Duration::from_millis(20);
+/// Octets that a thread hands to the socket before it reports how far it is, in the low gear.
+const BURST_BYTES: u64 = 8 * 1024 * 1024;
 /// How long a slow client may take for a chunk to be fast again.
 const FAST_CHUNK_TIME: Duration = Duration::from_millis(10);
-/// How long a thread sends before it reports how far it is.
-const BURST_TIME: Duration = Duration::from_millis(100);
 
 /// How a download ended.
 pub(in crate::data::pump) enum Sent {
@@ -176,7 +174,7 @@ struct Lent {
 impl Lent {
     fn new(tcp: TcpStream) -> io::Result<Lent> {
         let socket = tcp.into_std()?;
-        socket.set_write_timeout(Some(CHUNK_TIME))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
         socket.set_nonblocking(false)?;
         Ok(Lent { socket: Arc::new(socket), is_given_up: true })
     }
@@ -210,7 +208,7 @@ impl Drop for Lent {
 /// Waits until the socket takes more. Asks the system itself, because what was sent past the
 /// runtime has told the runtime nothing.
 async fn until_writable(tcp: &TcpStream) -> io::Result<()> {
-    let ready = || match is_ready(tcp, PollFlags::OUT, NO_TIME) {
+    let ready = || match is_ready(tcp, PollFlags::OUT, Duration::ZERO) {
         true => Ok(()),
         false => Err(io::ErrorKind::WouldBlock.into()),
     };
@@ -246,7 +244,7 @@ impl Part {
             if !self.collar.is_wanted() || began.elapsed() >= BURST_TIME {
                 return Ok(Stop::BurstSent);
             }
-            if chunk_began.elapsed() >= CHUNK_TIME {
+            if chunk_began.elapsed() >= PATIENCE {
                 return Ok(Stop::SocketFull);
             }
             chunk_began = Instant::now();

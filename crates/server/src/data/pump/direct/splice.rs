@@ -8,23 +8,21 @@
 
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 use rustix::buffer::spare_capacity;
-use rustix::event::{PollFlags, Timespec};
+use rustix::event::PollFlags;
 use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use waft_core::storage::{ErrorKind, StorageError};
 
 use super::receive::Sink;
-use super::{BURST_BYTES, is_ready, storage_error};
+use super::{BURST_BYTES_MIN, BURST_TIME, PATIENCE, is_ready, storage_error};
 use crate::data::pump::{Progress, PumpError, aside};
 
 /// Octets of the pipe, where its pages are full. A user may have 128 of them by default
 /// (`/proc/sys/fs/pipe-user-pages-soft`); further uploads stay in the low gear.
 const PIPE_BYTES: usize = 512 * 1024;
-/// How long a thread waits for a client that pauses: longer than a busy one does, shorter than
-/// anybody would miss the thread.
-const LINGER: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
 
 /// The pipe of an upload.
 pub(super) enum Pipe {
@@ -65,11 +63,11 @@ pub(super) struct Splice {
 enum Stop {
     StreamEnded,
     BurstReceived,
-    /// The client pauses, or the rest has to go another way.
+    /// The client is slow, or the rest has to go another way.
     GearTooHigh,
 }
 
-/// Receives until the client pauses, and gives everything back; nothing if the stream has ended.
+/// Receives until the client is slow, and gives everything back; nothing if the stream has ended.
 pub(super) async fn receive(
     mut spliced: Splice,
     progress: &Progress,
@@ -95,15 +93,19 @@ impl Splice {
     }
 
     fn receive_burst(&mut self) -> Result<Stop, PumpError> {
-        let end = self.sink.offset.saturating_add(BURST_BYTES);
+        let (began, begin) = (Instant::now(), self.sink.offset);
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-        while self.sink.offset < end && self.sink.collar.is_wanted() {
+        while self.sink.collar.is_wanted() {
+            if began.elapsed() >= BURST_TIME {
+                let is_slow = self.sink.offset - begin < BURST_BYTES_MIN;
+                return Ok(if is_slow { Stop::GearTooHigh } else { Stop::BurstReceived });
+            }
             let Pipe::Open { writer, .. } = &self.pipe else { return Ok(Stop::GearTooHigh) };
             match splice(&self.socket, None, writer, None, PIPE_BYTES, flags) {
                 Ok(0) => return Ok(Stop::StreamEnded),
                 Ok(length) => self.empty_pipe(length)?,
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) if is_ready(&self.socket, PollFlags::IN, LINGER) => {}
+                Err(Errno::AGAIN) if is_ready(&self.socket, PollFlags::IN, PATIENCE) => {}
                 Err(Errno::AGAIN) => return Ok(Stop::GearTooHigh),
                 Err(errno) => return Err(PumpError::Network(errno.into())),
             }

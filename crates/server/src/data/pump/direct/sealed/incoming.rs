@@ -1,6 +1,6 @@
 //! Uploads.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::net;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,19 +9,17 @@ use std::time::{Duration, Instant};
 use rustix::net::SendFlags;
 use rustls::ServerConnection;
 use tokio::net::TcpStream;
-use waft_core::storage::{LocalFile, StorageError};
+use waft_core::storage::LocalFile;
 
-use super::super::Leash;
 use super::super::receive::Sink;
-use super::{BURST_TIME, CHUNK_BYTES, Shared, Stop, is_waiting, write_records};
+use super::super::{BURST_BYTES_MIN, BURST_TIME, Leash, PATIENCE};
+use super::{CHUNK_BYTES, Shared, Stop, is_waiting, write_records};
 use crate::data::pump::{ON_THE_SPOT_BYTES, Progress, PumpError, aside};
 use crate::net::Sealed;
 use crate::tls::CloseNotify;
 
-/// Octets of the first buffers: a record and what goes with it. They grow while they are filled.
+/// Octets of the first buffer: a record and what goes with it. It grows while it is filled.
 const FIRST_BYTES: usize = 17 * 1024;
-/// How long a thread waits for a client that pauses.
-const LINGER: Duration = Duration::from_millis(4);
 /// How long what a slow client sends is gathered before a thread is asked.
 const GATHER: Duration = Duration::from_millis(5);
 
@@ -36,8 +34,7 @@ pub(in crate::data::pump) async fn receive(
     let leash = Leash::default();
     let LocalFile { file, offset } = file;
     let sink = Sink::new(file, offset, leash.collar());
-    let (ahead, plain) = (Buffer::of(ahead), Buffer::default());
-    let mut incoming = Incoming { tls, ahead, plain, sink, has_ended: false };
+    let mut incoming = Incoming { tls, ahead: Buffer::of(ahead), sink, has_ended: false };
     if !incoming.begin(&tcp, progress).await? {
         (tcp, incoming) = go_on(tcp, incoming, progress).await?;
     }
@@ -60,24 +57,31 @@ async fn go_on(
     progress: &Progress,
 ) -> Result<(TcpStream, Incoming), PumpError> {
     let shared = Shared::new(tcp).map_err(PumpError::Network)?;
-    shared.socket.set_read_timeout(Some(LINGER)).map_err(PumpError::Network)?;
+    shared.socket.set_read_timeout(Some(PATIENCE)).map_err(PumpError::Network)?;
+    let mut may_wait = true;
     loop {
         let (before, socket) = (incoming.sink.offset, Arc::clone(&shared.socket));
         let stop;
         (incoming, stop) = aside(move || {
-            let stop = incoming.burst(&socket);
+            let stop = incoming.burst(&socket, may_wait);
             drop(socket);
             (incoming, stop)
         })
         .await?;
-        progress.advance(incoming.sink.offset - before);
+        let moved = incoming.sink.offset - before;
+        progress.advance(moved);
         match stop? {
             Stop::BurstMoved => {}
             Stop::ClientSlow => {
+                // In the time of a gathering, as much as a fast client sends.
+                let is_much = moved >= CHUNK_BYTES as u64;
+                may_wait = !may_wait && is_much;
                 let watched = shared.watched().map_err(PumpError::Network)?;
                 watched.readable().await.map_err(PumpError::Network)?;
                 progress.touch();
-                tokio::time::sleep(GATHER).await;
+                if !is_much {
+                    tokio::time::sleep(GATHER).await;
+                }
             }
             Stop::Complete => {
                 let tcp = shared.watched().map_err(PumpError::Network)?;
@@ -123,10 +127,6 @@ impl Buffer {
         self.end += length;
         Ok(length)
     }
-
-    fn is_full(&self) -> bool {
-        self.end >= CHUNK_BYTES
-    }
 }
 
 /// What arrives.
@@ -134,8 +134,6 @@ struct Incoming {
     tls: Box<ServerConnection>,
     /// What was read from the connection and TLS has not had yet.
     ahead: Buffer,
-    /// What was decrypted and not written yet.
-    plain: Buffer,
     sink: Sink,
     /// Whether the connection has ended before TLS did.
     has_ended: bool,
@@ -146,13 +144,11 @@ impl Incoming {
     async fn begin(&mut self, tcp: &TcpStream, progress: &Progress) -> Result<bool, PumpError> {
         let before = self.sink.offset;
         while self.sink.offset - before < ON_THE_SPOT_BYTES as u64 {
-            let is_over = self.step(&mut Watched(tcp), |space| tcp.try_read(space));
             let offset = self.sink.offset;
-            let written = self.write();
+            let is_over = self.step(&mut Watched(tcp), |space| tcp.try_read(space));
+            // Also before an error is told: what arrived may be kept.
             progress.advance(self.sink.offset - offset);
-            let is_over = is_over?;
-            written?;
-            match is_over {
+            match is_over? {
                 Some(true) => return Ok(true),
                 Some(false) => progress.touch(),
                 None => tcp.readable().await.map_err(PumpError::Network)?,
@@ -162,26 +158,19 @@ impl Incoming {
     }
 
     /// Receives in a thread until something ends the burst.
-    fn burst(&mut self, socket: &net::TcpStream) -> Result<Stop, PumpError> {
-        let stop = self.burst_unwritten(socket);
-        // Also before an error is told: what arrived may be kept.
-        let written = self.write();
-        let stop = stop?;
-        written?;
-        Ok(stop)
-    }
-
-    fn burst_unwritten(&mut self, socket: &net::TcpStream) -> Result<Stop, PumpError> {
-        socket.set_nonblocking(false).map_err(PumpError::Network)?;
-        let began = Instant::now();
+    fn burst(&mut self, socket: &net::TcpStream, may_wait: bool) -> Result<Stop, PumpError> {
+        socket.set_nonblocking(!may_wait).map_err(PumpError::Network)?;
+        let (began, begin) = (Instant::now(), self.sink.offset);
         let (mut reading, mut writing) = (socket, socket);
         loop {
             match self.step(&mut writing, |space| reading.read(space))? {
                 Some(true) => return Ok(Stop::Complete),
                 Some(false) if !self.sink.collar.is_wanted() => return Ok(Stop::BurstMoved),
-                Some(false) if began.elapsed() >= BURST_TIME => return Ok(Stop::BurstMoved),
-                Some(false) => {}
-                None => return Ok(Stop::ClientSlow),
+                Some(false) if began.elapsed() < BURST_TIME => {}
+                Some(false) if self.sink.offset - begin >= BURST_BYTES_MIN => {
+                    return Ok(Stop::BurstMoved);
+                }
+                Some(false) | None => return Ok(Stop::ClientSlow),
             }
         }
     }
@@ -209,10 +198,10 @@ impl Incoming {
         self.decrypt(socket).map(Some)
     }
 
-    /// Decrypts all that is there, and writes it when it is much; tells whether TLS has ended.
+    /// Decrypts all that is there, and writes it; tells whether TLS has ended.
     fn decrypt(&mut self, socket: &mut impl Write) -> Result<bool, PumpError> {
         loop {
-            if self.take_plain()? {
+            if self.write_plain()? {
                 return Ok(true);
             }
             let mut rest = self.ahead.octets();
@@ -232,26 +221,22 @@ impl Incoming {
         }
     }
 
-    /// Takes what was decrypted; tells whether there will be no more.
-    fn take_plain(&mut self) -> Result<bool, PumpError> {
+    /// Writes what was decrypted, record by record: that costs less than to gather them in between.
+    /// Tells whether there will be no more.
+    fn write_plain(&mut self) -> Result<bool, PumpError> {
+        let mut reader = self.tls.reader();
         loop {
-            if self.plain.is_full() {
-                self.write()?;
-            }
-            let mut reader = self.tls.reader();
-            match self.plain.fill(|space| reader.read(space)) {
-                Ok(0) => return Ok(true),
-                Ok(_) => {}
+            let length = match reader.fill_buf() {
+                Ok([]) => return Ok(true),
+                Ok(record) => {
+                    self.sink.write_octets(record)?;
+                    record.len()
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(PumpError::Network(error)),
-            }
+            };
+            reader.consume(length);
         }
-    }
-
-    fn write(&mut self) -> Result<(), StorageError> {
-        self.sink.write_octets(self.plain.octets())?;
-        self.plain.take(self.plain.octets().len());
-        Ok(())
     }
 }
 

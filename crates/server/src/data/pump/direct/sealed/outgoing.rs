@@ -5,18 +5,15 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustls::ServerConnection;
 use waft_core::storage::LocalFile;
 
-use super::super::{Collar, Leash, storage_error};
-use super::{BURST_TIME, CHUNK_BYTES, Shared, Stop, write_records};
+use super::super::{BURST_TIME, Collar, Leash, PATIENCE, storage_error};
+use super::{CHUNK_BYTES, Shared, Stop, write_records};
 use crate::data::pump::{Left, Progress, PumpError, aside};
 use crate::net::Sealed;
-
-/// The longest that a thread waits for a client to take a chunk.
-const CHUNK_TIME: Duration = Duration::from_millis(20);
 
 /// Sends what is left of a file, and ends TLS; gives the connection back, whose client may still
 /// say that it ends TLS, too.
@@ -30,7 +27,7 @@ pub(in crate::data::pump) async fn send(
     tls.set_buffer_limit(None);
     let leash = Leash::default();
     let shared = Shared::new(tcp).map_err(PumpError::Network)?;
-    shared.socket.set_write_timeout(Some(CHUNK_TIME)).map_err(PumpError::Network)?;
+    shared.socket.set_write_timeout(Some(PATIENCE)).map_err(PumpError::Network)?;
     let LocalFile { file, offset } = file;
     let (collar, buffer) = (leash.collar(), Vec::new());
     let mut outgoing =
@@ -86,7 +83,7 @@ impl Outgoing {
             let chunk_began = Instant::now();
             let (written, is_all) = write_records(&mut self.tls, &mut socket)?;
             self.written += written;
-            if !is_all || may_wait && chunk_began.elapsed() >= CHUNK_TIME {
+            if !is_all || may_wait && chunk_began.elapsed() >= PATIENCE {
                 return Ok(Stop::ClientSlow);
             }
             if self.is_over {
