@@ -3,6 +3,9 @@
 //! The system tells that something happened in a directory; what is in the files decides whether
 //! anything has changed. So it does not matter how a file is written, whether it is replaced, or
 //! whether a link now leads elsewhere, and a change that is written down twice is noticed once.
+//!
+//! The system also tells of every line of a log that is kept in such a directory, which would cost
+//! a busy server more than the line: then the files are looked at every other second instead.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,22 +25,48 @@ const QUIET: Duration = Duration::from_millis(250);
 /// When they are looked at although something keeps happening beside them.
 const QUIET_AWAITED: Duration = Duration::from_secs(2);
 
+/// Writes to files that stay open, after which somebody is taken to keep a log beside the
+/// configuration.
+const WRITES_MAX: u32 = 1000;
+
+/// How often files are looked at where the system does not tell of them.
+const POLL: Duration = Duration::from_secs(2);
+
+/// What the system told.
+enum Sign {
+    /// Something that may be a change.
+    Happened,
+    /// Writing that does not end.
+    Noise,
+}
+
 /// Notices when the files of the configuration change.
 pub(super) struct Changes {
     /// What was in the files when they were last looked at.
     seen: BTreeMap<PathBuf, u64>,
-    watcher: Option<RecommendedWatcher>,
-    happened: mpsc::Receiver<()>,
+    watching: Watching,
+    signs: mpsc::Receiver<Sign>,
     // Kept, so that the receiver waits where there is no watcher.
-    _tell: mpsc::Sender<()>,
+    _tell: mpsc::Sender<Sign>,
+}
+
+/// How changes come to be known.
+enum Watching {
+    /// The system tells.
+    System(RecommendedWatcher),
+    /// By looking from time to time.
+    Poll,
+    /// Not at all.
+    No,
 }
 
 impl Changes {
     /// Begins to watch the files of a configuration.
     pub(super) fn of(config: &Config) -> Self {
-        let (tell, happened) = mpsc::channel(1);
+        let (tell, signs) = mpsc::channel(1);
         let watcher = if config.watched_paths().is_empty() { None } else { watcher(&tell) };
-        let mut changes = Self { seen: BTreeMap::new(), watcher, happened, _tell: tell };
+        let watching = watcher.map_or(Watching::No, Watching::System);
+        let mut changes = Self { seen: BTreeMap::new(), watching, signs, _tell: tell };
         changes.watch(config);
         changes
     }
@@ -62,10 +91,9 @@ impl Changes {
     /// Waits until a file has changed.
     pub(super) async fn next(&mut self) {
         loop {
-            self.happened.recv().await;
-            let latest = Instant::now() + QUIET_AWAITED;
-            while timeout_at(latest.min(Instant::now() + QUIET), self.happened.recv()).await.is_ok()
-            {
+            match self.watching {
+                Watching::Poll => tokio::time::sleep(POLL).await,
+                Watching::System(_) | Watching::No => self.settled().await,
             }
             // A directory may have come into being, or have been replaced.
             self.arm();
@@ -75,8 +103,26 @@ impl Changes {
         }
     }
 
+    /// Waits until something has happened and nothing more does.
+    async fn settled(&mut self) {
+        let mut sign = self.signs.recv().await;
+        let latest = Instant::now() + QUIET_AWAITED;
+        loop {
+            if let Some(Sign::Noise) = sign {
+                tracing::debug!("a log is kept beside the configuration, which is polled now");
+                self.watching = Watching::Poll;
+                return;
+            }
+            let quiet = latest.min(Instant::now() + QUIET);
+            match timeout_at(quiet, self.signs.recv()).await {
+                Ok(next) => sign = next,
+                Err(_) => return,
+            }
+        }
+    }
+
     fn arm(&mut self) {
-        let Some(watcher) = &mut self.watcher else { return };
+        let Watching::System(watcher) = &mut self.watching else { return };
         for directory in self.seen.keys().flat_map(|path| directories(path)) {
             if let Err(error) = watcher.watch(&directory, RecursiveMode::NonRecursive)
                 && directory.is_dir()
@@ -87,14 +133,23 @@ impl Changes {
     }
 }
 
-fn watcher(tell: &mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+fn watcher(tell: &mpsc::Sender<Sign>) -> Option<RecommendedWatcher> {
     let tell = tell.clone();
+    let mut writes = 0_u32;
     let handler = move |event: notify::Result<Event>| {
-        if event.is_ok_and(|event| is_reading(event.kind) || is_being_written(event.kind)) {
-            return;
-        }
-        // Full means that it is known already.
-        let _ = tell.try_send(());
+        let sign = match event {
+            Ok(event) if is_reading(event.kind) => return,
+            Ok(event) if is_being_written(event.kind) => {
+                writes = writes.saturating_add(1);
+                if writes < WRITES_MAX {
+                    return;
+                }
+                Sign::Noise
+            }
+            _ => Sign::Happened,
+        };
+        // Full means that the files are looked at anyway.
+        let _ = tell.try_send(sign);
     };
     notify::recommended_watcher(handler).inspect_err(unnoticed).ok()
 }
@@ -143,6 +198,8 @@ fn content(path: &Path) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     const TEXT: &str = "[[listener]]\naddress = \"127.0.0.1:0\"\n";
@@ -195,6 +252,21 @@ mod tests {
         let mut changes = Changes::of(&config);
         link("two", "next");
         fs::rename(directory.path().join("next"), directory.path().join("current")).unwrap();
+        changes.next().await;
+    }
+
+    #[tokio::test]
+    async fn a_log_beside_the_configuration_is_not_listened_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, config) = configured(directory.path());
+        let mut changes = Changes::of(&config);
+        let mut log = fs::File::create(directory.path().join("log")).unwrap();
+        while !matches!(changes.watching, Watching::Poll) {
+            log.write_all(b"line\n").unwrap();
+            let _ = timeout_at(Instant::now(), changes.next()).await;
+            tokio::task::yield_now().await;
+        }
+        fs::write(&file, format!("{TEXT}# more\n")).unwrap();
         changes.next().await;
     }
 
