@@ -186,7 +186,7 @@ impl Workload {
             false => format!("small {}", copy.display()),
         };
         let script = format!(
-            "set ftp:ssl-allow no; set net:max-retries 2; set cmd:fail-exit yes; \
+            "set ftp:ssl-allow no; set ftp:use-mode-z no; set net:max-retries 2; set cmd:fail-exit yes; \
              open -u {},{PASSWORD} -p {} 127.0.0.1; mirror --parallel={PARALLEL} {what}",
             server.contender.user, server.port,
         );
