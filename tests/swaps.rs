@@ -81,7 +81,7 @@ impl Marking {
     fn swap(&mut self) {
         let generation = self.control.plugins()["generation"].as_u64().unwrap();
         self.swaps += 1;
-        if self.swaps % 2 == 0 {
+        if self.swaps.is_multiple_of(2) {
             self.mark = format!("v{}", self.swaps);
             self.waft.and_wait(
                 |site| {
