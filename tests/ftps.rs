@@ -27,3 +27,5 @@ mod matrix;
 mod python;
 #[path = "ftps/rustls.rs"]
 mod rustls;
+#[path = "ftps/slow.rs"]
+mod slow;

@@ -13,6 +13,11 @@ use super::tls::{Mode, Secured, Version};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
+/// A data connection, which is closed when it is dropped.
+pub(crate) trait Data: Read + Write {}
+
+impl<T: Read + Write> Data for T {}
+
 /// A control connection.
 pub(crate) struct Ftps {
     stream: BufReader<Tls>,
@@ -69,6 +74,15 @@ impl Ftps {
         self.reply("226 ");
     }
 
+    /// Begins a transfer for a client that goes on with it as it likes.
+    pub(crate) fn open(&mut self, command: &str) -> Box<dyn Data> {
+        let tcp = self.begin(command);
+        match self.is_private {
+            true => Box::new(begin_tls(&self.config, tcp)),
+            false => Box::new(tcp),
+        }
+    }
+
     /// Downloads, or lists; what ends without close_notify fails.
     pub(crate) fn get(&mut self, command: &str, to: &mut impl Write) {
         let tcp = self.begin(command);
@@ -97,14 +111,14 @@ impl Ftps {
     }
 
     #[track_caller]
-    fn command(&mut self, line: &str, begin: &str) -> String {
+    pub(crate) fn command(&mut self, line: &str, begin: &str) -> String {
         self.stream.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
         self.reply(begin)
     }
 
     /// A reply of one line, which begins so.
     #[track_caller]
-    fn reply(&mut self, begin: &str) -> String {
+    pub(crate) fn reply(&mut self, begin: &str) -> String {
         let mut line = String::new();
         self.stream.read_line(&mut line).unwrap();
         assert!(line.starts_with(begin) && line.ends_with("\r\n"), "{begin}: {line:?}");
