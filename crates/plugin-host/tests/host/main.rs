@@ -21,6 +21,7 @@ mod operating;
 mod refusals;
 mod reload;
 mod services;
+mod since;
 mod storage;
 mod support;
 mod verdicts;
