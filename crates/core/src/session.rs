@@ -67,11 +67,14 @@ pub const SCRATCH_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub struct Scratch {
     entries: Mutex<BTreeMap<(String, String), Vec<u8>>>,
-    tokens: Mutex<BTreeMap<Arc<str>, Box<dyn Token>>>,
+    tokens: Mutex<Vec<Box<dyn Token>>>,
 }
 
 /// Something whose end tells that a session is gone.
-pub trait Token: fmt::Debug + Send + Sync {}
+pub trait Token: fmt::Debug + Send + Sync {
+    /// Whether nobody wants to be told any more.
+    fn is_spent(&self) -> bool;
+}
 
 /// The session's scratch space is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,13 +107,15 @@ impl Scratch {
         Ok(())
     }
 
-    /// Keeps `token` for `plugin` as long as the session lasts, or until another takes its place.
-    pub fn keep(&self, plugin: &Arc<str>, token: Box<dyn Token>) {
+    /// Keeps `token` as long as the session lasts, whoever else keeps one. Those that are spent go,
+    /// so that a session that outlives many versions of a plugin does not gather theirs.
+    pub fn keep(&self, token: Box<dyn Token>) {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        let replaced = tokens.insert(Arc::clone(plugin), token);
+        let spent: Vec<_> = tokens.extract_if(.., |token| token.is_spent()).collect();
+        tokens.push(token);
         drop(tokens);
-        // Its end is its own affair, and not under the lock.
-        drop(replaced);
+        // Their end is their own affair, and not under the lock.
+        drop(spent);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Vec<u8>>> {
@@ -140,16 +145,24 @@ mod tests {
         assert_eq!(scratch.get("a", "k"), None);
     }
 
-    impl Token for Arc<()> {}
+    /// Spent as soon as nobody else has it.
+    impl Token for Arc<()> {
+        fn is_spent(&self) -> bool {
+            Arc::strong_count(self) == 1
+        }
+    }
 
     #[test]
-    fn a_token_ends_with_the_session_or_when_another_takes_its_place() {
-        let (first, second, plugin) = (Arc::new(()), Arc::new(()), Arc::from("a"));
+    fn tokens_end_with_the_session_and_those_that_are_spent_when_another_comes() {
         let scratch = Scratch::default();
-        scratch.keep(&plugin, Box::new(Arc::clone(&first)));
-        scratch.keep(&plugin, Box::new(Arc::clone(&second)));
-        assert_eq!((Arc::strong_count(&first), Arc::strong_count(&second)), (1, 2));
+        let (first, second, spent) = (Arc::new(()), Arc::new(()), Arc::new(()));
+        let last = Arc::downgrade(&spent);
+        for token in [Arc::clone(&first), spent, Arc::clone(&second)] {
+            scratch.keep(Box::new(token));
+        }
+        assert_eq!(last.strong_count(), 0);
+        assert_eq!((Arc::strong_count(&first), Arc::strong_count(&second)), (2, 2));
         drop(scratch);
-        assert_eq!(Arc::strong_count(&second), 1);
+        assert_eq!((Arc::strong_count(&first), Arc::strong_count(&second)), (1, 1));
     }
 }

@@ -81,11 +81,7 @@ impl Pool {
             artifact,
             isolation,
             idle: Mutex::new(vec![first]),
-            sessions: Sessions::new(
-                Arc::clone(&identity.name),
-                identity.limits.sessions_max,
-                Arc::clone(&sandbox.pins),
-            ),
+            sessions: Sessions::new(identity.limits.sessions_max, Arc::clone(&sandbox.pins)),
             slots: Arc::new(Semaphore::new(identity.limits.instances_max.max(1))),
             pins: Arc::new(Semaphore::new(identity.limits.transfers_max.max(1))),
             identity,

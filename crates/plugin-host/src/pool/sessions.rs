@@ -1,7 +1,8 @@
 //! Instances that belong to sessions: each from its session's first call to the session's end.
 //!
-//! A session tells its end by dropping a token that it keeps. Whoever waits for the place of another
-//! session gets it then.
+//! A session tells its end by dropping a token that it keeps, one for each version of a plugin that
+//! it has a place of: with a version on trial or in exchange, one session may use two. Whoever waits
+//! for the place of another session gets it then.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -14,7 +15,6 @@ use crate::guest::Warm;
 
 /// The sessions that have an instance of a plugin.
 pub(crate) struct Sessions {
-    plugin: Arc<str>,
     places: Mutex<BTreeMap<SessionId, Arc<Place>>>,
     /// Places of this plugin that are left.
     own: Arc<Semaphore>,
@@ -33,9 +33,9 @@ pub(crate) struct Place {
 
 impl Sessions {
     /// None yet, and `max` at most; `all` are the places of all plugins.
-    pub(crate) fn new(plugin: Arc<str>, max: usize, all: Arc<Semaphore>) -> Arc<Sessions> {
+    pub(crate) fn new(max: usize, all: Arc<Semaphore>) -> Arc<Sessions> {
         let own = Arc::new(Semaphore::new(max.max(1)));
-        Arc::new(Sessions { plugin, places: Mutex::default(), own, all })
+        Arc::new(Sessions { places: Mutex::default(), own, all })
     }
 
     /// The place of that session, as soon as there is one for it. `None` where there never will be.
@@ -59,7 +59,7 @@ impl Sessions {
         places.insert(session.id, Arc::clone(&place));
         drop(places);
         let end = End { sessions: Arc::downgrade(self), session: session.id };
-        session.scratch.keep(&self.plugin, Box::new(end));
+        session.scratch.keep(Box::new(end));
         Some(place)
     }
 
@@ -96,7 +96,12 @@ struct End {
     session: SessionId,
 }
 
-impl Token for End {}
+impl Token for End {
+    /// The version is gone, and what sessions had of it.
+    fn is_spent(&self) -> bool {
+        self.sessions.strong_count() == 0
+    }
+}
 
 impl Drop for End {
     fn drop(&mut self) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waft_core::event::Direction;
-use waft_core::hooks::{ContentVerdict, FileOp, HookSource, Passage};
+use waft_core::hooks::{ContentVerdict, FileOp, HookSource, Hooks, Passage};
 use waft_core::{SessionFacts, SessionId, VirtualPath};
 use waft_plugin_host::{
     CallLimits, Hook, Host, HostSettings, Isolation, OnError, PluginSettings, Refusal,
@@ -28,7 +28,12 @@ fn session_of(id: u64) -> Arc<SessionFacts> {
 
 /// The number of the call, as the instance counts.
 async fn count(host: &Host, session: &Arc<SessionFacts>) -> String {
-    let said = ask_in(host, session, "NOOP").await;
+    count_in(&host.current(), session).await
+}
+
+/// The same of the instance that these hooks have for the session.
+async fn count_in(hooks: &Arc<dyn Hooks>, session: &Arc<SessionFacts>) -> String {
+    let said = ask_of(&**hooks, session, "NOOP").await;
     said.rsplit_once("instance ").map_or(said.clone(), |(_, count)| count.to_owned())
 }
 
@@ -137,6 +142,29 @@ async fn a_version_that_is_replaced_gives_back_what_sessions_had_of_it() {
 }
 
 #[tokio::test]
+async fn a_session_that_uses_two_versions_has_an_instance_of_each() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &echo());
+    let plugins = vec![PluginSettings { canary_percent: Some(50), ..counting(Isolation::Session) }];
+    let host = load(HostSettings { plugins, ..directory.settings() }).await;
+    directory.put("p.wasm", &[&echo()[..], &[0, 3, 1, b'v', 1]].concat());
+    host.rescan().await;
+    let id = (1..).find(|id| host.current_for(SessionId(*id)).generation() == 2).unwrap();
+    let (one, stable, tried) = (session_of(id), host.current(), host.current_for(SessionId(id)));
+    for expected in ["1", "2", "3"] {
+        assert_eq!(count_in(&stable, &one).await, expected);
+        assert_eq!(count_in(&tried, &one).await, expected);
+    }
+    let resting = || {
+        let status = host.status();
+        (status.plugins[0].instances_idle, status.canaries[0].instances_idle)
+    };
+    assert_eq!(resting(), (2, 2));
+    drop(one);
+    assert_eq!(resting(), (1, 1), "the end of the session is that of both");
+}
+
+#[tokio::test]
 async fn a_transfer_has_an_instance_of_its_own_that_nobody_else_gets_where_that_is_wanted() {
     for (isolation, left) in [(Isolation::Pool, 1), (Isolation::Session, 1), (Isolation::Call, 0)] {
         let config = [("upload", "transform"), ("mark", "!")];
@@ -222,7 +250,7 @@ async fn what_is_dropped_in_goes_by_what_holds_for_all() {
 }
 
 /// Whether a generation is withdrawn by now.
-async fn is_withdrawn(hooks: &Arc<dyn waft_core::hooks::Hooks>) -> bool {
+async fn is_withdrawn(hooks: &Arc<dyn Hooks>) -> bool {
     tokio::select! {
         biased;
         () = hooks.withdrawn() => true,

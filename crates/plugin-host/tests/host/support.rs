@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use waft_core::hooks::{CommandVerdict, HookSource, ReplyVerdict};
+use waft_core::hooks::{CommandVerdict, HookSource, Hooks, ReplyVerdict};
 use waft_core::session::{Scratch, TlsFacts};
 use waft_core::{SessionFacts, SessionId, VirtualPath};
 use waft_plugin_host::{GenerationReport, Host, HostSettings, LoadErrors, PluginSettings};
@@ -150,7 +150,16 @@ pub(crate) async fn ask_in(
     session: &Arc<SessionFacts>,
     line: impl AsRef<[u8]>,
 ) -> String {
-    match host.current().on_command(session, &command(line)).await {
+    ask_of(&*host.current(), session, line).await
+}
+
+/// The verdict of these hooks, in words.
+pub(crate) async fn ask_of(
+    hooks: &dyn Hooks,
+    session: &Arc<SessionFacts>,
+    line: impl AsRef<[u8]>,
+) -> String {
+    match hooks.on_command(session, &command(line)).await {
         CommandVerdict::Pass => "pass".to_owned(),
         CommandVerdict::Rewrite { command, plugin } => format!("{plugin} rewrites: {command}"),
         CommandVerdict::Answer { reply, plugin } => format!("{plugin} answers: {}", text(&reply)),
