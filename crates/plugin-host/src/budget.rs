@@ -2,7 +2,8 @@
 //!
 //! An instance is charged when it is made, with what the largest instance of its plugin has had,
 //! and gives that back when it is gone. Memory that it takes later is bounded by its own limit and
-//! charged to the instances that are made after it.
+//! charged to the instances that are made after it. One that rests for its session is charged itself:
+//! there may be hundreds, and nobody else can use them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +25,7 @@ pub(crate) struct Budget {
 
 /// Room that an instance takes, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Charge(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+pub(crate) struct Charge(OwnedSemaphorePermit);
 
 impl Budget {
     /// Room for so many octets.
@@ -66,6 +67,14 @@ impl Budget {
     pub(crate) fn try_charge(&self, bytes: usize) -> Option<Charge> {
         let room = Arc::clone(&self.room).try_acquire_many_owned(self.share(bytes));
         room.ok().map(Charge)
+    }
+
+    /// Has a charge be for so many octets at least, if the room is there now; tells whether it is.
+    pub(crate) fn try_grow(&self, charge: &mut Charge, bytes: usize) -> bool {
+        let had = u32::try_from(charge.0.num_permits()).unwrap_or(u32::MAX);
+        let lacking = self.share(bytes).saturating_sub(had);
+        let more = Arc::clone(&self.room).try_acquire_many_owned(lacking);
+        more.map(|more| charge.0.merge(more)).is_ok()
     }
 
     /// Whether somebody waits for room.
@@ -117,6 +126,21 @@ mod tests {
         drop(second);
         assert!(budget.try_charge(usize::MAX).is_some(), "everything, where that is not enough");
         assert!(!budget.is_wanted());
+    }
+
+    #[tokio::test]
+    async fn a_charge_grows_while_there_is_room_and_gives_everything_back() {
+        let budget = Budget::new(3 * UNIT as u64);
+        let mut first = budget.try_charge(UNIT).unwrap();
+        let second = budget.try_charge(UNIT).unwrap();
+        assert!(budget.try_grow(&mut first, 2 * UNIT));
+        assert!(budget.try_grow(&mut first, UNIT), "it has that");
+        assert!(!budget.try_grow(&mut first, 3 * UNIT));
+        assert!(budget.try_charge(1).is_none());
+        drop(second);
+        assert!(budget.try_grow(&mut first, usize::MAX), "everything, where that is not enough");
+        drop(first);
+        assert!(budget.try_charge(3 * UNIT).is_some());
     }
 
     #[tokio::test]

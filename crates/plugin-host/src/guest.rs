@@ -245,11 +245,20 @@ impl Warm {
     /// Whether it is better replaced than used again.
     pub(crate) fn is_worn(&self, now: Instant) -> bool {
         let limits = self.limits();
-        let quota = &self.store.data().quota;
         self.calls >= limits.instance_calls
             || now.duration_since(self.born) >= limits.instance_age
-            || quota.used > self.memory_at_first
-                && quota.used / limits::MEMORY_KEPT_PERCENT >= quota.limit / 100
+            || self.is_full()
+    }
+
+    /// Whether it has taken so much of the memory that it may have that little is left.
+    pub(crate) fn is_full(&self) -> bool {
+        let quota = &self.store.data().quota;
+        self.has_grown() && quota.used / limits::MEMORY_KEPT_PERCENT >= quota.limit / 100
+    }
+
+    /// Whether it has taken memory since it was prepared.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.memory() > self.memory_at_first
     }
 
     fn limits(&self) -> &Limits {

@@ -184,10 +184,15 @@ impl Pool {
 
     /// Puts an instance back after a call that went well, or a transfer. One too many is dropped:
     /// those that rest and those that single calls have are no more than the operator allows.
-    pub(crate) fn put_back(&self, lease: Lease) {
+    pub(crate) fn put_back(&self, mut lease: Lease) {
         self.size.fetch_max(lease.warm.memory(), Ordering::Relaxed);
         let own_slot = match &lease.home {
-            Home::Session(place) => return place.put_back(lease.warm),
+            Home::Session(place) => {
+                if self.may_rest(&mut lease.warm) {
+                    place.put_back(lease.warm);
+                }
+                return;
+            }
             Home::Nowhere => return,
             Home::Call => 1,
             Home::Transfer => 0,
@@ -202,6 +207,19 @@ impl Pool {
             idle.push(lease.warm);
             self.put_back.notify_one();
         }
+    }
+
+    /// Whether a session's instance may rest with the memory that it has by now, which is charged to
+    /// it then. Neither its age nor its calls count: it goes with its session.
+    fn may_rest(&self, warm: &mut Warm) -> bool {
+        if !warm.has_grown() {
+            return true;
+        }
+        if warm.is_full() || self.budget.is_wanted() {
+            return false;
+        }
+        let memory = warm.memory();
+        warm.charge.as_mut().is_none_or(|charge| self.budget.try_grow(charge, memory))
     }
 
     /// An instance that rests or a new one, whichever can be had first.

@@ -24,7 +24,8 @@ pub(crate) struct Sessions {
 
 /// What one session has of a plugin.
 pub(crate) struct Place {
-    /// The instance between two calls; none before the first, and behind one that failed.
+    /// The instance between two calls; none before the first, and behind one that failed or took
+    /// memory that there is no room for.
     rested: Mutex<Option<Warm>>,
     /// One call at a time.
     pub(crate) turn: Arc<Semaphore>,

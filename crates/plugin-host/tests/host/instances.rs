@@ -9,7 +9,7 @@ use waft_core::event::Direction;
 use waft_core::hooks::{ContentVerdict, FileOp, HookSource, Hooks, Passage};
 use waft_core::{SessionFacts, SessionId, VirtualPath};
 use waft_plugin_host::{
-    CallLimits, Hook, Host, HostSettings, Isolation, OnError, PluginSettings, Refusal,
+    CallLimits, Grants, Hook, Host, HostSettings, Isolation, OnError, PluginSettings, Refusal,
 };
 
 use crate::support::*;
@@ -124,6 +124,60 @@ async fn sessions_that_could_take_all_memory_are_refused_with_what_fits() {
     let remedy = errors.0[0].refusal.remedy().unwrap();
     assert!(remedy.starts_with(&format!("set sessions = {fit} or less")), "{remedy}");
     load(settings(usize::try_from(fit).unwrap())).await;
+}
+
+/// A plugin with an instance for each of two sessions, that takes some 4 MiB where it is told to.
+fn growing(directory: &Directory, memory: usize, memory_budget: u64) -> HostSettings {
+    let mut p = PluginSettings {
+        isolation: Isolation::Session,
+        grants: Grants::without_effect(),
+        ..plugin("p", &[])
+    };
+    p.limits.memory = memory;
+    p.limits.sessions_max = 2;
+    p.limits.queue = Duration::from_secs(60);
+    // Long enough on a busy machine.
+    (p.limits.cpu, p.limits.wall) = (Some(HOUR), Some(HOUR));
+    HostSettings { plugins: vec![p], memory_budget, ..directory.settings() }
+}
+
+/// Has the session's instance take memory.
+async fn grow(host: &Host, session: &Arc<SessionFacts>) {
+    assert_eq!(ask_in(host, session, "XKEYS many k 4000").await, "p answers: 200 4000");
+}
+
+#[tokio::test]
+async fn what_a_session_keeps_in_memory_is_kept_while_there_is_room_for_it() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &component("tests/foreigner"));
+    let (one, other) = (session_of(1), session_of(2));
+    let memory = |host: &Host| host.status().plugins[0].memory_bytes;
+    let host = load(growing(&directory, 64 << 20, 512 << 20)).await;
+    let first = memory(&host);
+    grow(&host, &one).await;
+    assert_eq!(instances(&host), (2, 0));
+    let grown = memory(&host) - first;
+    assert!(grown > first + (4 << 20) - (1 << 19), "{grown}");
+    // Too much of what it may have itself.
+    let host = load(growing(&directory, grown + (1 << 16), 512 << 20)).await;
+    grow(&host, &one).await;
+    assert_eq!(instances(&host), (1, 0));
+    // More than is left of what all may have.
+    let room_of = |bytes: usize| u64::try_from(bytes).unwrap();
+    let host = load(growing(&directory, 64 << 20, room_of(first + grown - (1 << 16)))).await;
+    grow(&host, &one).await;
+    assert_eq!((instances(&host), memory(&host)), ((1, 0), first));
+    // There is room, until somebody waits for it.
+    let host = load(growing(&directory, 64 << 20, room_of(first + grown))).await;
+    grow(&host, &one).await;
+    assert_eq!((instances(&host), memory(&host)), ((2, 0), first + grown));
+    let asked = tokio::join!(
+        ask_in(&host, &other, "XKEYS has other"),
+        ask_in(&host, &one, "XKEYS has other")
+    );
+    let answer = "p answers: 200 false".to_owned();
+    assert_eq!(asked, (answer.clone(), answer));
+    assert_eq!((instances(&host), memory(&host)), ((2, 0), 2 * first));
 }
 
 #[tokio::test]
