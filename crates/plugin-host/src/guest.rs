@@ -22,6 +22,7 @@ use crate::bindings::exports::waft::plugin::lifecycle;
 use crate::budget::Charge;
 use crate::capability::console::Console;
 use crate::capability::http::Http;
+use crate::capability::keyvalue::Cursors;
 use crate::capability::log::{About, Gate};
 use crate::capability::sessions::Session;
 use crate::capability::wasi;
@@ -79,6 +80,7 @@ pub(crate) struct Guest {
     pub(crate) granted: bool,
     pub(crate) wasi: WasiCtx,
     pub(crate) http: Http,
+    pub(crate) cursors: Cursors,
     console: Arc<Console>,
     quota: Quota,
     /// What the call in progress may take.
@@ -279,6 +281,7 @@ fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
         granted: false,
         console,
         http: Http::new(),
+        cursors: Cursors::default(),
         quota,
         budget: Hook::Lifecycle.row().budget,
         deadline: Instant::now(),

@@ -179,6 +179,9 @@ pub(crate) const KV_ENTRY_BYTES: u64 = 64;
 /// Keys of a plugin's store told at once.
 pub(crate) const KV_KEYS_MAX: usize = 1000;
 
+/// Cursors of `wasi:keyvalue` that an instance may go on from: the latest ones.
+pub(crate) const KV_CURSORS_MAX: usize = 64;
+
 /// Octets of the values that a guest gets at once.
 pub(crate) const KV_BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 

@@ -4,13 +4,16 @@
 //! There is one bucket, whose name is empty or `default`. wasmtime's own implementation is not used:
 //! its buckets are copies that nobody else sees.
 
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTableError};
 
 use self::bindings::wasi::keyvalue::{atomics, batch, store};
 use crate::bindings::waft::plugin::kv::Error as Refused;
 use crate::guest::Guest;
 use crate::limits;
-use crate::services::kv::Denied;
+use crate::services::kv::{Denied, Store};
 use store::{Error, KeyResponse};
 
 /// Gives guests `wasi:keyvalue`.
@@ -89,21 +92,51 @@ impl store::HostBucket for Guest {
         Ok(self.store()?.get(&key, self.now_ms()).is_some())
     }
 
-    /// A cursor is the number of keys that were told before.
     fn list_keys(
         &mut self,
         _: Resource<Bucket>,
         cursor: Option<u64>,
     ) -> Result<KeyResponse, Error> {
-        let skip = usize::try_from(cursor.unwrap_or_default()).unwrap_or(usize::MAX);
-        let (keys, more) = self.store()?.keys_behind(skip, self.now_ms());
-        let cursor = more.then(|| skip.saturating_add(keys.len()) as u64);
-        Ok(KeyResponse { keys, cursor })
+        let (store, now) = (self.store()?.clone(), self.now_ms());
+        self.cursors.page(&store, cursor, now)
     }
 
     fn drop(&mut self, bucket: Resource<Bucket>) -> wasmtime::Result<()> {
         self.table.delete(bucket)?;
         Ok(())
+    }
+}
+
+/// The cursors that an instance was told, the latest last, each with the key that it is behind: keys
+/// may come and go from page to page.
+#[derive(Debug, Default)]
+pub(crate) struct Cursors(VecDeque<(u64, String)>);
+
+impl Cursors {
+    /// The keys behind a cursor, or the first ones, and the cursor behind them if there are more.
+    fn page(&mut self, store: &Store, cursor: Option<u64>, now: u64) -> Result<KeyResponse, Error> {
+        let after = cursor.map(|cursor| self.find(cursor)).transpose()?;
+        let keys = store.keys("", after, limits::KV_KEYS_MAX, now);
+        let has_more = |last: &&String| !store.keys("", Some(last.as_str()), 1, now).is_empty();
+        let last = keys.last().filter(has_more).cloned();
+        Ok(KeyResponse { keys, cursor: last.map(|last| self.tell(last)) })
+    }
+
+    fn find(&self, cursor: u64) -> Result<&str, Error> {
+        let known = self.0.iter().find(|(known, _)| *known == cursor);
+        let (_, key) = known.ok_or_else(|| Error::Other("no such cursor".to_owned()))?;
+        Ok(key)
+    }
+
+    fn tell(&mut self, key: String) -> u64 {
+        /// Of all instances, so that none takes the cursor of another for its own.
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let cursor = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.0.len() >= limits::KV_CURSORS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((cursor, key));
+        cursor
     }
 }
 
@@ -172,5 +205,56 @@ impl From<Denied> for Error {
             Denied::Conflict => "not a number, or too large".to_owned(),
             Denied::Key(why) => why,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::kv::{Room, Stores};
+    use crate::settings::KvGrant;
+
+    /// A store of more keys than two pages have, and the keys.
+    fn store() -> (Room, Vec<String>) {
+        let grant = KvGrant { bytes: 1 << 20, persistent: false };
+        let store = Stores::new(None, None).prepare("p", grant).unwrap();
+        let keys: Vec<_> = (0..limits::KV_KEYS_MAX * 5 / 2).map(|n| format!("{n:04}")).collect();
+        for key in &keys {
+            store.set(key, vec![], None, 0).unwrap();
+        }
+        (store, keys)
+    }
+
+    #[test]
+    fn keys_that_are_deleted_while_they_are_listed_hide_no_others() {
+        let (store, keys) = store();
+        let (mut cursors, mut cursor, mut told) = (Cursors::default(), None, Vec::new());
+        loop {
+            let page = cursors.page(&store, cursor, 0).unwrap();
+            page.keys.iter().for_each(|key| store.delete(key));
+            told.extend(page.keys);
+            cursor = page.cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(told, keys);
+    }
+
+    #[test]
+    fn a_cursor_can_be_gone_back_to_until_it_is_forgotten() {
+        let (store, keys) = store();
+        let mut cursors = Cursors::default();
+        let first = cursors.page(&store, None, 0).unwrap().cursor;
+        for _ in 1..limits::KV_CURSORS_MAX {
+            let page = cursors.page(&store, first, 0).unwrap();
+            assert_eq!(page.keys, keys[limits::KV_KEYS_MAX..limits::KV_KEYS_MAX * 2]);
+        }
+        let others = Cursors::default().page(&store, None, 0).unwrap().cursor;
+        for none in [Some(0), others] {
+            assert!(matches!(cursors.page(&store, none, 0), Err(Error::Other(_))));
+        }
+        cursors.page(&store, first, 0).unwrap();
+        assert!(matches!(cursors.page(&store, first, 0), Err(Error::Other(_))));
     }
 }

@@ -260,16 +260,6 @@ impl Store {
             .collect()
     }
 
-    /// At most [`KV_KEYS_MAX`](limits::KV_KEYS_MAX) keys behind the first `skip`, in their order, and
-    /// whether there are more.
-    pub(crate) fn keys_behind(&self, skip: usize, now: u64) -> (Vec<String>, bool) {
-        let inner = self.lock();
-        let live = inner.entries.iter().filter(|(_, entry)| entry.is_live(now));
-        let mut keys = live.map(|(key, _)| key).skip(skip);
-        let page = keys.by_ref().take(limits::KV_KEYS_MAX).cloned().collect();
-        (page, keys.next().is_some())
-    }
-
     /// Octets of all entries.
     pub(crate) fn bytes(&self) -> u64 {
         self.lock().bytes
@@ -462,9 +452,6 @@ mod tests {
         assert_eq!(store.keys("a:", None, 2, 0), ["a:1", "a:2"]);
         assert_eq!(store.keys("a:", Some("a:2"), 2, 0), ["a:3"]);
         assert_eq!(store.keys("a:", Some("A"), 9, 0).len(), 3);
-        let names = |keys: &[&str]| keys.iter().map(|&key| key.to_owned()).collect::<Vec<_>>();
-        assert_eq!(store.keys_behind(3, 0), (names(&["b:1"]), false));
-        assert_eq!(store.keys_behind(4, 0), (vec![], false));
         assert!(matches!(store.set("", vec![], None, 0), Err(Denied::Key(_))));
         let long = "k".repeat(limits::KV_KEY_BYTES_MAX + 1);
         assert!(matches!(store.set(&long, vec![], None, 0), Err(Denied::Key(_))));
