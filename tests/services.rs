@@ -218,7 +218,7 @@ fn wasi_keyvalue_is_the_plugins_store() {
     }
     for (command, told) in [
         ("open elsewhere", "Error::NoSuchStore"),
-        ("inc k 1", "Error::Other(\"not a number, or too large\")"),
+        ("inc k 1", "Error::Other(\"not a number, negative, or too large\")"),
         ("many k 5000", "Error::Other(\"too much at once\")"),
         (&*format!("set {} v", "k".repeat(1025)), "Error::Other(\"a key has 1 to 1024 bytes\")"),
     ] {

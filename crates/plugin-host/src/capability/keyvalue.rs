@@ -142,10 +142,7 @@ impl Cursors {
 
 impl atomics::Host for Guest {
     fn increment(&mut self, _: Resource<Bucket>, key: String, delta: u64) -> Result<u64, Error> {
-        let too_large = |_| Error::Other("over what a number may be".to_owned());
-        let delta = i64::try_from(delta).map_err(too_large)?;
-        let sum = self.store()?.increment(&key, delta, None, self.now_ms())?;
-        u64::try_from(sum).map_err(|_| Error::Other("the number is negative".to_owned()))
+        Ok(self.store()?.increment_unsigned(&key, delta, self.now_ms())?)
     }
 }
 
@@ -202,7 +199,7 @@ impl From<Denied> for Error {
     fn from(denied: Denied) -> Error {
         Error::Other(match denied {
             Denied::Quota => "no room".to_owned(),
-            Denied::Conflict => "not a number, or too large".to_owned(),
+            Denied::Conflict => "not a number, negative, or too large".to_owned(),
             Denied::Key(why) => why,
         })
     }

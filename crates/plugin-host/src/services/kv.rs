@@ -164,6 +164,31 @@ impl Room {
         ttl: Option<u64>,
         now: u64,
     ) -> Result<i64, Denied> {
+        self.count(key, ttl, now, |before| before.checked_add(delta))
+    }
+
+    /// Adds to the number under a key for whom there are no negative ones; the number then.
+    ///
+    /// # Errors
+    /// As of [`increment`](Room::increment), and the number would still be negative; nothing was
+    /// changed.
+    pub(crate) fn increment_unsigned(
+        &self,
+        key: &str,
+        delta: u64,
+        now: u64,
+    ) -> Result<u64, Denied> {
+        let add = |before: i64| before.checked_add_unsigned(delta).filter(|sum| *sum >= 0);
+        self.count(key, None, now, add).map(i64::cast_unsigned)
+    }
+
+    fn count(
+        &self,
+        key: &str,
+        ttl: Option<u64>,
+        now: u64,
+        add: impl FnOnce(i64) -> Option<i64>,
+    ) -> Result<i64, Denied> {
         let mut inner = self.store.lock();
         let before = match inner.live(key, now) {
             Some(entry) => {
@@ -172,7 +197,7 @@ impl Room {
             }
             None => 0_i64,
         };
-        let sum = before.checked_add(delta).ok_or(Denied::Conflict)?;
+        let sum = add(before).ok_or(Denied::Conflict)?;
         inner.put(key, sum.to_string().into_bytes(), ttl, now, self.bytes_max)?;
         Ok(sum)
     }
@@ -431,6 +456,18 @@ mod tests {
         assert_eq!(store.increment("n", 1, None, 0), Err(Denied::Conflict));
         store.set("n", i64::MAX.to_string().into_bytes(), None, 0).unwrap();
         assert_eq!(store.increment("n", 1, None, 0), Err(Denied::Conflict));
+    }
+
+    #[test]
+    fn who_counts_without_negative_numbers_changes_none_that_stays_negative() {
+        let store = store(4096);
+        assert_eq!(store.increment("n", -7, None, 0), Ok(-7));
+        assert_eq!(store.increment_unsigned("n", 6, 0), Err(Denied::Conflict));
+        assert_eq!(store.get("n", 0), Some(b"-7".to_vec()));
+        assert_eq!(store.increment_unsigned("n", 7, 0), Ok(0));
+        let most = i64::MAX.cast_unsigned();
+        assert_eq!(store.increment_unsigned("n", most + 1, 0), Err(Denied::Conflict));
+        assert_eq!(store.increment_unsigned("n", most, 0), Ok(most));
     }
 
     #[test]
