@@ -120,10 +120,11 @@ impl Gate {
         request: Request<WasiBody>,
         deadline: Instant,
     ) -> Result<Response<Watched>, NoResponse> {
-        self.outcomes.began();
+        let waiting = self.outcomes.began();
         let sent = self.pass(request, deadline).await;
-        if let Err(error) = &sent {
-            self.outcomes.ended(error.into());
+        match &sent {
+            Ok(_) => waiting.answered(),
+            Err(error) => waiting.ended(error.into()),
         }
         if let Err(NoResponse::Denied(reason)) = &sent
             && self.complaints.pass(Instant::now()).is_some()

@@ -362,6 +362,24 @@ async fn a_service_that_never_answers_costs_the_guest_an_error_and_not_its_insta
 }
 
 #[tokio::test]
+async fn a_request_that_is_given_up_with_its_call_is_counted() {
+    let url = service("").await;
+    let (_directory, host) = asker(http(&[&url], true)).await;
+    let counts = || host.status().plugins[0].counts;
+    let line = format!("XGET {url}/");
+    let asked = async {
+        while counts().http_requests == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        answer = told(&host, &line) => panic!("{answer}"),
+        () = asked => {}
+    }
+    assert_eq!((counts().http_requests, counts().http_timeouts), (1, 1));
+}
+
+#[tokio::test]
 async fn bodies_are_bounded_in_both_directions() {
     let large = "x".repeat(3_000_000);
     let url = service(format!("HTTP/1.1 200 OK\r\ncontent-length: 3000000\r\n\r\n{large}")).await;

@@ -34,10 +34,37 @@ pub(crate) struct HttpCounts {
     pub(crate) failed: u64,
 }
 
+/// A request that waits for its answer. Dropped, it was given up with the call that made it, whose
+/// time was up.
+pub(super) struct Waiting<'a>(Option<&'a Outcomes>);
+
+impl Waiting<'_> {
+    /// There is an answer, which counts the request from now on.
+    pub(super) fn answered(mut self) {
+        self.0 = None;
+    }
+
+    /// There is none.
+    pub(super) fn ended(mut self, outcome: Outcome) {
+        if let Some(outcomes) = self.0.take() {
+            outcomes.ended(outcome);
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(outcomes) = self.0 {
+            outcomes.ended(Outcome::Timeout);
+        }
+    }
+}
+
 impl Outcomes {
     /// A request begins.
-    pub(super) fn began(&self) {
+    pub(super) fn began(&self) -> Waiting<'_> {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        Waiting(Some(self))
     }
 
     /// A request is over.
