@@ -60,6 +60,8 @@ pub(crate) struct Plugin {
     loaded: SystemTime,
     /// For lines about its failures.
     complaints: Gate,
+    /// For lines about its slowness, which leave those about its failures their room.
+    slow: Gate,
     identity: Arc<Identity>,
 }
 
@@ -129,6 +131,7 @@ impl Plugin {
             probation: OnceLock::new(),
             loaded: SystemTime::now(),
             complaints: Gate::new(limits::COMPLAINTS_MAX),
+            slow: Gate::new(limits::COMPLAINTS_MAX),
             settings,
             artifact,
             identity,
@@ -400,7 +403,7 @@ impl Call<'_> {
         if !budget.is_strained_by(took) {
             return;
         }
-        let Some(untold) = self.plugin.complaints.pass(Instant::now()) else { return };
+        let Some(untold) = self.plugin.slow.pass(Instant::now()) else { return };
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         tracing::warn!(
             plugin = &*self.plugin.name,

@@ -8,8 +8,8 @@ use tokio::net::TcpListener;
 use waft_core::SessionId;
 use waft_core::control::{Control, Network};
 use waft_plugin_host::{
-    Grants, Host, HostSettings, HttpGrant, KvGrant, Listed, MetricKind, MetricValue, OnLoadError,
-    PluginSettings, Refusal, Unlisted, What,
+    CallLimits, Grants, Hook, Host, HostSettings, HttpGrant, KvGrant, Listed, MetricKind,
+    MetricValue, OnLoadError, PluginSettings, Refusal, Unlisted, What,
 };
 
 use crate::support::*;
@@ -377,6 +377,28 @@ async fn a_request_that_is_given_up_with_its_call_is_counted() {
         () = asked => {}
     }
     assert_eq!((counts().http_requests, counts().http_timeouts), (1, 1));
+}
+
+#[tokio::test]
+async fn calls_that_are_slow_do_not_keep_failures_out_of_the_log() {
+    let url = service("").await;
+    let mut settings = asking(http(&[&url], true));
+    let (cpu, wall) = (settings.limits.cpu, Some(Duration::from_millis(50)));
+    settings.limits.by_hook = [(Hook::CommandFilter, CallLimits { cpu, wall })].into();
+    settings.limits.instances_max = 1;
+    settings.limits.queue = Duration::from_millis(1);
+    let (_directory, host) = host_of(&component("tests/services"), settings).await;
+    let log = Log::listen();
+    tokio::time::pause();
+    // All within one second of the clock, which stands still but for those who wait.
+    let line = format!("XGET {url}/");
+    for _ in 0..10 {
+        assert_eq!(told(&host, &line).await, "500 Error::Timeout");
+    }
+    let both = tokio::join!(told(&host, &line), told(&host, &line));
+    assert_eq!(both.1, "451 Local error: plugin failed.");
+    assert_eq!(log.lines_with("plugin is slow").len(), 10);
+    assert_eq!(log.lines_with("plugin failed").len(), 1);
 }
 
 #[tokio::test]
