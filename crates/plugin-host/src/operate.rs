@@ -125,7 +125,8 @@ impl Host {
         drain: Drain,
     ) -> Result<usize, OperateError> {
         let left = || self.status().draining.iter().filter(|old| old.name == plugin).count();
-        if self.shared.books.lock().await.key(plugin).is_none() && left() == 0 {
+        // Looked for first: the books are taken while something is compiled, and transfers go on.
+        if left() == 0 && self.shared.books.lock().await.key(plugin).is_none() {
             return Err(OperateError::unknown(plugin));
         }
         if drain == Drain::Force {

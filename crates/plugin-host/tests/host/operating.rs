@@ -1,6 +1,8 @@
 //! What an operator does to plugins, and what is done for the operator: versions that fail give way
 //! to the ones before.
 
+use std::future::ready;
+use std::pin::pin;
 use std::time::Duration;
 
 use waft_core::hooks::{ConnectVerdict, FileOp, FileVerdict, HookSource, WriteKind};
@@ -134,6 +136,32 @@ async fn an_earlier_version_drains_until_nothing_uses_it() {
     let (left, ()) = tokio::join!(host.drain("p", Duration::from_secs(60)), async { drop(used) });
     assert_eq!(left.unwrap(), 0);
     assert!(host.status().draining.is_empty());
+}
+
+#[tokio::test]
+async fn an_earlier_version_is_drained_by_force_while_a_component_is_looked_at() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &hostile());
+    let host = load(settings(&directory)).await;
+    let used = host.current();
+    let transfer = used.withdrawn();
+    directory.put("p.wasm", &variant(&hostile(), 1));
+    host.rescan().await;
+    directory.put("p.wasm", &variant(&hostile(), 2));
+    let mut look = pin!(host.rescan());
+    // As far as it comes by itself: what it waits for is done in another thread.
+    tokio::select! {
+        biased;
+        report = &mut look => panic!("{report:?}"),
+        () = ready(()) => {}
+    }
+    tokio::select! {
+        biased;
+        left = host.force_drain("p", Duration::ZERO) => assert_eq!(left, Ok(1)),
+        () = ready(()) => panic!("it waits"),
+    }
+    transfer.await;
+    assert_eq!(said(&look.await), ["p: Replaced"]);
 }
 
 #[tokio::test]
