@@ -1,6 +1,7 @@
 //! One end of a connection as a client has it: reading with patience.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,13 +16,15 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Connection {
     stream: MemoryStream,
     buffer: Vec<u8>,
+    /// Where the client is.
+    pub(super) address: IpAddr,
     /// Whether a line of it was looked at, such as a greeting.
     pub(super) has_spoken: bool,
 }
 
 impl Connection {
-    pub(super) fn new(stream: MemoryStream) -> Self {
-        Self { stream, buffer: Vec::new(), has_spoken: false }
+    pub(super) fn new(stream: MemoryStream, address: IpAddr) -> Self {
+        Self { stream, buffer: Vec::new(), address, has_spoken: false }
     }
 
     pub(super) async fn send(&mut self, octets: &[u8]) -> Result<(), String> {

@@ -237,9 +237,9 @@ impl<L: Fn() -> String> Player<'_, L> {
         let (peer, local) =
             (SocketAddr::new(from, CLIENT_PORT), SocketAddr::new(SERVER, CONTROL_PORT));
         let name = self.config.listeners.first().map_or("scenario", |listener| &*listener.name);
-        let connection = Connection::new(ours);
+        let connection = Connection::new(ours, from);
         if let Err(refused) = self.trial.server.serve(theirs, peer, local, Listener::from(name)) {
-            let mut told = Connection::new(refused.stream);
+            let mut told = Connection::new(refused.stream, from);
             told.send(refused.reason.as_bytes()).await.map_err(|got| otherwise("a place", &got))?;
         }
         self.sessions.insert(self.current.clone(), connection);
@@ -307,10 +307,11 @@ impl<L: Fn() -> String> Player<'_, L> {
         let port = text.strip_prefix("229").and_then(|text| text.split('|').nth(3));
         let port = port.and_then(|port| port.parse().ok());
         let port: u16 = port.ok_or_else(|| otherwise(expected, &text))?;
-        let (to, from) = (SocketAddr::new(SERVER, port), SocketAddr::new(CLIENT, CLIENT_PORT));
+        let address = self.control().await?.address;
+        let (to, from) = (SocketAddr::new(SERVER, port), SocketAddr::new(address, CLIENT_PORT));
         let stream = self.trial.server.network().client_connect(to, from);
         let stream = stream.map_err(|error| (expected.to_owned(), error.to_string()))?;
-        self.data = Some(Connection::new(stream));
+        self.data = Some(Connection::new(stream, address));
         Ok(())
     }
 
