@@ -560,7 +560,7 @@ section! {
         command_filter: Option<OnError> as Maybe<Word<OnError>> = None; "`on_error`",
         /// Files and listings.
         file_filter: Option<OnError> as Maybe<Word<OnError>> = None; "`on_error`",
-        /// Contents of files that it inspects; where it changes them, always `"deny"`.
+        /// Contents of files that it inspects; where it changes them or cannot say so, always `"deny"`.
         content_filter: Option<OnError> as Maybe<Word<OnError>> = None; "`on_error`",
     }
 }

@@ -95,6 +95,9 @@ impl ContentFilters for Filters {
 }
 
 /// Asks one plugin whether it wants to see a transfer.
+///
+/// A plugin that cannot tell is never passed over: nobody knows whether it would have changed the
+/// bytes, and without it they might be stored as they must not be.
 async fn wants(
     plugin: &Arc<Plugin>,
     caller: Caller,
@@ -109,7 +112,7 @@ async fn wants(
         Ok(lease) => lease,
         Err(failure) => {
             call.failed(failure);
-            return by_policy(plugin, Look::Inspect).map(|()| wit::Interest::Skip);
+            return Err(refusal(plugin, failed()));
         }
     };
     let (direction, size) = (direction(passage.direction), passage.size);
@@ -117,10 +120,7 @@ async fn wants(
         exported(exports)?.call_wants(store, session, direction, path, size).await
     };
     let said = lease.warm.call_about(caller, session, ask).await;
-    match call.end(lease, said) {
-        Ok(interest) => Ok(interest),
-        Err(_) => by_policy(plugin, Look::Inspect).map(|()| wit::Interest::Skip),
-    }
+    call.end(lease, said).map_err(|_| refusal(plugin, failed()))
 }
 
 impl WantedContent for Wanted {

@@ -156,8 +156,8 @@ async fn a_filter_that_breaks_refuses() {
 
 #[tokio::test]
 async fn who_may_fail_is_passed_over_unless_it_changes_the_bytes() {
-    for place in ["wants", "open", "push", "finish"] {
-        for (look, passes) in [("inspect", true), ("transform", place == "wants")] {
+    for place in ["open", "push", "finish"] {
+        for (look, passes) in [("inspect", true), ("transform", false)] {
             let config = [("upload", look), ("trap", place)];
             let settings = PluginSettings { on_error: OnError::Allow, ..plugin("p", &config) };
             let (_directory, host) = customs(settings).await;
@@ -170,6 +170,24 @@ async fn who_may_fail_is_passed_over_unless_it_changes_the_bytes() {
             };
             assert_eq!(verdict == "accepted", passes, "{look}, {place}: {verdict}");
         }
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_say_what_it_would_do_is_never_passed_over() {
+    for look in ["inspect", "transform"] {
+        let config = [("upload", look), ("trap", "wants")];
+        let settings = PluginSettings { on_error: OnError::Allow, ..plugin("p", &config) };
+        let (_directory, host) = customs(settings).await;
+        tokio::time::pause();
+        // The last time it is not asked any more: it has failed too often.
+        for _ in 0..6 {
+            let refusal = wanted(&host, Direction::Upload).await.err().unwrap();
+            assert_eq!(told("refused", &refusal), "refused by p: 451 Local error: plugin failed.");
+        }
+        assert_eq!(host.status().plugins[0].counts.traps, 5, "{look}");
+        assert!(host.status().plugins[0].breaker_open, "{look}");
+        tokio::time::resume();
     }
 }
 
