@@ -202,6 +202,13 @@ fn every_kind_of_line_fails_where_it_is_not_so() {
         "none",
     );
     assert_fails(&failed("login\ncheck: a holds \"1\"\n"), "2", "a: \"1\"", "no such file");
+    assert_fails(
+        &failed("directory: a\nlogin\ncheck: no a\n"),
+        "3",
+        "a: no such file",
+        "an error: Is a directory (os error 21)",
+    );
+    assert_eq!(failed("file: a \"\"\nlogin\ncheck: no b\ncheck: no a/b\n").code, Some(0));
     let unused = "http: GET https://a.example/ -> 200\nlogin\n";
     assert_fails(&failed(unused), "1", "a request: GET https://a.example/", "none before the end");
     assert_fails(
@@ -236,6 +243,12 @@ fn a_scenario_that_makes_no_sense_is_told_with_code_2() {
     assert_eq!(
         wrong.stderr,
         "error: scenario.txt:3: not a step: file: a \"1\"\n  remedy: move it before the first step\n"
+    );
+    let empty = bench.play("# Nothing yet.\nfile: a \"1\"\n");
+    assert_eq!(empty.code, Some(2));
+    assert_eq!(
+        empty.stderr,
+        "error: scenario.txt: no steps\n  remedy: write what clients do and get, such as login\n"
     );
     let settings = bench.play("plugin:\n  | [plugin.config\nlogin\n");
     assert_eq!(settings.code, Some(1));

@@ -115,10 +115,13 @@ fn scenarios(arguments: &TestedPlugin) -> Result<Vec<PathBuf>, Failure> {
 
 fn read(path: &Path) -> Result<Scenario, Failure> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    Scenario::parse(&text).map_err(|mistake| {
-        output::tell(&format!("error: {}:{mistake}", path.display()));
-        Failure::No(Verdict::NotValid)
-    })
+    let wrong = match Scenario::parse(&text) {
+        Ok(scenario) if !scenario.is_empty() => return Ok(scenario),
+        Ok(_) => " no steps\n  remedy: write what clients do and get, such as login".to_owned(),
+        Err(mistake) => mistake.to_string(),
+    };
+    output::tell(&format!("error: {}:{wrong}", path.display()));
+    Err(Failure::No(Verdict::NotValid))
 }
 
 fn tried(arguments: &TestedPlugin) -> anyhow::Result<Tried> {

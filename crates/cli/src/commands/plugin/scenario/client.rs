@@ -54,14 +54,52 @@ impl Connection {
         Ok(std::mem::take(&mut self.buffer))
     }
 
-    async fn fill(&mut self, patience: Duration) -> Result<usize, String> {
-        match timeout(patience, self.stream.read_buf(&mut self.buffer)).await {
-            Ok(read) => read.map_err(told),
-            Err(_) => Err(format!("nothing within {} s", patience.as_secs())),
+    /// Waits for the end, whatever comes before; a reset is one, too.
+    pub(super) async fn gone(&mut self) -> Result<(), String> {
+        loop {
+            self.buffer.clear();
+            match self.read(PATIENCE).await? {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(()),
+                Err(error) => return Err(told(error)),
+            }
         }
+    }
+
+    async fn fill(&mut self, patience: Duration) -> Result<usize, String> {
+        self.read(patience).await?.map_err(told)
+    }
+
+    /// Reads more; the outer error is that nothing comes.
+    async fn read(&mut self, patience: Duration) -> Result<io::Result<usize>, String> {
+        let read = timeout(patience, self.stream.read_buf(&mut self.buffer)).await;
+        read.map_err(|_| format!("nothing within {} s", patience.as_secs()))
     }
 }
 
-fn told(error: io::Error) -> String {
+pub(super) fn told(error: io::Error) -> String {
     format!("an error: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection() -> (Connection, MemoryStream) {
+        let (ours, theirs) = MemoryStream::pair();
+        (Connection::new(ours, IpAddr::from([192, 0, 2, 7])), theirs)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_gone_when_it_has_ended_and_not_when_nothing_comes() {
+        let (mut ours, mut theirs) = connection();
+        theirs.write_all(b"before").await.unwrap();
+        assert_eq!(ours.gone().await, Err("nothing within 30 s".to_owned()));
+        drop(theirs);
+        assert_eq!(ours.gone().await, Ok(()));
+        let (mut ours, theirs) = connection();
+        theirs.reset();
+        assert_eq!(ours.gone().await, Ok(()));
+    }
 }

@@ -65,6 +65,11 @@ impl Scenario {
         }
         Ok(scenario)
     }
+
+    /// Whether nothing is done or expected in it.
+    pub(in super::super) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
 }
 
 fn entries(text: &str) -> Result<Vec<Entry<'_>>, Mistake> {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use waft_config::Config;
 use waft_server::Listener;
 use waft_server::net::memory::MemoryStream;
 
-use super::client::{Connection, PATIENCE};
+use super::client::{self, Connection, PATIENCE};
 use super::text::{Pattern, quoted, shown};
 use super::world::World;
 use super::{Scenario, Step};
@@ -324,11 +325,11 @@ impl<L: Fn() -> String> Player<'_, L> {
             let sent = data.send(octets).await;
             return sent.map_err(|got| otherwise("the server to take the data", &got));
         }
-        let got = data.rest().await;
         if matches!(step, Step::DataGone) {
-            return Ok(());
+            let gone = data.gone().await;
+            return gone.map_err(|got| otherwise("the end of the data connection", &got));
         }
-        let got = got.map_err(|got| otherwise("all of the data", &got))?;
+        let got = data.rest().await.map_err(|got| otherwise("all of the data", &got))?;
         self.said.push(format!("data: {}", quoted(&got)));
         match step {
             Step::DataExpect(expected) if *expected != got => Err((quoted(expected), quoted(&got))),
@@ -421,12 +422,13 @@ impl<L: Fn() -> String> Player<'_, L> {
     }
 
     fn check(&self, name: &str, holds: Option<&[u8]>) -> Result<(), Otherwise> {
-        let found = fs::read(self.files.join(name)).ok();
-        if found.as_deref() == holds {
-            return Ok(());
-        }
         let told = |octets: Option<&[u8]>| octets.map_or("no such file".to_owned(), quoted);
-        Err((format!("{name}: {}", told(holds)), told(found.as_deref())))
+        let expected = format!("{name}: {}", told(holds));
+        match found(&self.files.join(name)) {
+            Ok(found) if found.as_deref() == holds => Ok(()),
+            Ok(found) => Err((expected, told(found.as_deref()))),
+            Err(error) => Err((expected, client::told(error))),
+        }
     }
 
     /// Whether everything that the server said was expected.
@@ -444,6 +446,17 @@ impl<L: Fn() -> String> Player<'_, L> {
 
 fn otherwise(expected: &str, got: &str) -> Otherwise {
     (expected.to_owned(), got.to_owned())
+}
+
+/// What the file holds, or nothing where nothing is.
+fn found(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => fs::read(path).map(Some),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Compares lines in any order.
