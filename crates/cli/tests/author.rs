@@ -166,6 +166,12 @@ fn what_costs_more_than_it_may_is_told() {
     assert!(lines[0].starts_with("error: site-command (on-site) takes "), "{}", lines[0]);
     assert!(lines[0].ends_with(" ns, limit: 0 ns"), "{}", lines[0]);
     assert!(lines[1].starts_with("error: memory: "), "{}", slower.stderr);
+    for tolerance in ["0.9", "nan", "inf", "much"] {
+        let wrong = run(&["--baseline", "cheap.json", "--tolerance", tolerance]);
+        assert_eq!(wrong.code, Some(2), "{tolerance}");
+        let reason = "for '--tolerance <FACTOR>': not a number from 1 upwards";
+        assert!(wrong.stderr.contains(reason), "{}", wrong.stderr);
+    }
     let none = run(&["--hook", "timer"]);
     assert_eq!((none.code, &*none.stderr), (Some(1), "error: it has no such hook: timer\n"));
 }

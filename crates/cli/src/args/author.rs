@@ -106,12 +106,19 @@ pub(crate) struct BenchedPlugin {
     /// What an earlier run wrote with --json: nothing may cost more than then
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
-    /// How many times as much it may cost nevertheless
+    /// How many times as much it may cost nevertheless: 1 or more
     #[arg(long, value_name = "FACTOR", default_value_t = 1.3, requires = "baseline")]
+    #[arg(value_parser = factor)]
     pub(crate) tolerance: f64,
     /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A finite number of at least 1: nothing is slower than less, and nothing than NaN or infinity.
+fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.parse().ok().filter(|factor: &f64| factor.is_finite() && *factor >= 1.0);
+    factor.ok_or_else(|| "not a number from 1 upwards".to_owned())
 }
 
 #[derive(Debug, Args)]
