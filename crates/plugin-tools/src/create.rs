@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use wit_bindgen_core::wit_parser::Resolve;
 
 use crate::Language;
 
@@ -159,7 +160,7 @@ const SUPPORT: (&str, &str) = ("support.h", include_str!("../templates/c/support
 /// Makes a directory with the sources of a new plugin, and returns the files in it.
 ///
 /// # Errors
-/// The directory is there already, the name is none, or there is no such hook.
+/// The directory is there already, the name is none or a keyword of WIT, or there is no such hook.
 pub fn create(
     directory: &Path,
     name: &str,
@@ -168,6 +169,9 @@ pub fn create(
 ) -> Result<Vec<PathBuf>> {
     if !is_name(name) {
         bail!("a name is made of small letters, digits and hyphens, a letter first: {name}");
+    }
+    if is_keyword(name) {
+        bail!("a name is no keyword of WIT, in which the plugin's package bears it: {name}");
     }
     let mut of_language = TEMPLATES.iter().filter(|template| template.language == language);
     let Some(template) = of_language.clone().find(|template| template.hook == hook) else {
@@ -314,6 +318,12 @@ fn is_name(name: &str) -> bool {
         && !name.contains("--")
 }
 
+/// Whether a package cannot bear the name, though it is made as one.
+fn is_keyword(name: &str) -> bool {
+    let package = format!("package example:{name};\n\nworld plugin {{}}\n");
+    Resolve::default().push_str("world.wit", &package).is_err()
+}
+
 fn camel_case(name: &str) -> String {
     let capital = |word: &str| {
         let mut letters = word.chars();
@@ -334,6 +344,19 @@ mod tests {
             assert!(!is_name(name), "{name}");
         }
         assert_eq!(camel_case("no-uploads-2"), "NoUploads2");
+    }
+
+    #[test]
+    fn keywords_are_no_names() {
+        for name in ["list", "map", "from", "interface", "world", "stream", "use", "u8", "package"]
+        {
+            let error = create(Path::new("/nowhere"), name, Language::Rust, "timer").unwrap_err();
+            let told = "a name is no keyword of WIT, in which the plugin's package bears it: ";
+            assert_eq!(error.to_string(), format!("{told}{name}"));
+        }
+        for name in ["lists", "my-list", "plugin", "on", "waft"] {
+            assert!(!is_keyword(name), "{name}");
+        }
     }
 
     #[test]
