@@ -114,16 +114,45 @@ fn configuration(ground: &Ground<'_>, stage: &Stage, directory: &Path) -> anyhow
     }
 }
 
-/// Adds a line to a table, which need not be there yet.
+/// Adds a line to a table, which need not be there yet, unless it sets that key itself.
 fn with_table(text: &str, table: &str, line: &str) -> String {
     let head = format!("[{table}]");
-    if !text.lines().any(|line| line.trim() == head) {
+    let Some(at) = text.lines().position(|line| line.trim() == head) else {
         return format!("{head}\n{line}\n{text}");
+    };
+    let mut own = text.lines().skip(at + 1).take_while(|line| !is_head(line));
+    if own.any(|own| key(own) == key(line)) {
+        return text.to_owned();
     }
-    let key = line.split(' ').next().unwrap_or_default();
-    let is_set = text.lines().any(|line| line.trim_start().starts_with(key));
-    match is_set {
-        true => text.to_owned(),
-        false => text.replacen(&head, &format!("{head}\n{line}"), 1),
+    let added = |(place, own)| [Some(own), (place == at).then_some(line)];
+    let lines = text.lines().enumerate().flat_map(added).flatten();
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// Whether a table begins with the line, and not a line of an array.
+fn is_head(line: &str) -> bool {
+    let name = line.trim_start().strip_prefix('[').map(|name| name.trim_start_matches('['));
+    name.is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
+}
+
+fn key(line: &str) -> Option<&str> {
+    line.split_once('=').map(|(key, _)| key.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_table;
+
+    #[test]
+    fn a_line_is_added_unless_its_own_table_sets_it() {
+        let with = |text: &str| with_table(text, "active", "mode = \"lan\"");
+        assert_eq!(with(""), "[active]\nmode = \"lan\"\n");
+        let set = "[active]\nbounds = [\n  [1, 2],\n]\nmode=\"off\"\n";
+        assert_eq!(with(set), set);
+        for other in ["modes = 1\n", "[plugin.config]\nmode = 1\n", "[[user]]\nmode = 1\n"] {
+            let text = format!("mode = 1\n[active]\n{other}");
+            let expected = format!("mode = 1\n[active]\nmode = \"lan\"\n{other}");
+            assert_eq!(with(&text), expected);
+        }
     }
 }
