@@ -61,4 +61,15 @@ mod tests {
         assert!(Version::known("0.1.0").is_ok());
         assert!(Version::known("0.2.0").is_err());
     }
+
+    #[test]
+    fn the_versions_are_those_that_were_released() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/released");
+        let names = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name());
+        let names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        let mut versions: Vec<_> =
+            names.iter().filter_map(|name| name.strip_suffix(".wit")).collect();
+        versions.sort_by_key(|version| Version::parse(version).unwrap());
+        assert_eq!(versions, KNOWN);
+    }
 }
