@@ -9,6 +9,7 @@ use crate::support::content::{assert_file, assert_same, names, octets};
 use crate::support::plugin::component;
 use crate::support::process::{Finished, Running, run};
 use crate::support::site::Site;
+use crate::support::tls::Secured;
 use crate::support::waft::Waft;
 
 /// curl with none of its user's settings, told to give up in time.
@@ -243,6 +244,38 @@ fn an_upload_whose_client_dies_leaves_the_old_file_as_it_was() {
     fetch(&waft, &arguments, "report.bin.partial").unwrap().succeeded();
     assert_eq!(names(&waft.file("")), ["report.bin"]);
     assert_file(&waft.file("report.bin"), &content);
+}
+
+#[test]
+fn an_upload_whose_client_gives_up_under_tls_leaves_the_old_file_as_it_was() {
+    // curl ends TLS on the data connection, in order, and then closes the control connection.
+    let site = Site::new("");
+    let reports = ["a.bin", "b.bin", "c.bin", "d.bin"];
+    for name in reports {
+        site.write(format!("alice/{name}"), "the old report");
+    }
+    let content = octets(BROKEN_OFF, 19);
+    site.write("home/local.bin", &content);
+    let waft = Secured::serve(site, "require");
+    let mark = waft.log.mark();
+    let begin = |name: &str| {
+        let mut curl = curl(&waft)?;
+        curl.args(["--insecure", "--ssl-reqd", "--limit-rate", "1M", "--max-time", "2"]);
+        Some(Running::start(curl.args(["-T", "local.bin"]).arg(waft.url(name))))
+    };
+    let Some(running) = reports.map(begin).into_iter().collect::<Option<Vec<_>>>() else { return };
+    for curl in running {
+        let given_up = curl.finish();
+        assert_eq!(given_up.status.code(), Some(28), "{}", given_up.story());
+    }
+    for name in reports {
+        let ended = waft.wait_for_transfer(mark, "upload", &format!("/{name}"));
+        assert_eq!(ended.value("complete"), false, "{}", ended.text);
+        assert_file(&waft.file(name), b"the old report");
+        let kept = waft.read(format!("{name}.partial"));
+        assert!(!kept.is_empty() && kept.len() < BROKEN_OFF);
+        assert_same(&kept, &content[..kept.len()], name);
+    }
 }
 
 #[test]

@@ -220,7 +220,6 @@ impl<N: Network> Session<N> {
             let opening = setup.open(&shared.network, facts.peer.ip(), passive, timeouts);
             let io = opening.await.map_err(Failure::Open)?;
             let truncated = protection.truncated();
-            let is_protected = matches!(protection, DataProtection::Tls(_));
             let protected = protection.protect(io, &shared, timeouts.stall).await;
             let stream = protected.map_err(Failure::Tls)?;
             let stall = timeouts.stall;
@@ -251,8 +250,6 @@ impl<N: Network> Session<N> {
                     if truncated.load(Ordering::Relaxed) {
                         shared.counters.close_notify_missing.add_one();
                         tracing::info!("upload ended without close_notify");
-                    } else if is_protected {
-                        progress.end_told.store(true, Ordering::Relaxed);
                     }
                     received.map_err(Failure::Pump)
                 }
@@ -426,7 +423,7 @@ impl<N: Network> Session<N> {
         progress: &Progress,
     ) -> Flow {
         let (result, abor) = match attended {
-            Attended::Finished(result) => (self.finish(result, open, record, progress).await, None),
+            Attended::Finished(result) => (self.finish(result, open, record).await, None),
             Attended::Aborted(abor) => {
                 (self.cut(open, aborted("Transfer aborted.")).await, Some(abor))
             }
@@ -468,7 +465,6 @@ impl<N: Network> Session<N> {
         result: Result<(), Failure>,
         open: Open,
         record: &Record,
-        progress: &Progress,
     ) -> Result<Reply, Refusal> {
         if let Err(failure) = result {
             let refusal = self.explain(failure);
@@ -480,7 +476,7 @@ impl<N: Network> Session<N> {
         // INSPECT belongs here: everything has arrived, nothing is visible yet.
         //
         // A client that dies takes both connections with it: the end of data is no end of file.
-        if self.client_is_gone(record.began.elapsed(), progress).await {
+        if self.client_is_gone(record.began.elapsed()).await {
             return self.cut(Some(writer), aborted("Control connection lost.")).await;
         }
         let metadata = writer.finish().await?;
@@ -495,14 +491,13 @@ impl<N: Network> Session<N> {
     ///
     /// The system ends the connections of a process that dies one after the other, the data
     /// connection first, and the network may do so, too. So there is a moment's wait, which is
-    /// short beside the upload; where it would be none for a clock, there is none. A client that
-    /// has ended TLS was alive at the end.
-    async fn client_is_gone(&mut self, took: Duration, progress: &Progress) -> bool {
+    /// short beside the upload; where it would be none for a clock, there is none.
+    ///
+    /// An end of TLS changes nothing: clients that give up in the middle send close_notify, too,
+    /// and only then close the control connection.
+    async fn client_is_gone(&mut self, took: Duration) -> bool {
         if self.control.has_ended().await.is_some() {
             return true;
-        }
-        if progress.end_told.load(Ordering::Relaxed) {
-            return false;
         }
         let moment = (took / LAST_MOMENT_PART).min(LAST_MOMENT_MAX);
         moment >= LAST_MOMENT_MIN && within(moment, self.control.hangup()).await.is_some()

@@ -16,7 +16,7 @@ mod portable;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWriteExt};
@@ -111,8 +111,6 @@ impl From<Corrupt> for PumpError {
 pub(crate) struct Progress {
     /// Octets of the file that were read and sent, or received and written.
     pub(crate) bytes: AtomicU64,
-    /// Whether the client itself said that it has sent all, and not only its connection did.
-    pub(crate) end_told: AtomicBool,
     began: Instant,
     /// Nanoseconds from `began` to the last movement.
     moved: AtomicU64,
@@ -121,12 +119,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// A transfer that begins now.
     pub(crate) fn new() -> Progress {
-        Progress {
-            bytes: AtomicU64::new(0),
-            end_told: AtomicBool::new(false),
-            began: Instant::now(),
-            moved: AtomicU64::new(0),
-        }
+        Progress { bytes: AtomicU64::new(0), began: Instant::now(), moved: AtomicU64::new(0) }
     }
 
     /// Counts octets of the file.

@@ -298,6 +298,31 @@ async fn an_upload_without_close_notify_is_incomplete_where_that_is_strict() {
     assert_eq!(world.file("file").as_deref(), Some(&b"after"[..]));
 }
 
+/// Clients that give up end TLS as those do that have sent all, and then close both connections.
+#[tokio::test]
+async fn an_upload_whose_client_is_gone_after_close_notify_is_not_published() {
+    let world = World::new(Mode::Require).await;
+    world.server_has("file", b"before");
+    let mut client = Client::private(&world).await;
+    let stream = client.passive().await;
+    client.expect("STOR file", "150 ").await;
+    let mut stream = client.data_tls(stream).await.unwrap();
+    stream.write_all(b"half of the content").await.unwrap();
+    stream.flush().await.unwrap();
+    // Only what took its time is given a moment at its end.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(3)).await;
+    tokio::time::resume();
+    stream.shutdown().await.unwrap();
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "the server has read it all");
+    drop(client);
+    while world.counts().sessions_closed == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.file("file").as_deref(), Some(&b"before"[..]));
+    assert_eq!(world.file("file.partial").as_deref(), Some(&b"half of the content"[..]));
+}
+
 #[tokio::test]
 async fn who_goes_on_under_tls_behind_rein_is_disconnected() {
     let world = World::new(Mode::Explicit).await;
