@@ -14,6 +14,7 @@ use rustix::net::{SendFlags, send};
 use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop::consume_budget;
 use waft_proto::{Command, Line, LineBuffer, ParseError, Reply};
 
 use crate::net::Stream;
@@ -128,6 +129,9 @@ impl<S: Stream> Control<S> {
         reply.encode(&mut bytes);
         let written = self.write_now(&bytes)?;
         let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) else {
+            // The runtime does not see such a write. Whoever sends commands without end and reads
+            // the replies would otherwise keep all other sessions of the thread waiting.
+            consume_budget().await;
             return Ok(());
         };
         let writing = async {

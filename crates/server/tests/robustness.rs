@@ -55,6 +55,27 @@ async fn a_client_that_sends_one_octet_at_a_time_is_understood_over_tcp() {
     one_octet_at_a_time::<Tcp>().await;
 }
 
+#[tokio::test]
+async fn who_sends_commands_without_end_keeps_no_other_session_waiting() {
+    const COMMANDS: usize = 10_000;
+    let fixture = Fixture::start_by(settings(), Tcp::on_this_thread).await;
+    let from = fixture.addresses.client;
+    let mut busy = connect(&fixture.world, from).await;
+    let mut other = connect(&fixture.world, from).await;
+    assert_eq!(reply(&mut busy).await.unwrap().code, 220);
+    assert_eq!(reply(&mut other).await.unwrap().code, 220);
+    let commands = b"A\r\n".repeat(COMMANDS);
+    // All at once, before a session has its turn.
+    assert_eq!(busy.stream().try_write(&commands).unwrap(), commands.len());
+    other.send(b"NOOP\r\n").await.unwrap();
+    assert_eq!(reply(&mut other).await.unwrap().code, 200);
+    let so_far = fixture.world.server().counts().commands;
+    assert!(so_far < COMMANDS as u64 / 10, "commands before the other session's: {so_far}");
+    for _ in 0..COMMANDS {
+        assert_eq!(reply(&mut busy).await.unwrap().code, 530);
+    }
+}
+
 /// Octets without meaning, cut into lines now and then.
 fn garbage(chance: &mut Chance, length: usize) -> Vec<u8> {
     let mut octets = chance.octets(length);

@@ -21,6 +21,14 @@ pub struct Fixture<W> {
 
 impl<W: World> Fixture<W> {
     pub async fn start(settings: Settings) -> Fixture<W> {
+        Fixture::start_by(settings, W::start).await
+    }
+
+    /// The same with a world that starts like that.
+    pub async fn start_by(
+        settings: Settings,
+        start: impl AsyncFnOnce(Addresses, Parts) -> W,
+    ) -> Fixture<W> {
         let disk = Disk::new();
         let mut accounts = Accounts::default();
         accounts.add("alice", &disk.root());
@@ -33,6 +41,6 @@ impl<W: World> Fixture<W> {
             events: Arc::new(sink),
         };
         let addresses = W::addresses("ipv4");
-        Fixture { world: W::start(addresses, parts).await, addresses, disk, events }
+        Fixture { world: start(addresses, parts).await, addresses, disk, events }
     }
 }

@@ -190,6 +190,19 @@ impl Tcp {
     pub fn address(&self) -> SocketAddr {
         SocketAddr::new(self.addresses.server, self.listening.address().port())
     }
+
+    /// Starts it without a thread of its own for sessions: they take turns with the test.
+    pub async fn on_this_thread(addresses: Addresses, parts: Parts) -> Tcp {
+        Tcp::serve(addresses, Server::new(TcpNetwork, parts)).await
+    }
+
+    async fn serve(addresses: Addresses, server: Server<TcpNetwork>) -> Tcp {
+        let at = if addresses.mapped { Ipv6Addr::UNSPECIFIED.into() } else { addresses.server };
+        let listener = TcpListener::bind((at, 0)).await.unwrap();
+        let server = Arc::new(server);
+        let listening = server.listen(listener, LISTENER).unwrap();
+        Tcp { server, listening, addresses }
+    }
 }
 
 impl World for Tcp {
@@ -230,12 +243,8 @@ impl World for Tcp {
     }
 
     async fn start(addresses: Addresses, parts: Parts) -> Tcp {
-        let at = if addresses.mapped { Ipv6Addr::UNSPECIFIED.into() } else { addresses.server };
-        let listener = TcpListener::bind((at, 0)).await.unwrap();
         let workers = Workers::start(NonZeroUsize::MIN).unwrap();
-        let server = Arc::new(Server::new(TcpNetwork, parts).with_workers(workers));
-        let listening = server.listen(listener, LISTENER).unwrap();
-        Tcp { server, listening, addresses }
+        Tcp::serve(addresses, Server::new(TcpNetwork, parts).with_workers(workers)).await
     }
 
     async fn control(&self, from: IpAddr) -> TcpStream {
