@@ -544,7 +544,7 @@ section! {
         /// Those that are kept.
         min: u32 as Number<0, 10_000> = 1,
         /// Those that there are at most.
-        max: u32 as Number<1, 10_000> = 8,
+        max: u32 as Number<1, 10_000> = 64,
     }
 }
 

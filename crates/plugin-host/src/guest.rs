@@ -97,7 +97,8 @@ pub(crate) struct Guest {
 pub(crate) struct Warm {
     sandbox: &'static Sandbox,
     store: Store<Guest>,
-    exports: Exports,
+    /// Boxed, as instances go from hand to hand with every call.
+    exports: Box<Exports>,
     /// Calls of hooks.
     calls: u64,
     /// Memory that it had once it was prepared.
@@ -133,7 +134,7 @@ impl Warm {
         Ok(Warm {
             sandbox,
             store,
-            exports,
+            exports: Box::new(exports),
             calls: 0,
             memory_at_first: 0,
             born: now,

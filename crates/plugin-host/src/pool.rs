@@ -99,13 +99,14 @@ impl Pool {
         session: Option<&Arc<SessionFacts>>,
     ) -> Result<Lease, Failure> {
         if let (Isolation::Session, Some(session)) = (self.isolation, session) {
-            return self.timed(self.take_own(generation, session)).await;
+            return self.timed(Box::pin(self.take_own(generation, session))).await;
         }
         if let Some(lease) = self.at_hand() {
             self.waits.add_none();
             return Ok(lease);
         }
-        self.timed(self.awaited(generation)).await
+        // Boxed, for calls that do not wait to be small: beginning an instance takes a lot.
+        self.timed(Box::pin(self.awaited(generation))).await
     }
 
     /// An instance that rests, where nobody has to wait for one.
@@ -148,7 +149,7 @@ impl Pool {
     /// Takes an instance out for as long as a transfer lasts. Transfers do not take the instances
     /// that single calls wait for, and wait as long as those for their own.
     pub(crate) async fn pin(&self, generation: u64) -> Result<Lease, Failure> {
-        self.timed(self.pinned(generation)).await
+        self.timed(Box::pin(self.pinned(generation))).await
     }
 
     async fn pinned(&self, generation: u64) -> Result<Lease, Failure> {

@@ -213,7 +213,8 @@ pub struct Limits {
     pub queue: Duration,
     /// Instances kept ready.
     pub instances_min: usize,
-    /// Instances at the same time; further calls wait.
+    /// Instances at the same time; further calls wait. With fewer than there are threads of sessions
+    /// they do so often: a thread that is put aside in the midst of a call keeps its instance.
     pub instances_max: usize,
     /// Sessions that have an instance of their own at the same time, where the isolation is
     /// [`Isolation::Session`]; calls of further ones wait.
@@ -239,7 +240,7 @@ impl Default for Limits {
             by_hook: BTreeMap::new(),
             queue: Duration::from_secs(1),
             instances_min: 1,
-            instances_max: 8,
+            instances_max: 64,
             sessions_max: 256,
             transfers_max: 256,
             instance_calls: 100_000,
