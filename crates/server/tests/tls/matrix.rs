@@ -1,8 +1,10 @@
 //! Everything that should work, in all its combinations.
 
+use std::io::Write;
+
 use rustls::{HandshakeKind, SupportedProtocolVersion, version};
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use waft_server::tls::Mode;
 
 use super::client::{Client, config};
@@ -69,6 +71,38 @@ async fn a_large_file_arrives_as_it_was_in_both_directions() {
         client.store("STOR big", &content).await;
         assert_eq!(Sha256::digest(world.file("big").unwrap()), digest);
         assert_eq!(Sha256::digest(client.fetch("RETR big").await.0), digest);
+    }
+}
+
+#[tokio::test]
+async fn records_of_all_sizes_arrive_in_their_order() {
+    let world = World::new(Mode::Require).await;
+    // Many of one octet, some that are gathered with them, some that are not.
+    let mut sizes = vec![1; 70_000];
+    for size in [2, 4095, 4096, 1, 1, 5000, 300, 16_384, 0, 16_384, 4095, 1] {
+        sizes.extend([size; 20]);
+        sizes.extend([1; 50]);
+    }
+    let content: Vec<u8> = (0..sizes.iter().sum::<usize>() as u32)
+        .map(|n| (n.wrapping_mul(0x9e37_79b1) >> 24) as u8)
+        .collect();
+    for version in VERSIONS {
+        let mut client = logged_in(&world, Mode::Require, version).await;
+        client.prot("P").await;
+        let stream = client.passive().await;
+        client.expect("STOR file", "150 ").await;
+        let mut stream = client.data_tls(stream).await.unwrap();
+        stream.get_mut().1.set_buffer_limit(None);
+        let mut rest = &content[..];
+        for size in &sizes {
+            let (record, others) = rest.split_at(*size);
+            stream.get_mut().1.writer().write_all(record).unwrap();
+            rest = others;
+        }
+        stream.shutdown().await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+        assert_eq!(client.reply().await, "226 Transfer complete.");
+        assert!(world.file("file").unwrap() == content);
     }
 }
 

@@ -134,10 +134,12 @@ impl Sink {
         if on_the_spot { write() } else { aside(write).await? }
     }
 
-    /// Writes the buffer and clears it.
+    /// Writes the buffer, if there is something in it, and clears it.
     pub(super) fn write(&mut self, buffer: &mut Vec<u8>) -> Result<(), StorageError> {
-        self.write_octets(buffer)?;
-        buffer.clear();
+        if !buffer.is_empty() {
+            self.write_octets(buffer)?;
+            buffer.clear();
+        }
         Ok(())
     }
 

@@ -20,6 +20,10 @@ use crate::tls::CloseNotify;
 
 /// Octets of the first buffer: a record and what goes with it. It grows while it is filled.
 const FIRST_BYTES: usize = 17 * 1024;
+/// Octets of a record that is worth a write of its own.
+const ALONE_BYTES: usize = 4 * 1024;
+/// Octets of smaller records that are written together.
+const TOGETHER_BYTES: usize = 64 * 1024;
 /// How long what a slow client sends is gathered before a thread is asked.
 const GATHER: Duration = Duration::from_millis(5);
 
@@ -34,7 +38,8 @@ pub(in crate::data::pump) async fn receive(
     let leash = Leash::default();
     let LocalFile { file, offset } = file;
     let sink = Sink::new(file, offset, leash.collar());
-    let mut incoming = Incoming { tls, ahead: Buffer::of(ahead), sink, has_ended: false };
+    let (ahead, small) = (Buffer::of(ahead), Vec::new());
+    let mut incoming = Incoming { tls, ahead, small, sink, has_ended: false };
     if !incoming.begin(&tcp, progress).await? {
         (tcp, incoming) = go_on(tcp, incoming, progress).await?;
     }
@@ -134,6 +139,8 @@ struct Incoming {
     tls: Box<ServerConnection>,
     /// What was read from the connection and TLS has not had yet.
     ahead: Buffer,
+    /// Small records that are to be written together; none between two steps.
+    small: Vec<u8>,
     sink: Sink,
     /// Whether the connection has ended before TLS did.
     has_ended: bool,
@@ -200,6 +207,13 @@ impl Incoming {
 
     /// Decrypts all that is there, and writes it; tells whether TLS has ended.
     fn decrypt(&mut self, socket: &mut impl Write) -> Result<bool, PumpError> {
+        let is_over = self.decrypt_records(socket);
+        // Also before an error is told: what arrived may be kept.
+        self.sink.write(&mut self.small)?;
+        is_over
+    }
+
+    fn decrypt_records(&mut self, socket: &mut impl Write) -> Result<bool, PumpError> {
         loop {
             if self.write_plain()? {
                 return Ok(true);
@@ -221,14 +235,19 @@ impl Incoming {
         }
     }
 
-    /// Writes what was decrypted, record by record: that costs less than to gather them in between.
-    /// Tells whether there will be no more.
+    /// Writes what was decrypted, large records one by one: that costs less than to gather them in
+    /// between. Small ones may stay gathered. Tells whether there will be no more.
     fn write_plain(&mut self) -> Result<bool, PumpError> {
         let mut reader = self.tls.reader();
         loop {
             let length = match reader.fill_buf() {
                 Ok([]) => return Ok(true),
+                Ok(record) if record.len() < ALONE_BYTES => {
+                    self.small.extend_from_slice(record);
+                    record.len()
+                }
                 Ok(record) => {
+                    self.sink.write(&mut self.small)?;
                     self.sink.write_octets(record)?;
                     record.len()
                 }
@@ -236,6 +255,9 @@ impl Incoming {
                 Err(error) => return Err(PumpError::Network(error)),
             };
             reader.consume(length);
+            if self.small.len() >= TOGETHER_BYTES {
+                self.sink.write(&mut self.small)?;
+            }
         }
     }
 }
