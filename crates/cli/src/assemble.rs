@@ -166,10 +166,9 @@ pub(crate) fn accounts(
     let mut mistakes = unusable_roots(config, storage_options(config));
     let mut specs = Vec::with_capacity(config.users.len());
     for user in &config.users {
-        let certificates = certificates(config, user);
-        match both(home(config, &user.home, &user.key).map_err(|wrong| vec![wrong]), certificates) {
-            Ok((home, certificates)) => specs.push(account(user, home, certificates)),
-            Err(wrong) => mistakes.extend(wrong.mistakes),
+        match account(config, user) {
+            Ok(account) => specs.push(account),
+            Err(wrong) => mistakes.extend(wrong),
         }
     }
     let anonymous = anonymous(config).transpose().unwrap_or_else(|mistake| {
@@ -186,12 +185,13 @@ pub(crate) fn accounts(
     }
 }
 
-fn account(
-    user: &waft_config::User,
-    home: VirtualPath,
-    certificates: Vec<CertificateName>,
-) -> AccountSpec {
-    AccountSpec {
+fn account(config: &Config, user: &waft_config::User) -> Result<AccountSpec, Vec<Mistake>> {
+    let home = home(config, &user.home, &user.key).map_err(|wrong| vec![wrong]);
+    let storage = storages::place(config, user).map_err(|wrong| vec![wrong]);
+    let paths = both(home, storage).map_err(|wrong| wrong.mistakes);
+    let ((home, storage), certificates) =
+        both(paths, certificates(config, user)).map_err(|wrong| wrong.mistakes)?;
+    Ok(AccountSpec {
         name: user.name.clone(),
         password: user.password.as_ref().map(|hash| hash.as_str().to_owned()),
         certificates,
@@ -199,14 +199,14 @@ fn account(
             waft_config::CertificateLogin::Alone => CertificateLogin::Alone,
             waft_config::CertificateLogin::WithPassword => CertificateLogin::WithPassword,
         },
-        storage: storages::place(user),
+        storage,
         permissions: permissions(user.permissions),
         home,
         enabled: user.enabled,
         sessions_max: user.sessions.unwrap_or(0),
         resumption: user.tls_resumption.map(tls::resumption),
         attributes: user.attributes.clone().into_iter().collect(),
-    }
+    })
 }
 
 /// The names of certificates that are an account's; all that are none, otherwise.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use waft_config::{Config, User};
+use waft_config::{Config, Mistake, User};
 use waft_core::VirtualPath;
 use waft_core::storage::{ErrorKind, Result, Storage, StorageError, StoragePlace, Storages};
 use waft_mounts::{Mounts, Subtree};
@@ -13,6 +13,7 @@ use waft_server::settings::Quarantine;
 use waft_storage_fs::{LocalStorage, Options};
 
 use super::storage_options;
+use crate::findings::mistake;
 
 /// What goes before the name of a plugin.
 const PLUGIN: &str = "plugin:";
@@ -68,15 +69,18 @@ fn within(storage: Arc<dyn Storage>, root: &VirtualPath) -> Arc<dyn Storage> {
 }
 
 /// Where the files of an account are.
-pub(super) fn place(user: &User) -> StoragePlace {
-    match user.storage.as_deref().and_then(|storage| storage.strip_prefix(PLUGIN)) {
-        Some(name) => {
-            let root = VirtualPath::root().join(user.root.as_os_str().as_encoded_bytes());
-            // What is no path there has been refused with the rest of the configuration.
-            StoragePlace::Plugin(name.to_owned(), root.unwrap_or_else(|_| VirtualPath::root()))
-        }
-        None => StoragePlace::Local(user.root.clone()),
-    }
+///
+/// # Errors
+/// The root is no path in the storage of the plugin.
+pub(super) fn place(config: &Config, user: &User) -> std::result::Result<StoragePlace, Mistake> {
+    let storage = user.storage.as_deref().and_then(|storage| storage.strip_prefix(PLUGIN));
+    let Some(name) = storage else { return Ok(StoragePlace::Local(user.root.clone())) };
+    let root = VirtualPath::root().join(user.root.as_os_str().as_encoded_bytes());
+    let root = root.map_err(|error| {
+        let remedy = "write it from the root of that storage, as in \"/in\"";
+        mistake(config, &format!("{}.root", user.key), error.to_string(), remedy)
+    })?;
+    Ok(StoragePlace::Plugin(name.to_owned(), root))
 }
 
 /// Where uploads go that plugins want kept away.

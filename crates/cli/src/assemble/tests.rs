@@ -155,7 +155,7 @@ fn accounts_have_what_was_written() {
          attributes = {{ team = \"x\" }}\n"
     );
     let config = config(&text);
-    let spec = account(&config.users[0], VirtualPath::root(), Vec::new());
+    let spec = account(&config, &config.users[0]).unwrap();
     assert_eq!((spec.name.as_str(), spec.password), ("alice", Some(hash)));
     assert_eq!(spec.resumption, Some(waft_core::Resumption::Require));
     let place = StoragePlace::Local(root.path().to_owned());
@@ -168,6 +168,23 @@ fn accounts_have_what_was_written() {
     assert_eq!((anonymous.root.as_path(), anonymous.sessions_max), (root.path(), 3));
     let verifier = Arc::new(Verifier::new(verifier_options(&config)).unwrap());
     assert!(accounts(&config, verifier, Places::new(&config, None)).is_ok());
+}
+
+#[test]
+fn a_root_that_is_no_path_in_the_storage_of_a_plugin_is_not_all_of_it() {
+    let text = "[[listener]]\naddress = \"127.0.0.1:0\"\n\
+                [[user]]\nname = \"alice\"\n\
+                password = \"$2b$04$abcdefghijklmnopqrstuuDPLHifYoaWSdOKqBS2.4JkNKNY008z.\"\n\
+                storage = \"plugin:vault\"\nroot = \"/in\"\nhome = \"/a\"\n";
+    let mut config = config(text);
+    let spec = account(&config, &config.users[0]).unwrap();
+    let path = |text: &str| VirtualPath::root().join(text.as_bytes()).unwrap();
+    assert_eq!(spec.storage, StoragePlace::Plugin("vault".to_owned(), path("/in")));
+    assert_eq!(spec.home, path("/a"));
+    config.users[0].root = PathBuf::from("/in\n");
+    let mistakes = account(&config, &config.users[0]).err().unwrap();
+    let [mistake] = <[Mistake; 1]>::try_from(mistakes).unwrap();
+    assert_eq!((mistake.key.as_str(), mistake.origin.line), ("user.0.root", 7));
 }
 
 #[test]
