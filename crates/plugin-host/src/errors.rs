@@ -401,7 +401,8 @@ pub(crate) enum Failure {
     /// No memory became free for another instance.
     #[error("no memory for another instance within {0:?}, see memory_budget in [plugins]")]
     NoRoom(Duration),
-    /// The instance that a transfer had is gone, since an earlier call failed.
+    /// The instance that a transfer had is gone, since an earlier call failed or its version was
+    /// ended by force.
     #[error("its instance is gone")]
     Gone,
     /// A function that it exports has another type than the interface says.

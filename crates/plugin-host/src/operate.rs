@@ -170,6 +170,7 @@ impl Shared {
             };
             let ended = generations.iter().filter(has_it);
             let transfers: usize = ended.map(|generation| generation.withdraw()).sum();
+            let transfers = transfers + plugin.end_apart();
             if transfers > 0 {
                 let (name, since) = (&*plugin.name, plugin.since());
                 tracing::warn!(plugin = name, since, transfers, "plugin drained by force");

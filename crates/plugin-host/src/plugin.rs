@@ -1,7 +1,7 @@
 //! One plugin in force: a component with settings, its instances, its breaker and its numbers.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -34,6 +34,7 @@ use crate::status::{Counts, DrainingPlugin, LastError, PluginStatus, State};
 use crate::storage;
 
 pub(crate) use pinned::Pinned;
+use pinned::Place;
 
 /// Hooks whose answers somebody waits for: there is nothing to do instead.
 const OPEN_HOOKS: [Hook; 4] =
@@ -62,6 +63,8 @@ pub(crate) struct Plugin {
     complaints: Gate,
     /// For lines about its slowness, which leave those about its failures their room.
     slow: Gate,
+    /// Transfers that go on with it in sessions whose generation has another version.
+    apart: Mutex<Vec<Weak<Place>>>,
     identity: Arc<Identity>,
 }
 
@@ -132,6 +135,7 @@ impl Plugin {
             loaded: SystemTime::now(),
             complaints: Gate::new(limits::COMPLAINTS_MAX),
             slow: Gate::new(limits::COMPLAINTS_MAX),
+            apart: Mutex::default(),
             settings,
             artifact,
             identity,
@@ -294,6 +298,22 @@ impl Plugin {
     /// The generation that it came with.
     pub(crate) fn since(&self) -> u64 {
         self.since
+    }
+
+    /// Notes a transfer that ends with [`end_apart`](Plugin::end_apart).
+    fn add_apart(&self, place: &Arc<Place>) {
+        let mut apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
+        apart.retain(|place| place.strong_count() > 0);
+        apart.push(Arc::downgrade(place));
+    }
+
+    /// Ends the transfers that go on with it in sessions whose generation has another version; tells
+    /// how many that were.
+    pub(crate) fn end_apart(&self) -> usize {
+        let mut apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = std::mem::take(&mut *apart);
+        drop(apart);
+        places.iter().filter_map(Weak::upgrade).filter(|place| place.end()).count()
     }
 
     /// Tells of it as an earlier version that something still uses.

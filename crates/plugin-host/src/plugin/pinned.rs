@@ -4,9 +4,12 @@
 //! As everywhere, the instance is moved into each call and back only after success: a transfer that
 //! is dropped in the middle of one takes the instance along. Dropped between calls, the guest's
 //! thing is dropped in order, which is how a guest learns that an upload was given up.
+//!
+//! A transfer whose session goes by another version of the plugin is not reached through the
+//! session's generation: the plugin knows of it, to end it with those of its own.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
 use waft_core::SessionFacts;
@@ -22,14 +25,26 @@ use crate::pool::Lease;
 
 /// An instance that belongs to one transfer.
 pub(crate) struct Pinned {
-    plugin: Arc<Plugin>,
-    caller: Caller,
-    session: Arc<SessionFacts>,
+    name: Arc<str>,
+    place: Arc<Place>,
+}
+
+/// What a transfer has of a plugin, as long as nobody ends it.
+#[derive(Default)]
+pub(crate) struct Place(Mutex<Slot>);
+
+#[derive(Default)]
+struct Slot {
+    /// Not there during a call, and behind one that failed.
     held: Option<Held>,
+    has_ended: bool,
 }
 
 /// The instance, and what the guest made in it.
 struct Held {
+    plugin: Arc<Plugin>,
+    caller: Caller,
+    session: Arc<SessionFacts>,
     lease: Lease,
     thing: ResourceAny,
 }
@@ -57,9 +72,10 @@ impl Pinned {
         match lease.warm.call_about(caller, session, make).await {
             Ok(Ok(thing)) => {
                 let ((), lease) = call.keep(lease, Ok(()))?;
-                let held = Some(Held { lease, thing });
                 let (plugin, session) = (Arc::clone(plugin), Arc::clone(session));
-                Ok(Ok(Pinned { plugin, caller, session, held }))
+                let (name, place) = (Arc::clone(&plugin.name), Arc::<Place>::default());
+                place.put(Held { plugin, caller, session, lease, thing });
+                Ok(Ok(Pinned { name, place }))
             }
             Ok(Err(error)) => call.end(lease, Ok(Err(error))),
             Err(failure) => call.end(lease, Err(failure)),
@@ -75,50 +91,98 @@ impl Pinned {
         call: impl AsyncFnOnce(&Exports, &mut Store<Guest>, ResourceAny) -> wasmtime::Result<T>,
         check: impl FnOnce(T) -> Result<U, Failure>,
     ) -> Result<U, Failure> {
-        let Some(Held { mut lease, thing }) = self.held.take() else { return Err(Failure::Gone) };
-        let session = Some(self.session.id);
-        let further = self.plugin.begin_further(self.caller, session);
+        let held = self.place.take().ok_or(Failure::Gone)?;
+        let Held { plugin, caller, session, mut lease, thing } = held;
+        let further = plugin.begin_further(caller, Some(session.id));
         let call =
             async |exports: &Exports, store: &mut Store<Guest>| call(exports, store, thing).await;
-        let result = lease.warm.call(self.caller, session, call).await;
+        let result = lease.warm.call(caller, Some(session.id), call).await;
         let (value, lease) = further.keep(lease, result.and_then(check))?;
-        self.held = Some(Held { lease, thing });
+        self.place.put(Held { plugin, caller, session, lease, thing });
         Ok(value)
     }
 
+    /// Has the plugin end the transfer where its version is ended by force: the session's generation
+    /// does not.
+    pub(crate) fn stand_apart(&self) {
+        if let Some(held) = &self.place.slot().held {
+            held.plugin.add_apart(&self.place);
+        }
+    }
+
     /// Lets the guest drop its thing and puts the instance back.
-    pub(crate) async fn close(mut self) {
-        if let Some(held) = self.held.take() {
-            release(Arc::clone(&self.plugin), self.caller, Arc::clone(&self.session), held).await;
+    pub(crate) async fn close(self) {
+        let held = self.place.take();
+        if let Some(held) = held {
+            held.release().await;
         }
     }
 }
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        if let (Some(held), Ok(runtime)) = (self.held.take(), Handle::try_current()) {
-            let (plugin, session) = (Arc::clone(&self.plugin), Arc::clone(&self.session));
-            runtime.spawn(release(plugin, self.caller, session, held));
-        }
+        self.place.end();
     }
 }
 
-/// What goes wrong here is counted and logged, and nobody else waits for it.
-async fn release(plugin: Arc<Plugin>, caller: Caller, session: Arc<SessionFacts>, held: Held) {
-    let Held { mut lease, thing } = held;
-    let session = Some(session.id);
-    let further = plugin.begin_further(caller, session);
-    let call = async |_: &Exports, store: &mut Store<Guest>| thing.resource_drop_async(store).await;
-    let dropped = lease.warm.call(caller, session, call).await;
-    let _ = further.end(lease, dropped);
+impl Place {
+    /// Takes the instance away from the transfer, at the latest behind the call in progress. Tells
+    /// whether it had not ended before.
+    pub(crate) fn end(&self) -> bool {
+        let mut slot = self.slot();
+        let had_ended = std::mem::replace(&mut slot.has_ended, true);
+        let held = slot.held.take();
+        drop(slot);
+        if let Some(held) = held {
+            held.release_apart();
+        }
+        !had_ended
+    }
+
+    fn take(&self) -> Option<Held> {
+        self.slot().held.take()
+    }
+
+    fn put(&self, held: Held) {
+        let mut slot = self.slot();
+        if !slot.has_ended {
+            slot.held = Some(held);
+            return;
+        }
+        drop(slot);
+        held.release_apart();
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// What goes wrong here is counted and logged, and nobody else waits for it.
+    async fn release(self) {
+        let Held { plugin, caller, session, mut lease, thing } = self;
+        let session = Some(session.id);
+        let further = plugin.begin_further(caller, session);
+        let call =
+            async |_: &Exports, store: &mut Store<Guest>| thing.resource_drop_async(store).await;
+        let dropped = lease.warm.call(caller, session, call).await;
+        let _ = further.end(lease, dropped);
+    }
+
+    /// The same, where nobody can wait.
+    fn release_apart(self) {
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(self.release());
+        }
+    }
 }
 
 impl fmt::Debug for Pinned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pinned")
-            .field("plugin", &self.plugin.name)
-            .field("caller", &self.caller)
-            .field("held", &self.held.is_some())
+            .field("plugin", &self.name)
+            .field("held", &self.place.slot().held.is_some())
             .finish_non_exhaustive()
     }
 }

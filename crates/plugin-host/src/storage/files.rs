@@ -71,7 +71,11 @@ async fn pinned(
     ) -> wasmtime::Result<std::result::Result<ResourceAny, wit::Error>>,
 ) -> Result<Pinned> {
     let opened = Pinned::open(&asked.plugin, asked.caller, &asked.session, make).await;
-    opened.map_err(broken)?.map_err(refused)
+    let pinned = opened.map_err(broken)?.map_err(refused)?;
+    if asked.is_apart {
+        pinned.stand_apart();
+    }
+    Ok(pinned)
 }
 
 impl Reader for PluginReader {

@@ -1,11 +1,13 @@
 //! Storages that components export: what they may say, and what becomes of them when they fail.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use waft_core::VirtualPath;
+use waft_core::hooks::HookSource;
 use waft_core::storage::{
     Batch, ErrorKind, FileKind, Interrupted, Reader, Replace, Storage, StorageError, WriteMode,
 };
+use waft_core::{SessionFacts, SessionId, VirtualPath};
 use waft_plugin_host::{Host, HostSettings, Limits, PluginSettings};
 
 use crate::support::*;
@@ -234,6 +236,32 @@ async fn open_files_stay_with_their_version_and_names_go_on_with_the_next() {
 }
 
 #[tokio::test]
+async fn a_transfer_whose_session_is_served_by_another_version_is_ended_by_force_too() {
+    let log = Log::listen();
+    let directory = Directory::new();
+    directory.put("vault.wasm", &component("tests/vault"));
+    let plugins = vec![PluginSettings { canary_percent: Some(50), ..one_instance(&ALL) }];
+    let host = load(HostSettings { plugins, ..directory.settings() }).await;
+    directory.put("vault.wasm", &[&component("tests/vault")[..], &[0, 3, 1, b'v', 1]].concat());
+    host.rescan().await;
+    let id = (1..).map(SessionId).find(|id| host.current_for(*id).generation() == 2).unwrap();
+    let session = Arc::new(SessionFacts { id, ..(*session()).clone() });
+    let storage = host.storage("vault").for_session(&session).unwrap();
+    let mut reader = storage.open_read(&at("/made/1000000"), 0).await.unwrap();
+    let mut writer = storage.open_write(&at("/sink/a"), WriteMode::Replace).await.unwrap();
+    reader.read(Vec::with_capacity(1000)).await.unwrap();
+    host.promote("vault").await.unwrap();
+    assert_eq!(host.drain("vault", Duration::ZERO).await, Ok(1));
+    assert_eq!(host.force_drain("vault", Duration::from_secs(10)).await, Ok(0));
+    assert_eq!(kind(reader.read(Vec::with_capacity(1000)).await), ErrorKind::Io);
+    assert_eq!(kind(writer.write(made(1000)).await), ErrorKind::Io);
+    let told = log.lines_with("plugin drained by force");
+    assert!(told.len() == 1 && told[0].contains("transfers=2"), "{told:?}");
+    assert_eq!(content(&*storage, "/made/1000").await, made(1000));
+    assert!(log.lines_with("plugin failed").is_empty());
+}
+
+#[tokio::test]
 async fn a_storage_may_come_and_go() {
     let directory = Directory::new();
     let settings = HostSettings { plugins: vec![one_instance(&ALL)], ..directory.settings() };
@@ -252,7 +280,7 @@ async fn a_storage_may_come_and_go() {
 async fn transfers_wait_for_each_other_and_not_for_single_calls() {
     let mut settings = one_instance(&ALL);
     settings.limits.transfers_max = 1;
-    settings.limits.queue = std::time::Duration::from_millis(1);
+    settings.limits.queue = Duration::from_millis(1);
     let (_directory, host) = host_of(&component("tests/vault"), settings).await;
     let storage = taken(&host);
     let first = storage.open_read(&at("/made/10"), 0).await.unwrap();
@@ -272,7 +300,7 @@ async fn memory_for_instances_is_bounded_in_all() {
     let directory = Directory::new();
     directory.put("vault.wasm", &component("tests/vault"));
     let mut plugin = one_instance(&ALL);
-    plugin.limits.queue = std::time::Duration::from_millis(1);
+    plugin.limits.queue = Duration::from_millis(1);
     let memory_budget = 1;
     let settings = HostSettings { plugins: vec![plugin], memory_budget, ..directory.settings() };
     let host = load(settings).await;
