@@ -2,8 +2,9 @@
 //!
 //! [`TestSession`] stands for a session; of the services, each test has its own: a test runs on a
 //! thread, and what is set here holds for that thread alone. The clock is the machine's until
-//! [`set_clock`]; the store begins empty; requests are denied until [`answer_http`]; passwords are
-//! those of [`hash_of`] and [`offer_password`].
+//! [`set_clock`]; the store begins empty, and nobody else changes it but by [`meanwhile_kv`];
+//! requests are denied until [`answer_http`]; passwords are those of [`hash_of`] and
+//! [`offer_password`].
 
 pub(crate) mod clock;
 pub(crate) mod control;
@@ -21,7 +22,7 @@ pub use clock::{advance_clock, set_clock};
 pub use control::{banned, disconnected};
 pub use crypto::{hash_of, offer_password};
 pub use http::{answer_http, response};
-pub use kv::fail_kv;
+pub use kv::{fail_kv, meanwhile_kv};
 pub use metrics::{counted, observed};
 
 /// A session with made-up facts.

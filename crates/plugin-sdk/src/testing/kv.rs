@@ -8,6 +8,13 @@ use crate::kv::Error;
 
 thread_local! {
     static STORE: RefCell<Store> = const { RefCell::new(Store::new()) };
+    static MEANWHILE: RefCell<Option<Meanwhile>> = const { RefCell::new(None) };
+}
+
+/// What is done before a key with that beginning changes.
+struct Meanwhile {
+    prefix: String,
+    act: Box<dyn FnOnce()>,
 }
 
 struct Store {
@@ -32,11 +39,18 @@ pub fn fail_kv(error: Option<Error>) {
     STORE.with_borrow_mut(|store| store.failure = error);
 }
 
+/// Does something just before this test next changes a key with that beginning, once, as another
+/// instance of the plugin may: between what was read and what is written.
+pub fn meanwhile_kv(prefix: &str, act: impl FnOnce() + 'static) {
+    MEANWHILE.set(Some(Meanwhile { prefix: prefix.to_owned(), act: Box::new(act) }));
+}
+
 pub(crate) fn get(key: &str) -> Result<Option<Vec<u8>>, Error> {
     with(|entries| Ok(entries.get(key).map(|entry| entry.value.clone())))
 }
 
 pub(crate) fn set(key: &str, value: &[u8], ttl_ms: Option<u64>) -> Result<(), Error> {
+    let_others(key);
     with(|entries| {
         put(entries, key, value.to_vec(), ttl_ms);
         Ok(())
@@ -44,6 +58,7 @@ pub(crate) fn set(key: &str, value: &[u8], ttl_ms: Option<u64>) -> Result<(), Er
 }
 
 pub(crate) fn delete(key: &str) -> Result<(), Error> {
+    let_others(key);
     with(|entries| {
         entries.remove(key);
         Ok(())
@@ -51,6 +66,7 @@ pub(crate) fn delete(key: &str) -> Result<(), Error> {
 }
 
 pub(crate) fn increment(key: &str, delta: i64, ttl_ms: Option<u64>) -> Result<i64, Error> {
+    let_others(key);
     with(|entries| {
         let before = match entries.get(key) {
             Some(entry) => number(&entry.value).ok_or(Error::Conflict)?,
@@ -67,6 +83,7 @@ pub(crate) fn compare_and_set(
     old: Option<&[u8]>,
     new: Option<&[u8]>,
 ) -> Result<(), Error> {
+    let_others(key);
     with(|entries| {
         if entries.get(key).map(|entry| entry.value.as_slice()) != old {
             return Err(Error::Conflict);
@@ -87,6 +104,16 @@ pub(crate) fn keys(prefix: &str, after: Option<&str>, max: u32) -> Result<Vec<St
         let max = usize::try_from(max).unwrap_or(usize::MAX);
         Ok(entries.keys().filter(wanted).take(max).cloned().collect())
     })
+}
+
+/// Does what others do before that key changes.
+fn let_others(key: &str) {
+    let is_meant = |meanwhile: &mut Meanwhile| key.starts_with(&meanwhile.prefix);
+    // Taken out before it acts, for it changes keys, too.
+    let meanwhile = MEANWHILE.with_borrow_mut(|meanwhile| meanwhile.take_if(is_meant));
+    if let Some(meanwhile) = meanwhile {
+        (meanwhile.act)();
+    }
 }
 
 /// Does something with what has not expired.
@@ -133,6 +160,16 @@ mod tests {
         assert_eq!(compare_and_set("a", None, Some(b"2")), Err(Error::Conflict));
         compare_and_set("a", Some(b"1"), None).unwrap();
         assert_eq!(get("a"), Ok(None));
+    }
+
+    #[test]
+    fn others_come_in_between_once() {
+        meanwhile_kv("a", || set("a", b"theirs", None).unwrap());
+        set("b", b"1", None).unwrap();
+        assert_eq!(get("a"), Ok(None));
+        assert_eq!(compare_and_set("a", None, Some(b"2")), Err(Error::Conflict));
+        compare_and_set("a", Some(b"theirs"), Some(b"2")).unwrap();
+        assert_eq!(get("a"), Ok(Some(b"2".to_vec())));
     }
 
     #[test]
