@@ -136,15 +136,15 @@ impl Storage for MemoryStorage {
 
     fn remove_file(&self, _: Session<'_>, path: &str) -> Result<(), StorageError> {
         self.prepare()?;
-        let place = Place::of(path)?;
-        match place.read()?.ok_or(ErrorCode::NotFound)? {
-            Entry::Directory(_) => Err(ErrorCode::IsADirectory.into()),
-            Entry::File(file) => {
-                place.forget()?;
-                file.forget();
-                Ok(())
-            }
+        let gone = Place::of(path)?.update(|before| match before {
+            None => Err(ErrorCode::NotFound.into()),
+            Some(Entry::Directory(_)) => Err(ErrorCode::IsADirectory.into()),
+            Some(Entry::File(_)) => Ok(None),
+        })?;
+        if let Some(Entry::File(file)) = gone {
+            file.forget();
         }
+        Ok(())
     }
 
     fn rename(
@@ -164,23 +164,35 @@ impl Storage for MemoryStorage {
         if source == target {
             return Ok(());
         }
-        let before = match (to.read()?, &entry) {
-            (None, _) => None,
-            (Some(Entry::File(before)), Entry::File(_)) if replace => Some(before),
-            _ => return Err(ErrorCode::Exists.into()),
-        };
-        to.write(&entry)?;
-        from.forget()?;
-        before.into_iter().for_each(|before| before.forget());
-        Ok(())
+        let busy = || StorageError::new(ErrorCode::Busy, "changed by somebody else meanwhile");
+        let before = to.update(|before| match (before, &entry) {
+            (None, _) => Ok(Some(entry.clone())),
+            // Somebody else is just giving it the same name.
+            (Some(before), _) if before.is(&entry) => Err(busy()),
+            (Some(Entry::File(_)), Entry::File(_)) if replace => Ok(Some(entry.clone())),
+            _ => Err(ErrorCode::Exists.into()),
+        })?;
+        let left = from.update(|now| match now {
+            Some(now) if now.is(&entry) => Ok(None),
+            _ => Err(busy()),
+        });
+        // Who changed it has given its pieces back, so it must not stand under the new name, where
+        // what stood there before comes back; unless somebody has been quicker there, too.
+        let is_undone = left.is_err() && to.replace(Some(&entry), before.as_ref())?;
+        match before {
+            Some(Entry::File(before)) if !is_undone => before.forget(),
+            _ => {}
+        }
+        left.map(drop)
     }
 
     fn set_modified(&self, _: Session<'_>, path: &str, modified: u64) -> Result<(), StorageError> {
-        let place = Place::of(path)?;
-        match place.read()?.ok_or(ErrorCode::NotFound)? {
-            Entry::Directory(_) => Err(ErrorCode::Unsupported.into()),
-            Entry::File(file) => place.write(&Entry::File(File { modified, ..file })),
-        }
+        let set = Place::of(path)?.update(|before| match before {
+            None => Err(ErrorCode::NotFound.into()),
+            Some(Entry::Directory(_)) => Err(ErrorCode::Unsupported.into()),
+            Some(Entry::File(file)) => Ok(Some(Entry::File(File { modified, ..file.clone() }))),
+        });
+        set.map(drop)
     }
 
     fn free_space(&self, session: Session<'_>) -> Result<Option<u64>, StorageError> {

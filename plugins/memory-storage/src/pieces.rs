@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use waft_plugin_sdk::{ErrorCode, FileStat, Reader, StorageError, Writer, clock, kv};
 
-use crate::tree::{Entry, File, Place, failed};
+use crate::tree::{Entry, File, Place, failed, with_room};
 
 /// Octets of a piece.
 pub(crate) const PIECE: usize = 64 * 1024;
@@ -111,20 +111,20 @@ impl Writing {
         self.file.size += piece.len() as u64;
         // No piece goes before the entry that leads to it.
         let lifetime = self.file.lifetime().map(|lifetime| lifetime + Duration::from_secs(1));
-        kv::set(&key(self.file.id, number), piece, lifetime).map_err(failed)
+        let key = key(self.file.id, number);
+        with_room(|| kv::set(&key, piece, lifetime)).map_err(failed)
     }
 
-    /// What stood under the name, if it may be replaced.
-    fn replaced(&self) -> Result<Option<File>, StorageError> {
-        match (self.place.read()?, &self.stood) {
+    /// Whether what stands under the name may be replaced.
+    fn may_replace(&self, entry: Option<&Entry>) -> Result<(), StorageError> {
+        match (entry, &self.stood) {
             (Some(Entry::Directory(_)), _) => Err(ErrorCode::IsADirectory.into()),
             (Some(Entry::File(_)), Stood::Nothing) => Err(ErrorCode::Exists.into()),
             (Some(Entry::File(now)), Stood::File(before)) if now.id != before.id => {
                 Err(StorageError::new(ErrorCode::Busy, "changed by somebody else meanwhile"))
             }
             (None, Stood::File(_)) => Err(ErrorCode::NotFound.into()),
-            (Some(Entry::File(before)), _) => Ok(Some(before)),
-            (None, _) => Ok(None),
+            _ => Ok(()),
         }
     }
 }
@@ -155,15 +155,17 @@ impl Writer for Writing {
             self.put_piece(&rest)?;
         }
         self.file.modified = clock::now_ms();
-        if self.file.expires.is_some_and(|expires| expires <= self.file.modified) {
+        if self.file.has_expired() {
             let message = "the upload took longer than files live";
             return Err(StorageError::new(ErrorCode::Io, message));
         }
-        let before = self.replaced()?;
         let entry = Entry::File(self.file.clone());
-        self.place.write(&entry)?;
+        let before = self.place.update(|before| {
+            self.may_replace(before)?;
+            Ok(Some(entry.clone()))
+        })?;
         self.is_finished = true;
-        if let Some(before) = before {
+        if let Some(Entry::File(before)) = before {
             before.forget();
         }
         Ok(entry.stat())

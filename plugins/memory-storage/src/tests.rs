@@ -1,4 +1,4 @@
-use waft_plugin_sdk::testing::{TestSession, advance_clock, fail_kv, set_clock};
+use waft_plugin_sdk::testing::{TestSession, advance_clock, fail_kv, meanwhile_kv, set_clock};
 use waft_plugin_sdk::{FileKind, Reader, Writer, kv};
 
 use super::*;
@@ -150,6 +150,84 @@ fn who_goes_on_from_a_file_that_was_replaced_meanwhile_is_refused() {
     assert_eq!(kept(), [2, 2]);
 }
 
+/// Has another instance do something just before an entry changes.
+fn meanwhile<T>(act: impl FnOnce(&User) -> T + 'static) {
+    meanwhile_kv(tree::ENTRIES, move || {
+        act(&alice(&[]));
+    });
+}
+
+#[test]
+fn of_two_uploads_that_finish_together_one_is_refused_and_leaves_nothing() {
+    let alice = alice(&[]);
+    let begin = |path: &str, mode| {
+        let mut writer = alice.storage.open_write(alice.session(), path, mode, 0).unwrap();
+        writer.write(b"loses".to_vec()).unwrap();
+        writer
+    };
+    alice.put("/a", b"one").unwrap();
+    let writer = begin("/a", WriteMode::Append);
+    meanwhile(|other| other.write("/a", WriteMode::Append, 0, b"two").unwrap());
+    assert_eq!(writer.finish().unwrap_err().code, ErrorCode::Busy);
+    assert_eq!((alice.get("/a", 0).unwrap(), kept()), (b"onetwo".to_vec(), [1, 1]));
+    let writer = begin("/b", WriteMode::CreateNew);
+    meanwhile(|other| other.write("/b", WriteMode::CreateNew, 0, b"wins").unwrap());
+    assert_eq!(writer.finish().unwrap_err().code, ErrorCode::Exists);
+    assert_eq!((alice.get("/b", 0).unwrap(), kept()), (b"wins".to_vec(), [2, 2]));
+}
+
+#[test]
+fn of_two_that_replace_a_file_together_the_later_stays_and_nothing_else() {
+    let alice = alice(&[]);
+    alice.put("/a", b"before").unwrap();
+    meanwhile(|other| other.put("/a", b"first").unwrap());
+    alice.put("/a", b"second").unwrap();
+    assert_eq!((alice.get("/a", 0).unwrap(), kept()), (b"second".to_vec(), [1, 1]));
+}
+
+#[test]
+fn what_is_replaced_meanwhile_is_changed_and_removed_as_it_is_then() {
+    let alice = alice(&[]);
+    alice.put("/a", b"old").unwrap();
+    meanwhile(|other| other.put("/a", b"new").unwrap());
+    alice.storage.set_modified(alice.session(), "/a", 5).unwrap();
+    assert_eq!(alice.get("/a", 0).unwrap(), b"new");
+    assert_eq!(alice.storage.stat(alice.session(), "/a").unwrap().modified, Some(5));
+    meanwhile(|other| other.put("/a", b"newer").unwrap());
+    alice.storage.remove_file(alice.session(), "/a").unwrap();
+    assert_eq!(kept(), [0, 0]);
+}
+
+#[test]
+fn what_is_renamed_while_others_change_it_is_never_half_a_file() {
+    let alice = alice(&[]);
+    for (path, content) in [("/a", b"a"), ("/b", b"b")] {
+        alice.put(path, content).unwrap();
+    }
+    // The first change is that of the new name.
+    meanwhile(|_| meanwhile(|other| other.put("/a", b"other").unwrap()));
+    assert_eq!(alice.rename("/a", "/b", true), Err(ErrorCode::Busy));
+    assert_eq!(alice.get("/a", 0).unwrap(), b"other");
+    assert_eq!((alice.get("/b", 0).unwrap(), kept()), (b"b".to_vec(), [2, 2]));
+    meanwhile(|other| other.put("/b", b"third").unwrap());
+    alice.rename("/a", "/b", true).unwrap();
+    assert_eq!((alice.get("/b", 0).unwrap(), kept()), (b"other".to_vec(), [1, 1]));
+    meanwhile(|other| other.rename("/b", "/c", true).unwrap());
+    assert_eq!(alice.rename("/b", "/c", true), Err(ErrorCode::Busy));
+    assert_eq!((alice.get("/c", 0).unwrap(), kept()), (b"other".to_vec(), [1, 1]));
+}
+
+#[test]
+fn a_file_stays_whose_directory_is_renamed_while_another_one_comes() {
+    let alice = alice(&[]);
+    alice.make("/d").unwrap();
+    alice.put("/d/a", b"before").unwrap();
+    let writer = alice.storage.open_write(alice.session(), "/d/a", WriteMode::Truncate, 0).unwrap();
+    alice.rename("/d", "/e", false).unwrap();
+    assert_eq!(writer.finish().unwrap_err().code, ErrorCode::NotFound);
+    assert_eq!((alice.get("/e/a", 0).unwrap(), kept()), (b"before".to_vec(), [1, 2]));
+}
+
 #[test]
 fn directories_hold_what_was_made_in_them_and_take_it_along() {
     let alice = alice(&[]);
@@ -220,6 +298,29 @@ fn files_expire_with_all_that_they_hold() {
     assert_eq!(slow.finish().unwrap_err().code, ErrorCode::Io);
     advance_clock(Duration::from_secs(1));
     assert_eq!((kept(), alice.names("/")), ([0, 1], names("d")));
+}
+
+#[test]
+fn what_has_expired_stands_in_nobodys_way() {
+    set_clock(1_000_000);
+    let alice = alice(&[("expire", "1h")]);
+    alice.make("/d").unwrap();
+    alice.put("/d/a", b"1").unwrap();
+    alice.put("/b", b"1").unwrap();
+    let refused = alice.storage.remove_dir(alice.session(), "/d").unwrap_err();
+    assert_eq!(refused.code, ErrorCode::NotEmpty);
+    advance_clock(Duration::from_secs(3600));
+    alice.storage.remove_dir(alice.session(), "/d").unwrap();
+    alice.write("/b", WriteMode::CreateNew, 0, b"2").unwrap();
+    assert_eq!(alice.get("/b", 0).unwrap(), b"2");
+    advance_clock(Duration::from_secs(3601));
+    assert_eq!(kept(), [0, 1]);
+    let refusals = Cell::new(0);
+    let full_once = || match refusals.replace(1) {
+        0 => Err(kv::Error::Quota),
+        _ => Ok(()),
+    };
+    assert_eq!((tree::with_room(full_once), kept()), (Ok(()), [0, 0]));
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! Directories, and what stands in them: a key for each entry, which begins with the number of the
 //! directory. So a directory is renamed by its own entry alone, however much is in it.
+//!
+//! Instances run in parallel, so no entry is written that has not been compared with the one that
+//! it replaces. What is compared cannot be given a lifetime in the store: a file's entry says when
+//! it expires, and who reads it after that forgets it.
 
 use std::time::Duration;
 
@@ -16,6 +20,9 @@ const ROOT: i64 = 0;
 
 /// Octets of a name, as most file systems have it.
 const NAME_MAX: usize = 255;
+
+/// So often is tried what others come in between of; each time somebody else has had success.
+const TRIES: usize = 16;
 
 /// What stands under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +56,10 @@ impl File {
         Ok(Self { id, size: 0, modified: 0, expires: None, owner })
     }
 
+    pub(crate) fn has_expired(&self) -> bool {
+        self.expires.is_some_and(|expires| expires <= clock::now_ms())
+    }
+
     /// How long it still lives; none for ever.
     pub(crate) fn lifetime(&self) -> Option<Duration> {
         let left = |expires: u64| expires.saturating_sub(clock::now_ms()).max(1);
@@ -65,6 +76,19 @@ impl Entry {
         }
     }
 
+    /// Whether it is the same file or directory, though its times may be others.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+
+    fn id(&self) -> i64 {
+        match self {
+            Self::Directory(directory) => directory.id,
+            Self::File(file) => file.id,
+        }
+    }
+
+    /// What the store keeps, letter for letter.
     fn text(&self) -> String {
         match self {
             Self::Directory(Directory { id, modified }) => format!("directory {id} {modified}"),
@@ -118,60 +142,75 @@ impl Place {
         read(&self.key)
     }
 
-    /// Has the entry stand here, whatever does so far.
-    pub(crate) fn write(&self, entry: &Entry) -> Result<(), StorageError> {
-        let lifetime = match entry {
-            Entry::File(file) => file.lifetime(),
-            Entry::Directory(_) => None,
-        };
-        kv::set(&self.key, entry.text().as_bytes(), lifetime).map_err(failed)?;
-        self.stays()
+    /// Has what `change` makes of the entry stand here, and returns the entry before it; begins
+    /// anew where somebody else comes in between.
+    pub(crate) fn update(
+        &self,
+        change: impl Fn(Option<&Entry>) -> Result<Option<Entry>, StorageError>,
+    ) -> Result<Option<Entry>, StorageError> {
+        for _ in 0..TRIES {
+            let before = self.read()?;
+            let after = change(before.as_ref())?;
+            if self.replace(before.as_ref(), after.as_ref())? {
+                return Ok(before);
+            }
+        }
+        Err(StorageError::new(ErrorCode::Busy, "others change it all the time"))
     }
 
-    pub(crate) fn forget(&self) -> Result<(), StorageError> {
-        kv::delete(&self.key).map_err(failed)
+    /// Has another entry, or none, stand here; false if it is not `before` that does so far.
+    pub(crate) fn replace(
+        &self,
+        before: Option<&Entry>,
+        after: Option<&Entry>,
+    ) -> Result<bool, StorageError> {
+        let octets = |entry: Option<&Entry>| entry.map(|entry| entry.text().into_bytes());
+        let (old, new) = (octets(before), octets(after));
+        let set = || kv::compare_and_set(&self.key, old.as_deref(), new.as_deref());
+        match with_room(set) {
+            Ok(()) => {}
+            Err(kv::Error::Conflict) => return Ok(false),
+            Err(error) => return Err(failed(error)),
+        }
+        // It must not have fallen into a directory that has just gone from its path.
+        if after.is_some() && !self.is_there() {
+            let _ = kv::compare_and_set(&self.key, new.as_deref(), old.as_deref());
+            return Err(ErrorCode::NotFound.into());
+        }
+        Ok(true)
     }
 
     pub(crate) fn make_directory(&self) -> Result<(), StorageError> {
-        if self.read()?.is_some() {
-            return Err(ErrorCode::Exists.into());
-        }
-        let made = Entry::Directory(Directory { id: next_id()?, modified: clock::now_ms() });
-        kv::compare_and_set(&self.key, None, Some(made.text().as_bytes())).map_err(|error| {
-            match error {
-                kv::Error::Conflict => ErrorCode::Exists.into(),
-                error => failed(error),
+        self.update(|before| match before {
+            Some(_) => Err(ErrorCode::Exists.into()),
+            None => {
+                let made = Directory { id: next_id()?, modified: clock::now_ms() };
+                Ok(Some(Entry::Directory(made)))
             }
         })?;
-        self.stays()
-    }
-
-    pub(crate) fn remove_directory(&self) -> Result<(), StorageError> {
-        let entry = self.read()?.ok_or(ErrorCode::NotFound)?;
-        let Entry::Directory(Directory { id, .. }) = &entry else {
-            return Err(ErrorCode::NotADirectory.into());
-        };
-        if !is_empty(*id)? {
-            return Err(ErrorCode::NotEmpty.into());
-        }
-        self.forget()?;
-        // Somebody may have begun to put something there: who comes second gives way.
-        if !is_empty(*id)? {
-            self.write(&entry)?;
-            return Err(ErrorCode::NotEmpty.into());
-        }
         Ok(())
     }
 
-    /// Makes sure that what was put here did not fall into a directory that has just gone.
-    fn stays(&self) -> Result<(), StorageError> {
-        match Self::of(&self.path) {
-            Ok(again) if again.key == self.key => Ok(()),
-            _ => {
-                self.forget()?;
-                Err(ErrorCode::NotFound.into())
+    pub(crate) fn remove_directory(&self) -> Result<(), StorageError> {
+        let gone = self.update(|before| match before {
+            None => Err(ErrorCode::NotFound.into()),
+            Some(Entry::File(_)) => Err(ErrorCode::NotADirectory.into()),
+            Some(entry) if !is_empty(entry.id())? => Err(ErrorCode::NotEmpty.into()),
+            Some(_) => Ok(None),
+        })?;
+        // Somebody may have begun to put something there: who comes second gives way.
+        match gone {
+            Some(entry) if !is_empty(entry.id())? => {
+                self.replace(None, Some(&entry))?;
+                Err(ErrorCode::NotEmpty.into())
             }
+            _ => Ok(()),
         }
+    }
+
+    /// Whether its path still leads here.
+    fn is_there(&self) -> bool {
+        Self::of(&self.path).is_ok_and(|again| again.key == self.key)
     }
 }
 
@@ -237,20 +276,51 @@ pub(crate) fn failed(error: kv::Error) -> StorageError {
     StorageError::new(code, error.to_string())
 }
 
+/// Does what takes room in the store. If there is none, files that have expired give theirs back.
+pub(crate) fn with_room(act: impl Fn() -> Result<(), kv::Error>) -> Result<(), kv::Error> {
+    match act() {
+        Err(kv::Error::Quota) if each_file(drop).is_ok() => act(),
+        done => done,
+    }
+}
+
 fn next_id() -> Result<i64, StorageError> {
     kv::increment(NEXT, 1, None).map_err(failed)
 }
 
 fn is_empty(directory: i64) -> Result<bool, StorageError> {
-    Ok(kv::keys(&key(directory, ""), None, 1).map_err(failed)?.is_empty())
+    let prefix = key(directory, "");
+    let mut cursor: Option<String> = None;
+    loop {
+        let keys = kv::keys(&prefix, cursor.as_deref(), u32::MAX).map_err(failed)?;
+        let Some(last) = keys.last() else { return Ok(true) };
+        cursor = Some(last.clone());
+        for key in &keys {
+            if read(key)?.is_some() {
+                return Ok(false);
+            }
+        }
+    }
 }
 
 fn key(directory: i64, name: &str) -> String {
     format!("{ENTRIES}{directory}/{name}")
 }
 
+/// The entry under a key; one that has expired is forgotten.
 fn read(key: &str) -> Result<Option<Entry>, StorageError> {
     let Some(octets) = kv::get(key).map_err(failed)? else { return Ok(None) };
     let entry = std::str::from_utf8(&octets).ok().and_then(Entry::parse);
-    entry.map(Some).ok_or_else(|| StorageError::new(ErrorCode::Io, format!("no entry: {key:?}")))
+    let Some(entry) = entry else {
+        return Err(StorageError::new(ErrorCode::Io, format!("no entry: {key:?}")));
+    };
+    match &entry {
+        Entry::File(file) if file.has_expired() => {
+            // Its pieces go by themselves. Where this fails, it is another one already, or the next
+            // who reads it tries again.
+            let _ = kv::compare_and_set(key, Some(&octets), None);
+            Ok(None)
+        }
+        _ => Ok(Some(entry)),
+    }
 }
