@@ -114,7 +114,12 @@ impl Storage for MemoryStorage {
             (WriteMode::CreateNew, None) => (Stood::Nothing, 0),
             (WriteMode::Truncate, _) => (Stood::Anything, 0),
             (WriteMode::Append, Some(file)) => (Stood::File(file.clone()), file.size),
+            // It was longer when the server looked.
+            (WriteMode::AtOffset, Some(file)) if offset > file.size => {
+                return Err(StorageError::new(ErrorCode::Busy, "shorter meanwhile"));
+            }
             (WriteMode::AtOffset, Some(file)) => (Stood::File(file.clone()), offset),
+            (WriteMode::AtOffset, None) if offset > 0 => return Err(ErrorCode::NotFound.into()),
             (WriteMode::Append | WriteMode::AtOffset, None) => (Stood::Nothing, 0),
         };
         let owner = session.user().unwrap_or_default();

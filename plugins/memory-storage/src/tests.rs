@@ -136,6 +136,15 @@ fn uploads_go_on_where_they_are_told_to() {
 }
 
 #[test]
+fn nothing_goes_on_from_where_there_is_nothing() {
+    let alice = alice(&[]);
+    assert_eq!(alice.write("/a", WriteMode::AtOffset, 1, b"1"), Err(ErrorCode::NotFound));
+    alice.write("/a", WriteMode::AtOffset, 0, b"1").unwrap();
+    assert_eq!(alice.write("/a", WriteMode::AtOffset, 2, b"3"), Err(ErrorCode::Busy));
+    assert_eq!((alice.get("/a", 0).unwrap(), kept()), (b"1".to_vec(), [1, 1]));
+}
+
+#[test]
 fn who_goes_on_from_a_file_that_was_replaced_meanwhile_is_refused() {
     let alice = alice(&[]);
     alice.put("/a", b"one").unwrap();
