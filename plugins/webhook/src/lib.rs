@@ -16,7 +16,7 @@ use waft_plugin_sdk::{
 };
 
 /// The names of all events; those of `events.dropped` come unasked.
-const EVENTS: [&str; 22] = [
+const EVENTS: [&str; 23] = [
     "session.open",
     "session.close",
     "auth.ok",
@@ -39,6 +39,7 @@ const EVENTS: [&str; 22] = [
     "plugin.keep",
     "plugin.refuse",
     "plugin.revoke",
+    "plugin.drain",
 ];
 
 /// What is posted unless the operator says otherwise.
@@ -54,6 +55,9 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The server lends no request more than 80 % of the 30 s that a delivery may take.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24);
+
+/// Octets of a body that the server sends for a plugin.
+const BODY_MAX: usize = 4 * 1024 * 1024;
 
 /// Answers that say "later", though they begin as refusals do.
 const LATER: [u16; 3] = [408, 425, 429];
@@ -100,10 +104,24 @@ impl Plugin for Webhook {
 
 impl EventSink for Webhook {
     fn on_events(&self, events: &[Event]) -> Result<(), String> {
+        let body = json::array(events);
+        if body.len() > BODY_MAX && events.len() > 1 {
+            let (first, rest) = events.split_at(events.len() / 2);
+            return self.on_events(first).and_then(|()| self.on_events(rest));
+        }
         let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
-        let status = http::fetch(self.request(json::array(events)))
-            .map_err(|error| format!("the service cannot be asked: {}", reason(&error)))?
-            .status;
+        let status = match http::fetch(self.request(body)) {
+            Ok(response) => response.status,
+            // The body was not, so the answer is: there is one, and the next would be no shorter.
+            Err(http::Error::TooLarge) => {
+                log::warn(
+                    "answer of the service too large to be read, taken for yes",
+                    &[("events", &count.to_string())],
+                );
+                200
+            }
+            Err(error) => return Err(format!("the service cannot be asked: {}", reason(&error))),
+        };
         if (200..300).contains(&status) {
             metrics::counter("events_posted_total", count, &[]);
             return Ok(());
@@ -146,7 +164,7 @@ fn reason(error: &http::Error) -> String {
     match error {
         http::Error::Denied(reason) => format!("denied: {reason}"),
         http::Error::Timeout => "it took too long".to_owned(),
-        http::Error::TooLarge => "too much for one request".to_owned(),
+        http::Error::TooLarge => "too large".to_owned(),
         http::Error::Network(reason) => reason.clone(),
     }
 }
@@ -240,6 +258,7 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
+    use waft_plugin_sdk::Value;
     use waft_plugin_sdk::testing::{answer_http, counted, response};
 
     use super::*;
@@ -312,6 +331,50 @@ mod tests {
         assert_eq!(said(http::Error::Timeout), "the service cannot be asked: it took too long");
         let denied = said(http::Error::Denied("not granted".to_owned()));
         assert_eq!(denied, "the service cannot be asked: denied: not granted");
+    }
+
+    #[test]
+    fn an_answer_that_is_too_large_is_taken_for_yes() {
+        answer_http(|_| Err(http::Error::TooLarge));
+        assert_eq!(webhook(&[]).on_events(&[Event::new("auth.ok")]), Ok(()));
+        assert_eq!(counted("events_posted_total"), 1);
+    }
+
+    #[test]
+    fn what_is_too_much_for_one_request_goes_in_several() {
+        let large = |id: u64| {
+            let path = Value::Text("p".repeat(BODY_MAX / 2));
+            let mut event = Event::new("auth.ok").with("path", path);
+            event.id = id;
+            event
+        };
+        let posted = Posted::default();
+        let seen = Rc::clone(&posted);
+        answer_http(move |request| {
+            seen.borrow_mut().push(request.clone());
+            Ok(response(204, b""))
+        });
+        assert_eq!(webhook(&[]).on_events(&[large(1), large(2), large(3)]), Ok(()));
+        let read = |request: &Request| {
+            assert!(request.body.len() <= BODY_MAX);
+            let events: Vec<serde_json::Value> = serde_json::from_slice(&request.body).unwrap();
+            events.iter().map(|event| event["id"].as_u64().unwrap()).collect::<Vec<_>>()
+        };
+        let ids: Vec<u64> = posted.borrow().iter().flat_map(read).collect();
+        assert_eq!((ids, counted("events_posted_total")), (vec![1, 2, 3], 3));
+    }
+
+    #[test]
+    fn all_events_that_there_are_can_be_named() {
+        let page = include_str!("../../../docs/plugins/event-sink.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
+        let names =
+            rows.flat_map(|row| row.split(['`', ',', ' ']).filter(|name| name.contains('.')));
+        let mut told: Vec<&str> = names.filter(|name| *name != "events.dropped").collect();
+        let mut known = EVENTS.to_vec();
+        told.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(known, told);
     }
 
     #[test]
