@@ -56,7 +56,16 @@ impl Cache {
         kept.map(|kept| kept.answer.clone())
     }
 
-    /// Keeps an answer.
+    /// Forgets the answer to a question.
+    pub(crate) fn forget(&self, question: &[u8]) {
+        let mut inner = self.inner.borrow_mut();
+        if !inner.answers.is_empty() {
+            let tag = crypto::hmac_sha256(&inner.key, question);
+            inner.answers.retain(|kept| kept.tag != tag);
+        }
+    }
+
+    /// Keeps an answer to a question that has none.
     pub(crate) fn put(&self, question: &[u8], answer: &Answer) {
         let mut inner = self.inner.borrow_mut();
         if inner.key.is_empty() {
@@ -99,6 +108,17 @@ mod tests {
         assert_eq!(cache.get(b"b"), None);
         advance_clock(Duration::from_secs(1));
         assert_eq!(cache.get(b"a"), None);
+    }
+
+    #[test]
+    fn an_answer_is_forgotten_alone() {
+        set_clock(0);
+        let cache = Cache::new(Duration::from_secs(60));
+        cache.forget(b"a");
+        cache.put(b"a", &answer("a"));
+        cache.put(b"b", &answer("b"));
+        cache.forget(b"a");
+        assert_eq!((cache.get(b"a"), cache.get(b"b")), (None, Some(answer("b"))));
     }
 
     #[test]

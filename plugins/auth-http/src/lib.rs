@@ -69,20 +69,52 @@ impl AuthHttp {
             _ => {}
         }
         let body = question::body(session, credentials, self.config.passwords);
-        let key = question::key(session, credentials, self.config.passwords);
-        let answer = match self.cache.as_ref().and_then(|cache| cache.get(&key)) {
-            Some(answer) => answer,
-            None => match self.ask(body)? {
-                Asked::Answer(answer) => {
-                    if let Some(cache) = &self.cache {
-                        cache.put(&key, &answer);
-                    }
-                    answer
-                }
-                Asked::Decision(decision) => return Ok(decision),
-            },
+        let Some(cache) = &self.cache else {
+            return match self.ask(body)? {
+                Asked::Answer(answer) => self.admit(credentials, &answer),
+                Asked::Decision(decision) => Ok(decision),
+            };
         };
-        self.admit(credentials, &answer)
+        let key = question::key(session, credentials, self.config.passwords);
+        self.decide_by(cache, &key, credentials, body)
+    }
+
+    /// Asks what is not known, and keeps what lets the client in. What is kept may have the hash of
+    /// an earlier password: where it does not fit, the service is asked all the same.
+    fn decide_by(
+        &self,
+        cache: &Cache,
+        key: &[u8],
+        credentials: &Credentials,
+        body: Vec<u8>,
+    ) -> Result<AuthDecision, String> {
+        let kept = cache.get(key);
+        if let Some(kept) = &kept
+            && let accepted @ AuthDecision::Accept(_) = self.admit(credentials, kept)?
+        {
+            return Ok(accepted);
+        }
+        let asked = match (self.ask(body), &kept) {
+            // A guess stays a guess, and counts as one, while the service is out of reach.
+            (Err(reason), Some(_)) => return Ok(AuthDecision::Deny(Some(reason))),
+            (asked, _) => asked?,
+        };
+        if let (Some(kept), Asked::Answer(answer)) = (&kept, &asked)
+            && kept.password_hash == answer.password_hash
+        {
+            return Ok(AuthDecision::Deny(None));
+        }
+        cache.forget(key);
+        match asked {
+            Asked::Answer(answer) => {
+                let decision = self.admit(credentials, &answer)?;
+                if matches!(decision, AuthDecision::Accept(_)) {
+                    cache.put(key, &answer);
+                }
+                Ok(decision)
+            }
+            Asked::Decision(decision) => Ok(decision),
+        }
     }
 
     fn ask(&self, body: Vec<u8>) -> Result<Asked, String> {

@@ -227,6 +227,45 @@ fn good_answers_hold_for_a_while_and_for_the_same_password_alone() {
 }
 
 #[test]
+fn answers_are_kept_only_where_they_let_in_and_a_new_password_fits_at_once() {
+    set_clock(0);
+    let plugin = plugin(&[("root", "/srv"), ("cache", "1m"), ("passwords", "verify")]);
+    let asked: Rc<Cell<u32>> = Rc::default();
+    let log_in = |password: &str, status: u16, hash: &str| {
+        let (times, hash) = (Rc::clone(&asked), hash.to_owned());
+        let asked = Rc::clone(&times);
+        answer_http(move |_| {
+            asked.set(asked.get() + 1);
+            let body = json!({ "password_hash": hash });
+            Ok(response(status, body.to_string().as_bytes()))
+        });
+        offer_password(password);
+        let session = TestSession::new();
+        let decision = plugin.authenticate(session.session(), &Credentials::of_user("alice"));
+        let outcome = match decision {
+            AuthDecision::Accept(_) => "in",
+            AuthDecision::Deny(_) => "out",
+            other => panic!("{other:?}"),
+        };
+        (outcome, times.get())
+    };
+    let (old, new) = (hash_of("old"), hash_of("new"));
+    // What did not fit is not kept: neither the hash nor that the service knew the user.
+    assert_eq!(log_in("wrong", 200, &old), ("out", 1));
+    assert_eq!(log_in("old", 200, &old), ("in", 2));
+    assert_eq!(log_in("old", 500, &old), ("in", 2));
+    assert_eq!(log_in("wrong", 200, &old), ("out", 3));
+    assert_eq!(log_in("wrong", 500, &old), ("out", 4));
+    assert_eq!(log_in("old", 500, &old), ("in", 4));
+    assert_eq!(log_in("new", 200, &new), ("in", 5));
+    assert_eq!(log_in("new", 500, &new), ("in", 5));
+    assert_eq!(log_in("old", 200, &new), ("out", 6));
+    // Who is refused now is not let in by what was kept.
+    assert_eq!(log_in("wrong", 401, &new), ("out", 7));
+    assert_eq!(log_in("new", 401, &new), ("out", 8));
+}
+
+#[test]
 fn passwords_do_not_go_in_clear_text_unless_the_operator_says_so() {
     for url in ["http://127.0.0.1:8080/a", "http://localhost/a", "http://[::1]:80", "https://a"] {
         assert!(AuthHttp::new(&Settings::of([("url", url)])).is_ok(), "{url}");
