@@ -48,6 +48,9 @@ const SITE_COMMANDS: [&str; 12] = [
     "WRAP",
 ];
 
+/// Verbs whose path may have options of `ls` before it, which the server goes by.
+const WITH_OPTIONS: [&str; 2] = ["LIST", "NLST"];
+
 /// What is done about a client's command.
 pub(crate) fn decide(client: &Client, session: Session<'_>, command: &Command) -> CommandDecision {
     let mut now = command.clone();
@@ -66,9 +69,7 @@ pub(crate) fn decide(client: &Client, session: Session<'_>, command: &Command) -
         }
         match &quirk.deed {
             Deed::Argument { change: put_right, .. } => {
-                let Some(arg) = now.arg.as_deref().and_then(put_right) else { continue };
-                let arg = Some(arg.as_str()).filter(|arg| !arg.is_empty());
-                let new = Command::new(&*now.verb, arg);
+                let Some(new) = with_argument_put_right(&now, *put_right) else { continue };
                 change(client, quirk.name, &mut now, new);
             }
             Deed::Command { change: put_right, .. } => {
@@ -84,6 +85,23 @@ pub(crate) fn decide(client: &Client, session: Session<'_>, command: &Command) -
         }
     }
     if now == *command { CommandDecision::Pass } else { CommandDecision::Rewrite(now) }
+}
+
+/// The command with its argument put right, all of it but options before a path.
+fn with_argument_put_right(
+    command: &Command,
+    put_right: fn(&str) -> Option<String>,
+) -> Option<Command> {
+    let arg = command.arg.as_deref()?;
+    let (options, path) = match WITH_OPTIONS.contains(&command.verb.as_str()) {
+        true => split_options(arg),
+        false => ("", arg),
+    };
+    let path = put_right(path)?;
+    let arg = format!("{options}{path}");
+    // Where nothing is left behind the options, the space goes, too.
+    let arg = if path.is_empty() { options.trim_end() } else { &arg };
+    Some(Command::new(&*command.verb, Some(arg).filter(|arg| !arg.is_empty())))
 }
 
 /// Puts another command in the place of one.
@@ -211,15 +229,21 @@ pub(crate) fn with_star(arg: &str) -> Option<String> {
 
 /// Without options of `ls` before it.
 pub(crate) fn without_options(arg: &str) -> Option<String> {
-    let mut rest = arg;
-    while let Some(options) = rest.strip_prefix('-') {
+    Some(split_options(arg).1.to_owned())
+}
+
+/// Options of `ls`, up to the path, and the path: words of a hyphen and letters (or `1`), as the
+/// server has them.
+fn split_options(arg: &str) -> (&str, &str) {
+    let mut path = arg;
+    while let Some(options) = path.strip_prefix('-') {
         let (options, behind) = options.split_once(' ').unwrap_or((options, ""));
-        if options.is_empty() || !options.bytes().all(|b| b.is_ascii_alphabetic()) {
+        if options.is_empty() || !options.bytes().all(|b| b == b'1' || b.is_ascii_alphabetic()) {
             break;
         }
-        rest = behind;
+        path = behind;
     }
-    Some(rest.to_owned())
+    arg.split_at_checked(arg.len() - path.len()).unwrap_or((arg, ""))
 }
 
 pub(crate) fn lowered(arg: &str) -> Option<String> {

@@ -32,7 +32,8 @@ pub(crate) enum Deed {
     },
 }
 
-/// Verbs whose argument is a path and nothing else; LIST and NLST may have options before it.
+/// Verbs whose argument is a path and nothing else, but for options before that of LIST and NLST,
+/// which stay as they are.
 const PATHS: &[&str] = &[
     "APPE", "CWD", "DELE", "HASH", "LIST", "MDTM", "MKD", "MLSD", "MLST", "NLST", "RETR", "RMD",
     "RNFR", "RNTO", "SIZE", "STOR", "STOU", "XCRC", "XCWD", "XMD5", "XMKD", "XRMD", "XSHA",

@@ -36,6 +36,9 @@ pub(crate) const CLASSIC_CODES: &[u16] = &[200, 221, 230, 250, 331, 350];
 /// Verbs whose replies have several lines because their lines are data.
 const LISTS: [&str; 3] = ["FEAT", "MLST", "STAT"];
 
+/// What the server says with 550 where a name is taken.
+const EXISTS: &str = "File exists.";
+
 /// So much of several lines goes into one.
 const LINE_CHARS_MAX: usize = 400;
 
@@ -77,9 +80,10 @@ fn change(client: &Client, why: &str, now: &mut Reply, new: Reply) {
     *now = new;
 }
 
-/// 521 for a directory that exists (RFC 959, appendix II).
+/// 521 for a directory that exists (RFC 959, appendix II). Only the server's own words tell it from
+/// what else 550 is said of.
 pub(crate) fn exists(_: Session<'_>, _: &Command, reply: &Reply) -> Option<Reply> {
-    let exists = reply.lines.iter().any(|line| line.to_ascii_lowercase().contains("exists"));
+    let exists = reply.lines == [EXISTS];
     exists.then(|| Reply::new(521, "Directory already exists."))
 }
 
