@@ -95,7 +95,7 @@ impl<T> Drop for Wait<T> {
 #[cfg(target_os = "linux")]
 fn lower_priority() {
     // On Linux this is the calling thread's, not the process's. Failing costs only politeness.
-    let _ = rustix::process::setpriority_process(None, 15);
+    let _ = rustix::process::setpriority_process(None, 10);
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -12,14 +12,14 @@ pub(crate) const SIGNATURE_BYTES_MAX: u64 = 1024;
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// Instances of all plugins in the process; each has a stack and a memory of its own.
-pub(crate) const INSTANCES_MAX: u32 = 5120;
+pub(crate) const INSTANCES_MAX: u32 = 8192;
 
 /// Those of them that belong to transfers and sessions, at most; the others are for single calls.
 pub(crate) const PINNED_MAX: usize = 2048;
 
 /// Instances that the settings may ask for: while one generation drains, another starts, and
 /// sometimes a third.
-pub(crate) const INSTANCES_CONFIGURED_MAX: usize = 1024;
+pub(crate) const INSTANCES_CONFIGURED_MAX: usize = 2048;
 
 /// Core modules in one component.
 pub(crate) const CORE_INSTANCES_MAX: u32 = 64;
