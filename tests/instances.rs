@@ -133,7 +133,7 @@ fn replace(waft: &Waft) {
 fn expect_ended(waft: &Waft, midway: Midway) {
     let drained = waft.log.wait("the drain", |line| line.message() == "plugin drained by force");
     assert_eq!(drained.field("plugin"), "customs");
-    let [(mut downloading, mut source), (mut uploading, _)] = midway.parts();
+    let [(mut downloading, mut source), (mut uploading, _sending)] = midway.parts();
     let mut rest = Vec::new();
     // The end, or a reset: it is no whole file in either case.
     let _ = source.read_to_end(&mut rest);
