@@ -76,6 +76,6 @@ fn expect_instances_back(waft: &Waft) {
     for plugin in status["plugins"].as_array().unwrap() {
         let (name, idle) = (&plugin["name"], plugin["instances_idle"].as_u64().unwrap());
         let memory = plugin["memory_bytes"].as_u64().unwrap();
-        assert!(idle <= 8 && memory <= idle * (4 << 20), "{name}: {idle} instances, {memory}");
+        assert!(idle <= 64 && memory <= idle * (4 << 20), "{name}: {idle} instances, {memory}");
     }
 }
