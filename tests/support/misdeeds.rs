@@ -24,7 +24,7 @@ const FAILURES: usize = 4;
 /// What the guest `hostile` does when a client sends a command of that name: its misdeed, the
 /// command, and limits that let it get so far.
 const HOSTILE: [(&str, &str, &str); 7] = [
-    ("loop", "XLOOP", "cpu = \"20ms\""),
+    ("loop", "XLOOP", "wall = \"60s\""),
     ("recursion", "XRECURSION", ""),
     ("memory", "XMEMORY", "cpu = \"30s\", wall = \"30s\""),
     ("gib-line", "XGIB", "cpu = \"30s\", wall = \"30s\", memory = \"2GiB\""),

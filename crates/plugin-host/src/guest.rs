@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -31,6 +32,7 @@ use crate::errors::Failure;
 use crate::hook::{Budget, Hook};
 use crate::lent::Services;
 use crate::limits;
+use crate::processor::{self, metered};
 use crate::services::Share;
 use crate::settings::{Limits, Secret};
 use crate::stand_ins::Fault;
@@ -54,8 +56,8 @@ pub(crate) struct Identity {
 pub(crate) struct Tally {
     instances: AtomicUsize,
     memory: AtomicUsize,
-    /// Ticks of the clock that they computed for.
-    ticks: AtomicU64,
+    /// Nanoseconds that they computed, as far as it was noticed.
+    computed: AtomicU64,
 }
 
 impl Tally {
@@ -66,7 +68,13 @@ impl Tally {
 
     /// Ticks that all instances so far have computed for.
     pub(crate) fn ticks(&self) -> u64 {
-        self.ticks.load(Ordering::Relaxed)
+        let computed = Duration::from_nanos(self.computed.load(Ordering::Relaxed));
+        u64::try_from(computed.as_nanos() / limits::TICK.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn add(&self, computed: Duration) {
+        let computed = u64::try_from(computed.as_nanos()).unwrap_or(u64::MAX);
+        self.computed.fetch_add(computed, Ordering::Relaxed);
     }
 }
 
@@ -89,8 +97,8 @@ pub(crate) struct Guest {
     pub(crate) deadline: Instant,
     /// The password that the client offers in the call in progress.
     pub(crate) offered: Option<auth::Secret>,
-    /// Ticks that it may still compute.
-    ticks_left: u64,
+    /// What the call in progress has computed since its first tick.
+    computed: Duration,
 }
 
 /// An instance, ready for a call.
@@ -210,10 +218,8 @@ impl Warm {
     /// What its last call took.
     pub(crate) fn took(&self) -> Budget {
         let guest = self.store.data();
-        let ticks = ticks(guest.budget.cpu).saturating_sub(guest.ticks_left);
-        let cpu = limits::TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX));
         let began = guest.deadline - guest.budget.wall;
-        Budget { cpu, wall: self.rested.saturating_duration_since(began) }
+        Budget { cpu: guest.computed, wall: self.rested.saturating_duration_since(began) }
     }
 
     /// What its last call could have taken.
@@ -287,7 +293,7 @@ fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
         budget: Hook::Lifecycle.row().budget,
         deadline: Instant::now(),
         offered: None,
-        ticks_left: 0,
+        computed: Duration::ZERO,
     };
     let mut store = Store::new(&sandbox.engine, guest);
     store.limiter(|guest| &mut guest.quota);
@@ -295,10 +301,15 @@ fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
     store.set_max_component_handles(limits::HANDLES_MAX);
     store.epoch_deadline_callback(|mut store| {
         let guest = store.data_mut();
-        guest.ticks_left = guest.ticks_left.saturating_sub(1);
-        guest.quota.tally.ticks.fetch_add(1, Ordering::Relaxed);
-        if guest.ticks_left == 0 {
-            return Err(OutOfTicks.into());
+        let computed = processor::tick();
+        // What was computed before the first tick is not known: calls that see one count for those
+        // that see none.
+        let new =
+            if computed.is_zero() { limits::TICK } else { computed.saturating_sub(guest.computed) };
+        guest.quota.tally.add(new);
+        guest.computed = computed;
+        if computed >= guest.budget.cpu {
+            return Err(OverCpu.into());
         }
         // Without this a busy guest would keep its thread from all other sessions.
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
@@ -313,18 +324,13 @@ fn begin(store: &mut Store<Guest>, caller: Caller, session: Option<SessionId>) -
     guest.console.about(guest.about);
     guest.quota.denied = false;
     guest.budget = guest.identity.limits.budget(caller.hook);
-    // The first tick may come right away: it does not count.
-    guest.ticks_left = ticks(guest.budget.cpu).saturating_add(1);
+    guest.computed = Duration::ZERO;
     let budget = guest.budget;
     guest.deadline = Instant::now() + budget.wall;
     let gate = guest.identity.share.http.as_ref().filter(|_| guest.granted);
     guest.http.begin(gate, guest.about, budget);
     store.set_epoch_deadline(1);
     budget
-}
-
-fn ticks(cpu: Duration) -> u64 {
-    u64::try_from(cpu.as_nanos().div_ceil(limits::TICK.as_nanos())).unwrap_or(u64::MAX)
 }
 
 fn host_trap(error: ResourceTableError) -> Failure {
@@ -339,12 +345,13 @@ async fn bounded<T>(
 ) -> Result<wasmtime::Result<T>, Failure> {
     let _running = sandbox.running();
     let wall = budget.wall;
-    tokio::time::timeout(wall, call).await.map_err(|_| Failure::Wall(wall))
+    let call = pin!(call);
+    tokio::time::timeout(wall, metered(call)).await.map_err(|_| Failure::Wall(wall))
 }
 
 fn explain(store: &Store<Guest>, error: &wasmtime::Error) -> Failure {
     let guest = store.data();
-    if error.is::<OutOfTicks>() {
+    if error.is::<OverCpu>() {
         return Failure::Cpu(guest.budget.cpu);
     }
     if let Some(unfit) = error.downcast_ref::<Unfit>() {
@@ -430,4 +437,4 @@ impl ResourceLimiter for Quota {
 /// The call in progress computed for too long.
 #[derive(Debug, thiserror::Error)]
 #[error("over its computing time")]
-struct OutOfTicks;
+struct OverCpu;

@@ -35,7 +35,7 @@ pub enum Hook {
 /// What one call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
-    /// Time that it may compute.
+    /// Time of the processor.
     pub(crate) cpu: Duration,
     /// Time that it may take in all.
     pub(crate) wall: Duration,
@@ -68,20 +68,19 @@ const fn row(hook: Hook, name: &'static str, cpu_ms: u64, wall_s: u64) -> Row {
 
 /// Every hook interface of the package.
 ///
-/// Budgets are generous: they are there to end what hangs. Computing time is counted in ticks of the
-/// clock on the wall while the guest is on a processor's queue, so a machine under load makes a call
-/// dearer than it is; hence ten times what a slow language needs on a slow machine.
+/// Computing time is the processor's, so a call takes as much of it on a machine under load; what
+/// hangs without computing the other time ends.
 pub(crate) const TABLE: [Row; 11] = [
     row(Hook::Lifecycle, "lifecycle", 1000, 10),
-    row(Hook::ConnectionFilter, "connection-filter", 200, 2),
-    row(Hook::CommandFilter, "command-filter", 200, 2),
-    row(Hook::ReplyFilter, "reply-filter", 200, 1),
+    row(Hook::ConnectionFilter, "connection-filter", 20, 2),
+    row(Hook::CommandFilter, "command-filter", 20, 2),
+    row(Hook::ReplyFilter, "reply-filter", 10, 1),
     row(Hook::Authenticator, "authenticator", 200, 10),
-    row(Hook::FileFilter, "file-filter", 200, 2),
-    row(Hook::ContentFilter, "content-filter", 500, 30),
-    row(Hook::Storage, "storage", 500, 60),
+    row(Hook::FileFilter, "file-filter", 20, 2),
+    row(Hook::ContentFilter, "content-filter", 50, 30),
+    row(Hook::Storage, "storage", 50, 60),
     row(Hook::EventSink, "event-sink", 1000, 30),
-    row(Hook::SiteCommand, "site-command", 200, 5),
+    row(Hook::SiteCommand, "site-command", 50, 5),
     row(Hook::Timer, "timer", 1000, 60),
 ];
 

@@ -45,6 +45,7 @@ mod outline;
 mod plugin;
 mod pool;
 mod probation;
+mod processor;
 mod service;
 mod services;
 mod settings;

@@ -8,7 +8,7 @@ pub(crate) const COMPONENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Octets of a signature's file that are read: one of Ed25519 has 64.
 pub(crate) const SIGNATURE_BYTES_MAX: u64 = 1024;
 
-/// Time between two ticks of the clock that computing time is counted by.
+/// Time between two looks at what a call has computed.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// Instances of all plugins in the process; each has a stack and a memory of its own.

@@ -202,8 +202,8 @@ pub enum OnLoadError {
 pub struct Limits {
     /// Linear memory of one instance, in bytes.
     pub memory: usize,
-    /// Time that one call of any hook may compute, rounded up to ticks of 10 ms; `None` is what the
-    /// hook's calls have by default.
+    /// Time of the processor that one call of any hook may take, looked at every 10 ms; `None` is what
+    /// the hook's calls have by default.
     pub cpu: Option<Duration>,
     /// Time that one call of any hook may take in all, likewise.
     pub wall: Option<Duration>,
@@ -266,7 +266,7 @@ impl Limits {
 /// What one call of one hook may take; `None` is what holds for all hooks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallLimits {
-    /// Time that it may compute.
+    /// Time of the processor.
     pub cpu: Option<Duration>,
     /// Time that it may take in all.
     pub wall: Option<Duration>,

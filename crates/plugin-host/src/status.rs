@@ -261,7 +261,7 @@ pub struct Counts {
     pub log_lines_dropped: u64,
     /// Numbers for metrics that were dropped: too many series, or no metric.
     pub metrics_dropped: u64,
-    /// Ticks of the clock, 10 ms each, in which it computed.
+    /// Time of the processor that its calls took, as far as it was noticed, in ticks of 10 ms.
     pub cpu_ticks: u64,
     /// Requests to web services, those under way included.
     pub http_requests: u64,

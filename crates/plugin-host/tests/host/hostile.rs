@@ -1,6 +1,9 @@
 //! Guests that misbehave: each time one call is settled by the policy, and the next one works.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use waft_plugin_host::{HostSettings, Limits, OnError, PluginSettings};
 
@@ -10,6 +13,8 @@ use crate::support::*;
 fn bad(name: &str, config: &[(&str, &str)]) -> PluginSettings {
     let limits = Limits {
         cpu: Some(Duration::from_millis(30)),
+        // However few of them it gets on a busy machine.
+        wall: Some(Duration::from_secs(60)),
         memory: 8 * 1024 * 1024,
         ..Limits::default()
     };
@@ -23,9 +28,8 @@ async fn commit(misdeed: &str, on_error: OnError) -> (String, &'static str) {
     let config = [("command", misdeed), ("verbs.0", "RETR")];
     let mut settings = PluginSettings { on_error, ..bad("bad", &config) };
     if misdeed != "loop" {
-        // Long enough on a busy machine for all that ends by itself.
+        // Long enough for all that ends by itself.
         settings.limits.cpu = Some(Duration::from_secs(60));
-        settings.limits.wall = Some(Duration::from_secs(60));
     }
     let (_directory, host) = host_of(&hostile(), settings).await;
     let verdict = ask(&host, "RETR a").await;
@@ -128,6 +132,58 @@ async fn a_guest_that_waits_too_long_in_all_is_stopped() {
     let log = Log::listen();
     assert_eq!(ask(&host, "NOOP").await, DENIED);
     assert_eq!(log.lines_with("over its time: 300ms").len(), 1);
+}
+
+/// Has other threads on all processors for more than a tick.
+fn let_others_compute() {
+    let until = Instant::now() + Duration::from_millis(15);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| while Instant::now() < until {});
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_guest_that_others_have_the_processor_of_is_not_stopped() {
+    let (_directory, host) = host_of(&hostile(), bad("bad", &[("command", "mutter")])).await;
+    let log = Log::listen_and(let_others_compute);
+    assert_eq!(ask(&host, "NOOP").await, "pass");
+    // Five times what it may compute itself.
+    assert_eq!(log.lines_with(" mutter ").len(), 10);
+}
+
+/// Threads that compute, four for each processor, until this is dropped.
+struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    fn start() -> Busy {
+        let stop = Arc::<AtomicBool>::default();
+        for _ in 0..4 * thread::available_parallelism().map_or(1, usize::from) {
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || while !stop.load(Ordering::Relaxed) {});
+        }
+        Busy(stop)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_computes_is_stopped_on_a_busy_machine() {
+    let mut settings = plugin("bad", &[("command", "loop"), ("reply", "loop")]);
+    settings.limits.wall = Some(Duration::from_secs(60));
+    let (_directory, host) = host_of(&hostile(), settings).await;
+    let _busy = Busy::start();
+    let log = Log::listen();
+    assert_eq!(ask(&host, "NOOP").await, DENIED);
+    assert_eq!(log.lines_with("over its computing time: 20ms").len(), 1);
+    assert_eq!(reword(&host, Some("NOOP"), reply(200, "okay")).await, "200 okay");
+    assert_eq!(log.lines_with("over its computing time: 10ms").len(), 1);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A directory of plugins, a host on it, and questions to that host.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::{self, DirBuilder};
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
@@ -201,6 +201,11 @@ pub(crate) fn said(report: &GenerationReport) -> Vec<String> {
     changes.map(|change| format!("{}: {:?}", change.plugin, change.what)).collect()
 }
 
+thread_local! {
+    /// What is done with every line that is logged on this thread.
+    static ON_LINE: Cell<fn()> = const { Cell::new(|| ()) };
+}
+
 /// Everything that is logged on this thread while it lives.
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -227,6 +232,12 @@ impl Log {
         Log(lines)
     }
 
+    /// Begins to listen, and does that with every line.
+    pub(crate) fn listen_and(on_line: fn()) -> Log {
+        ON_LINE.set(on_line);
+        Log::listen()
+    }
+
     /// The lines that hold `words`.
     pub(crate) fn lines_with(&self, words: &str) -> Vec<String> {
         let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
@@ -237,6 +248,7 @@ impl Log {
 impl Drop for Log {
     fn drop(&mut self) {
         LISTENER.set(None);
+        ON_LINE.set(|| ());
     }
 }
 
@@ -245,6 +257,7 @@ struct Listener;
 
 impl Write for Listener {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        ON_LINE.get()();
         LISTENER.with_borrow(|listener| {
             if let Some(lines) = listener {
                 lines.lock().unwrap().extend_from_slice(bytes);

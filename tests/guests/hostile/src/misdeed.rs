@@ -17,6 +17,8 @@ pub enum Misdeed {
     Trap,
     /// Where starting: returns an error, with line ends in it.
     Fail,
+    /// Writes ten lines to the log, which is none.
+    Mutter,
     /// Writes 100,000 lines to the log.
     FloodLog,
     /// Fills the session's scratch space.
@@ -60,12 +62,13 @@ pub enum Misdeed {
 }
 
 impl Misdeed {
-    const ALL: [(&'static str, Self); 25] = [
+    const ALL: [(&'static str, Self); 26] = [
         ("loop", Self::Loop),
         ("recursion", Self::Recursion),
         ("memory", Self::Memory),
         ("trap", Self::Trap),
         ("fail", Self::Fail),
+        ("mutter", Self::Mutter),
         ("flood-log", Self::FloodLog),
         ("flood-scratch", Self::FloodScratch),
         ("huge-line", Self::HugeLine),
@@ -100,6 +103,7 @@ impl Misdeed {
             Self::Recursion => drop(deep(1)),
             Self::Memory => hoard(),
             Self::Trap => broken(),
+            Self::Mutter => (0..10).for_each(|_| log::info("mutter", &[])),
             Self::FloodLog => (0..100_000).for_each(|_| log::warn("flood", &[("x", "y")])),
             Self::FloodScratch => fill(session),
             _ => {}

@@ -153,7 +153,7 @@ fn calls(page: &mut Page, versions: &[Version<'_>]) {
         }),
         (
             "waft_plugin_cpu_ticks_total",
-            "Ticks of 10 milliseconds in which a plugin computed.",
+            "Time of the processor that a plugin took, in ticks of 10 milliseconds.",
             |counts| counts.cpu_ticks,
         ),
     ];
