@@ -44,6 +44,11 @@ pub(crate) fn check_user(config: &Config) -> Option<Mistake> {
     Some(mistake(config, "server.run_as", message, remedy))
 }
 
+/// Returns the number of a user, if there is one of that name.
+pub(crate) fn number_of(user: &str) -> Option<u32> {
+    Some(User::from_name(user).ok()??.uid.as_raw())
+}
+
 /// Returns what keeps the user to become from reading a file that root can read: the file itself or
 /// a directory above it. Access control lists are not looked at: they may allow it nevertheless.
 pub(crate) fn barrier(config: &Config, file: &Path) -> Option<PathBuf> {

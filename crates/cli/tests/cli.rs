@@ -578,6 +578,32 @@ fn a_user_that_does_not_exist_is_not_become() {
     }
 }
 
+#[test]
+fn a_plugin_folder_of_another_user_is_a_mistake_unless_the_server_becomes_that_user() {
+    let more = "[plugins]\ndirectory = \"plugins.d\"\n";
+    let site = Site::new(&format!("{LISTENER}{more}"));
+    site.write("plugins.d/README", "");
+    // The user `nobody`, who is on every system.
+    let folder = site.path("plugins.d");
+    let nobody = 65534;
+    if std::os::unix::fs::lchown(&folder, Some(nobody), None).is_err() {
+        // Only root can give files away; the rule itself is tested beside it.
+        return;
+    }
+    let run = site.check(&[]);
+    assert_eq!(run.code, Some(2));
+    for told in [
+        format!("{}:4:13: plugins.directory: ", site.path("waft.toml")),
+        format!("{folder} belongs to the user {nobody}, who is neither root nor the user of the"),
+        format!("\n  remedy: if you trust what it holds: chown root {folder}\n"),
+    ] {
+        assert!(run.stderr.contains(&told), "{told}: {}", run.stderr);
+    }
+    site.write("waft.toml", format!("{LISTENER}{more}[server]\nrun_as = \"nobody\"\n"));
+    let run = site.check(&[]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+}
+
 fn named(name: &str, more: &str) -> String {
     format!("{LISTENER}{more}[server]\nname = \"{name}\"\n")
 }

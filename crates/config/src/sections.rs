@@ -418,7 +418,8 @@ section! {
     /// Plugins as a whole.
     pub struct Plugins {
         /// The directory of plugins: every `*.wasm` in it is loaded, and reloaded when it changes.
-        /// It must not be within the root of any account, and nobody but its owner may write there.
+        /// It must not be within the root of any account; it and they belong to root or the user that
+        /// the server runs as, and nobody else may write there.
         directory: Option<PathBuf> as Maybe<FileName> = None,
         /// The names of plugins in the order in which they are asked; the others come after.
         order: Vec<String> as List<Name> = Vec::new(),

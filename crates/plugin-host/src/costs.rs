@@ -15,6 +15,7 @@ use crate::host::Host;
 use crate::inspect::artifact;
 use crate::lent::Services;
 use crate::load::blocking;
+use crate::owners::Owners;
 use crate::plugin::identity;
 use crate::services::Stock;
 use crate::settings::PluginSettings;
@@ -48,7 +49,7 @@ pub async fn instances(settings: &PluginSettings, count: usize) -> Result<Instan
     let path = settings.path.clone();
     let made = async {
         let path = path.clone().ok_or(Refusal::NoPlace)?;
-        let bytes = match blocking(move || files::read(&path, None, None)).await {
+        let bytes = match blocking(move || files::read(&path, None, None, Owners::of(None))).await {
             Some(Content::Whole { bytes, .. }) => bytes,
             Some(Content::Refused(refusal)) => return Err(refusal),
             _ => return Err(Refusal::Unreadable("it changed while it was read".to_owned())),

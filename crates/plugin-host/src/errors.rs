@@ -37,6 +37,17 @@ pub enum Refusal {
         /// Its permission bits.
         mode: u32,
     },
+    /// Somebody else owns the component, or its directory, and could replace it.
+    #[error(
+        "{} belongs to the user {uid}, who is neither root nor the user of the server",
+        path.display()
+    )]
+    OwnedByOthers {
+        /// The file or directory.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
     /// A plugin has neither a path nor a directory to be found in.
     #[error("no path, and no plugin directory to look in")]
     NoPlace,
@@ -199,6 +210,9 @@ impl Refusal {
     pub fn remedy(&self) -> Option<String> {
         Some(match self {
             Refusal::WritableByOthers { path, .. } => format!("chmod go-w {}", path.display()),
+            Refusal::OwnedByOthers { path, .. } => {
+                format!("if you trust what it holds: chown root {}", path.display())
+            }
             Refusal::CompileTime(_) => {
                 "if you trust it, raise compile_timeout in [plugins]".to_owned()
             }

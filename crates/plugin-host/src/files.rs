@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use crate::errors::Refusal;
 use crate::limits;
+use crate::owners::Owners;
 use crate::settings::{HostSettings, Listed, PluginSettings, Signer, Unlisted};
 
 /// The extension of files that are plugins.
@@ -66,7 +67,7 @@ fn find(settings: &HostSettings, plan: &mut Plan) {
         plan.candidates.push(Candidate { settings: plugin.clone(), file, problem });
     }
     let Some(directory) = &settings.directory else { return };
-    match dropped(directory) {
+    match dropped(directory, Owners::of(settings.run_as)) {
         Ok(files) => {
             let others = files.into_iter().filter(|file| !places.contains(&real(file)));
             let others = others.map(|file| unlisted(file, settings, &mut names));
@@ -105,9 +106,9 @@ pub(crate) fn directory_of(file: &Path) -> &Path {
 }
 
 /// The plugins in the directory, in the order of their names.
-fn dropped(directory: &Path) -> Result<Vec<PathBuf>, Refusal> {
+fn dropped(directory: &Path, owners: Owners) -> Result<Vec<PathBuf>, Refusal> {
     let metadata = fs::metadata(directory).map_err(refusal)?;
-    check_alone(directory, &metadata, Sticky::Ignored)?;
+    check_alone(directory, &metadata, Sticky::Ignored, owners)?;
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).map_err(refusal)? {
         let file = entry.map_err(refusal)?.path();
@@ -193,17 +194,22 @@ pub(crate) enum Content {
 pub(crate) type Settled = BTreeMap<PathBuf, Stamp>;
 
 /// Reads a plugin's file, unless it still has the stamp `known`, or has another than in `settled`.
-pub(crate) fn read(file: &Path, known: Option<Stamp>, settled: Option<&Settled>) -> Content {
+pub(crate) fn read(
+    file: &Path,
+    known: Option<Stamp>,
+    settled: Option<&Settled>,
+    owners: Owners,
+) -> Content {
     if let Some(settled) = settled {
         let now = fs::metadata(file).ok().map(|metadata| Stamp::of(&metadata));
         if now != settled.get(file).copied() {
             return Content::Unsettled;
         }
     }
-    try_read(file, known).unwrap_or_else(Content::Refused)
+    try_read(file, known, owners).unwrap_or_else(Content::Refused)
 }
 
-fn try_read(file: &Path, known: Option<Stamp>) -> Result<Content, Refusal> {
+fn try_read(file: &Path, known: Option<Stamp>, owners: Owners) -> Result<Content, Refusal> {
     let mut reader = File::open(file).map_err(refusal)?;
     let metadata = reader.metadata().map_err(refusal)?;
     if !metadata.is_file() {
@@ -213,7 +219,7 @@ fn try_read(file: &Path, known: Option<Stamp>) -> Result<Content, Refusal> {
     if known == Some(stamp) {
         return Ok(Content::Untouched);
     }
-    check_file(file, &metadata)?;
+    check_file(file, &metadata, owners)?;
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).map_err(refusal)?;
     let after = Stamp::of(&reader.metadata().map_err(refusal)?);
@@ -223,14 +229,14 @@ fn try_read(file: &Path, known: Option<Stamp>) -> Result<Content, Refusal> {
     Ok(Content::Whole { stamp, bytes })
 }
 
-fn check_file(file: &Path, metadata: &Metadata) -> Result<(), Refusal> {
+fn check_file(file: &Path, metadata: &Metadata, owners: Owners) -> Result<(), Refusal> {
     if metadata.len() > limits::COMPONENT_BYTES_MAX {
         let (bytes, max) = (metadata.len(), limits::COMPONENT_BYTES_MAX);
         return Err(Refusal::TooLarge { bytes, max });
     }
-    check_alone(file, metadata, Sticky::Ignored)?;
+    check_alone(file, metadata, Sticky::Ignored, owners)?;
     let directory = directory_of(file);
-    check_alone(directory, &fs::metadata(directory).map_err(refusal)?, Sticky::Suffices)
+    check_alone(directory, &fs::metadata(directory).map_err(refusal)?, Sticky::Suffices, owners)
 }
 
 /// Checks that a component has its signature beside it.
@@ -266,13 +272,22 @@ enum Sticky {
     Ignored,
 }
 
-/// Checks that nobody else may write there: a plugin is code that decides about sessions.
+/// Checks that nobody else may write there, nor allow it: a plugin is code that decides about
+/// sessions.
 ///
 /// A group that has its owner's number is taken for the owner's private group, as most
 /// distributions make one for each user.
 #[cfg(unix)]
-fn check_alone(path: &Path, metadata: &Metadata, sticky: Sticky) -> Result<(), Refusal> {
+fn check_alone(
+    path: &Path,
+    metadata: &Metadata,
+    sticky: Sticky,
+    owners: Owners,
+) -> Result<(), Refusal> {
     use std::os::unix::fs::MetadataExt as _;
+    if !owners.include(metadata.uid()) {
+        return Err(Refusal::OwnedByOthers { path: path.to_owned(), uid: metadata.uid() });
+    }
     let mode = metadata.mode() & 0o7777;
     let private_group = metadata.gid() == metadata.uid();
     let others = if private_group { 0o002 } else { 0o022 };
@@ -284,6 +299,29 @@ fn check_alone(path: &Path, metadata: &Metadata, sticky: Sticky) -> Result<(), R
 }
 
 #[cfg(not(unix))]
-fn check_alone(_: &Path, _: &Metadata, _: Sticky) -> Result<(), Refusal> {
+fn check_alone(_: &Path, _: &Metadata, _: Sticky, _: Owners) -> Result<(), Refusal> {
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_another_user_owns_is_refused_whatever_its_mode_and_a_sticky_directory_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let metadata = fs::metadata(directory.path()).unwrap();
+        let own = metadata.uid();
+        let check = |owners| check_alone(directory.path(), &metadata, Sticky::Suffices, owners);
+        assert_eq!(check(Owners::of(None)), Ok(()));
+        // Root is everybody's owner: who runs this as root has the rule tested with files that are
+        // given away, beside the crate.
+        if own != 0 {
+            let path = directory.path().to_owned();
+            let stranger = Owners::when(own + 1);
+            assert_eq!(check(stranger), Err(Refusal::OwnedByOthers { path, uid: own }));
+        }
+    }
 }

@@ -27,6 +27,7 @@ use crate::limits;
 use crate::load::{Gathered, Key, Loader, Note, Slot, Slots, blocking, in_order, notes};
 use crate::operate;
 use crate::outbox::Outbox;
+use crate::owners::Owners;
 use crate::plugin::Plugin;
 use crate::probation::{self, Flop, Probation};
 use crate::services::Stock;
@@ -116,6 +117,7 @@ impl Host {
             artifacts: BTreeMap::new(),
             budget,
             memory_budget: settings.memory_budget,
+            owners: Owners::of(settings.run_as),
             compile_timeout: settings.compile_timeout,
             before: BTreeMap::new(),
             signer: None,

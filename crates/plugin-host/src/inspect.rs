@@ -20,6 +20,7 @@ use crate::lent::Services;
 use crate::limits;
 use crate::load::blocking;
 use crate::outline::Outline;
+use crate::owners::Owners;
 use crate::plugin::{Plugin, describe, identity, not_started};
 use crate::service::{self, Grant};
 use crate::services::Stock;
@@ -153,16 +154,19 @@ pub async fn inspect(bytes: &[u8]) -> Result<Inspection, Refusal> {
     Ok(inspection)
 }
 
-/// Loads one plugin as the server would, `init` included, and tells what it is. Needs a tokio
-/// runtime with time enabled.
+/// Loads one plugin as a server with these settings would, `init` included, and tells what it is.
+/// Needs a tokio runtime with time enabled.
 ///
 /// # Errors
 /// The server would not load it.
-pub async fn check(settings: &PluginSettings) -> Result<Inspection, LoadError> {
-    let file = settings.path.clone();
+pub async fn check(
+    settings: &PluginSettings,
+    host: &HostSettings,
+) -> Result<Inspection, LoadError> {
+    let (file, owners) = (settings.path.clone(), Owners::of(host.run_as));
     let load = async {
         let path = file.clone().ok_or(Refusal::NoPlace)?;
-        let content = blocking(move || files::read(&path, None, None)).await;
+        let content = blocking(move || files::read(&path, None, None, owners)).await;
         let bytes = match content {
             Some(Content::Whole { bytes, .. }) => bytes,
             Some(Content::Refused(refusal)) => return Err(refusal),

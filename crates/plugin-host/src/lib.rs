@@ -42,6 +42,7 @@ mod meter;
 mod operate;
 mod outbox;
 mod outline;
+mod owners;
 mod plugin;
 mod pool;
 mod probation;

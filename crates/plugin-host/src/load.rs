@@ -16,6 +16,7 @@ use crate::cache::CompiledStore;
 use crate::engine::{Sandbox, sandbox};
 use crate::errors::{LoadError, Refusal};
 use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
+use crate::owners::Owners;
 use crate::plugin::{Plugin, pinned_to};
 use crate::services::Stock;
 use crate::settings::{Grants, HostSettings, OnLoadError, PluginSettings, Signer};
@@ -33,6 +34,8 @@ pub(crate) struct Loader {
     pub(crate) budget: Arc<Budget>,
     /// How much of it the settings allow that are looked at, in octets.
     pub(crate) memory_budget: u64,
+    /// Who may own components.
+    pub(crate) owners: Owners,
     /// How long a component may take to be compiled.
     pub(crate) compile_timeout: Duration,
     /// The component to go back to, of plugins that had one before.
@@ -168,6 +171,7 @@ impl Loader {
     ) -> Gathered {
         self.memory_budget = settings.memory_budget;
         self.compile_timeout = settings.compile_timeout;
+        self.owners = Owners::of(settings.run_as);
         let changed_signer = self.signer != settings.signer;
         self.signer.clone_from(&settings.signer);
         let mut plan = find(settings).await;
@@ -210,7 +214,7 @@ impl Loader {
         let good = |slot: &&Slot| slot.plugin.is_some() && slot.trouble.is_none();
         let known = before.filter(|slot| same.is_some() || good(slot));
         let known = known.filter(|_| !unread).and_then(|slot| slot.stamp);
-        match read(candidate.file.clone(), known, settled).await {
+        match read(candidate.file.clone(), known, settled, self.owners).await {
             Content::Untouched => match (same, before.and_then(|slot| slot.plugin.as_ref())) {
                 (Some(slot), _) => Outcome::Keep(Box::new(slot.clone())),
                 (None, Some(plugin)) => {
@@ -609,8 +613,13 @@ pub(crate) async fn find(settings: &HostSettings) -> Plan {
     blocking(move || files::plan(&settings)).await.unwrap_or_default()
 }
 
-async fn read(file: PathBuf, known: Option<Stamp>, settled: Option<Arc<Settled>>) -> Content {
-    let read = blocking(move || files::read(&file, known, settled.as_deref())).await;
+async fn read(
+    file: PathBuf,
+    known: Option<Stamp>,
+    settled: Option<Arc<Settled>>,
+    owners: Owners,
+) -> Content {
+    let read = blocking(move || files::read(&file, known, settled.as_deref(), owners)).await;
     read.unwrap_or(Content::Unsettled)
 }
 

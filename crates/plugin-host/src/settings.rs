@@ -29,6 +29,9 @@ pub struct HostSettings {
     /// The server's state directory: compiled components are kept under it, in `plugins/`. `None`
     /// keeps them in memory only.
     pub state: Option<PathBuf>,
+    /// The user, by number, that the process is to become: besides root and the user that it is, the
+    /// one that components may belong to.
+    pub run_as: Option<u32>,
     /// Memory of all instances together, in bytes. An instance more waits for one that goes.
     pub memory_budget: u64,
     /// Who has to have signed components; `None` is nobody.
@@ -59,6 +62,7 @@ impl Default for HostSettings {
             dropped_in: PluginSettings::named(""),
             order: Vec::new(),
             state: None,
+            run_as: None,
             memory_budget: 512 * 1024 * 1024,
             signer: None,
             probation: Duration::from_secs(60),

@@ -13,6 +13,7 @@ use waft_plugin_host::{
 use super::signer::signer;
 use super::{bytes, count};
 use crate::findings::mistake;
+use crate::process;
 
 /// Translates everything about plugins, and reads the secrets that they are granted.
 ///
@@ -48,6 +49,7 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
         },
         order: config.plugins.order.clone(),
         state: config.server.state.clone(),
+        run_as: config.server.run_as.as_deref().and_then(process::number_of),
         memory_budget: config.plugins.memory_budget,
         probation: config.plugins.probation.unwrap_or_default(),
         drain_timeout: config.plugins.drain_timeout,

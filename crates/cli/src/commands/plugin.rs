@@ -15,7 +15,8 @@ use anyhow::Context;
 use serde::Serialize;
 use waft_config::{Config, Mistakes, Warnings};
 use waft_plugin_host::{
-    Descriptor, Grants, Inspection, Listed, PluginSettings, Problem, Producer, Refusal, Unlisted,
+    Descriptor, Grants, HostSettings, Inspection, Listed, PluginSettings, Problem, Producer,
+    Refusal, Unlisted,
 };
 
 use self::signature::Signature;
@@ -78,18 +79,19 @@ fn check(arguments: &PluginCheck) -> Result<(), Failure> {
         arguments;
     let config = config.as_deref().map(|file| Config::load(Some(file))).transpose()?;
     let config = config.as_ref().map(|(config, _)| config);
-    let settings = match config {
+    let (settings, host) = match config {
         Some(config) => configured(file, config)?,
         None => {
             let name = file.file_stem().unwrap_or_default().to_string_lossy();
             let grants = Grants::without_effect();
             let path = Some(file.clone());
-            PluginSettings { path, grants, ..PluginSettings::named(name) }
+            let settings = PluginSettings { path, grants, ..PluginSettings::named(name) };
+            (settings, HostSettings::default())
         }
     };
     let against = against.as_deref().map(Version::known).transpose()?;
     let signer = signature::signer(public_key.as_deref(), config)?;
-    let result = runtime(Some(1))?.block_on(waft_plugin_host::check(&settings));
+    let result = runtime(Some(1))?.block_on(waft_plugin_host::check(&settings, &host));
     let refusal = result.as_ref().err().map(|error| &error.refusal);
     let mut reason = refusal.map(ToString::to_string);
     if let (None, Some(signer)) = (&reason, &signer) {
@@ -122,9 +124,9 @@ fn check(arguments: &PluginCheck) -> Result<(), Failure> {
     }
 }
 
-/// What a configuration says about the plugin that `file` is: the one with this file, or else the
-/// one with its name.
-fn configured(file: &Path, config: &Config) -> Result<PluginSettings, Failure> {
+/// What a configuration says about the plugin that `file` is, which is the one with this file or
+/// else the one with its name, and about all plugins.
+fn configured(file: &Path, config: &Config) -> Result<(PluginSettings, HostSettings), Failure> {
     let all = assemble::host_settings(config)
         .map_err(|mistakes| Mistakes { mistakes, warnings: Warnings::default() })?;
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
@@ -141,7 +143,7 @@ fn configured(file: &Path, config: &Config) -> Result<PluginSettings, Failure> {
     };
     let dropped = || PluginSettings { listed, ..PluginSettings::named(name) };
     let settings = found.cloned().unwrap_or_else(dropped);
-    Ok(PluginSettings { path: Some(file.to_owned()), ..settings })
+    Ok((PluginSettings { path: Some(file.to_owned()), ..settings }, all))
 }
 
 fn refused(file: &Path, refusal: &Refusal) -> String {

@@ -1,10 +1,10 @@
 //! Which files become plugins, and who may write to them.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use waft_plugin_host::{HostSettings, PluginSettings, Refusal};
+use waft_plugin_host::{HostSettings, PluginSettings, Refusal, What};
 
 use crate::support::*;
 
@@ -62,6 +62,57 @@ async fn a_plugin_that_others_could_replace_is_refused() {
     assert!(load_errors(directory.settings()).await.to_string().contains("echo.wasm is writable"));
     chmod(&directory.file("echo.wasm"), 0o644);
     load(directory.settings()).await;
+}
+
+/// Gives a file to another user, which root alone can do: tells whether it was done.
+fn give_away(path: &Path, uid: u32) -> bool {
+    std::os::unix::fs::lchown(path, Some(uid), None).is_ok()
+}
+
+#[tokio::test]
+async fn a_plugin_that_belongs_to_another_user_is_refused_unless_the_server_becomes_that_user() {
+    const STRANGER: u32 = 4711;
+    let directory = Directory::new();
+    directory.put("echo.wasm", &echo());
+    let named = || {
+        let plugins =
+            vec![PluginSettings { path: Some(directory.file("echo.wasm")), ..plugin("echo", &[]) }];
+        HostSettings { plugins, directory: None, ..directory.settings() }
+    };
+    let as_stranger = |settings| HostSettings { run_as: Some(STRANGER), ..settings };
+    // What is one's own may belong to the user that one becomes, too.
+    load(as_stranger(directory.settings())).await;
+    for path in [directory.path().to_owned(), directory.file("echo.wasm")] {
+        let own = fs::metadata(&path).unwrap().uid();
+        if !give_away(&path, STRANGER) {
+            assert_ne!(own, 0, "root can");
+            return;
+        }
+        for settings in [directory.settings(), named()] {
+            let errors = load_errors(settings.clone()).await;
+            let refusal = Refusal::OwnedByOthers { path: path.clone(), uid: STRANGER };
+            assert_eq!(errors.0[0].refusal, refusal);
+            let remedy = format!("if you trust what it holds: chown root {}", path.display());
+            assert!(errors.to_string().ends_with(&remedy), "{errors}");
+            load(as_stranger(settings)).await;
+        }
+        give_away(&path, own);
+    }
+    load(directory.settings()).await;
+}
+
+#[tokio::test]
+async fn a_component_that_is_given_to_another_user_does_not_replace_the_one_in_force() {
+    let directory = Directory::new();
+    directory.put("echo.wasm", &echo());
+    let host = load(directory.settings()).await;
+    if !give_away(&directory.file("echo.wasm"), 4711) {
+        return;
+    }
+    let report = host.rescan().await;
+    let refusal = Refusal::OwnedByOthers { path: directory.file("echo.wasm"), uid: 4711 };
+    assert_eq!(report.changes[0].what, What::Kept(refusal));
+    assert_eq!(names(&host), ["echo"]);
 }
 
 #[tokio::test]

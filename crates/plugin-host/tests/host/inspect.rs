@@ -1,6 +1,6 @@
 //! What `inspect` and `check` tell.
 
-use waft_plugin_host::{PluginSettings, Refusal, check, inspect};
+use waft_plugin_host::{HostSettings, PluginSettings, Refusal, check, inspect};
 
 use crate::support::*;
 
@@ -65,12 +65,13 @@ async fn check_loads_a_plugin_with_its_settings() {
     directory.put("echo.wasm", &echo());
     let path = Some(directory.file("echo.wasm"));
     let good = PluginSettings { path: path.clone(), ..plugin("echo", &[("answer.NOOP", "200 x")]) };
-    let told = check(&good).await.unwrap();
+    let host = HostSettings::default();
+    let told = check(&good, &host).await.unwrap();
     let verbs = told.descriptor.unwrap().command_verbs;
     assert_eq!(verbs.as_deref(), Some(&["NOOP".to_owned()][..]));
     let bad = PluginSettings { path, ..plugin("echo", &[("answer.NOOP", "hello")]) };
-    let error = check(&bad).await.unwrap_err();
+    let error = check(&bad, &host).await.unwrap_err();
     assert!(matches!(&error.refusal, Refusal::Init(reason) if reason.contains("hello")), "{error}");
     let missing = PluginSettings { path: Some(directory.file("no.wasm")), ..plugin("no", &[]) };
-    assert_eq!(check(&missing).await.unwrap_err().refusal, Refusal::Missing);
+    assert_eq!(check(&missing, &host).await.unwrap_err().refusal, Refusal::Missing);
 }

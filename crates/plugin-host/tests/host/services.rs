@@ -125,7 +125,7 @@ async fn what_is_granted_and_not_imported_is_told() {
     assert!(told[0].contains("plugin=\"p\" grant=kv"), "{told:?}");
     let path = Some(directory.file("p.wasm"));
     let settings = PluginSettings { path, ..asking(Grants::without_effect()) };
-    let inspection = waft_plugin_host::check(&settings).await.unwrap();
+    let inspection = waft_plugin_host::check(&settings, &HostSettings::default()).await.unwrap();
     assert_eq!(inspection.idle_grants, ["kv", "http", "control"]);
 }
 

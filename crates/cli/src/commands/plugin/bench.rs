@@ -146,7 +146,7 @@ async fn measure(arguments: &BenchedPlugin) -> Result<Costs> {
     drop(host);
     let (host, load_ms) = load(&settings).await?;
     let plugin = settings.plugins.first().context("no plugin")?;
-    let inspection = waft_plugin_host::check(plugin).await?;
+    let inspection = waft_plugin_host::check(plugin, &settings).await?;
     let names = inspection.hooks.iter().map(|hook| hook.name.as_str());
     let wanted =
         |hook: &&str| arguments.hook.is_empty() || arguments.hook.iter().any(|h| h == hook);
