@@ -26,7 +26,7 @@ use waft_storage_fs::{LocalStorage, Options};
 use crate::findings::{both, mistake};
 
 pub(crate) use acme::acme_settings;
-pub(crate) use plugins::{host_settings, plugin_mistakes};
+pub(crate) use plugins::{host_settings, plugin_mistakes, settings_in};
 pub(crate) use storages::Places;
 pub(crate) use tls::{Tls, certificate_warnings, tls};
 

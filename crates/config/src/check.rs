@@ -3,10 +3,12 @@
 //!
 //! Each check looks at the resolved configuration and points at the key that is to be changed.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::config::Config;
 use crate::layers::why;
+use crate::load::beneath;
 use crate::mistake::{Mistake, Mistakes, Warnings};
 use crate::place::Origin;
 use crate::system::System;
@@ -15,6 +17,8 @@ mod accounts;
 mod network;
 mod plugins;
 mod storages;
+
+pub(crate) use plugins::plugin;
 
 /// What the checks have found.
 #[derive(Default)]
@@ -71,8 +75,18 @@ impl<'c> At<'c> {
 
     /// Points at one key of an entry.
     fn of(config: &'c Config, entry: &str, key: &str, origin: &'c Origin) -> Self {
-        let key = format!("{entry}.{key}");
-        let origin = config.origins.get(&key).unwrap_or(origin);
+        Self::among(&config.origins, entry, key, origin)
+    }
+
+    /// The same, of keys that were written at these places.
+    fn among(
+        origins: &'c BTreeMap<String, Origin>,
+        entry: &str,
+        key: &str,
+        origin: &'c Origin,
+    ) -> Self {
+        let key = beneath(entry, key);
+        let origin = origins.get(&key).unwrap_or(origin);
         Self { key, origin }
     }
 }

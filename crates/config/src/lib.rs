@@ -13,6 +13,7 @@
 //! crate of waft is known; there is no async.
 
 mod acme;
+mod beside;
 mod check;
 mod config;
 mod hooks;
@@ -33,6 +34,7 @@ mod units;
 mod users_file;
 mod value;
 
+pub use beside::PluginFile;
 pub use config::Config;
 pub use mistake::{Mistake, Mistakes, Warnings};
 pub use password::{PasswordHash, Rejection};

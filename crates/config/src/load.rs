@@ -1,6 +1,6 @@
 //! From layers to [`Config`]: read every key, fill in what depends on other keys, check.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::check::{self, Findings};
@@ -10,7 +10,7 @@ use crate::mistake::{Mistake, Mistakes, Warnings};
 use crate::permissions::Permission;
 use crate::place::Origin;
 use crate::schema::{Reader, Section};
-use crate::sections::{Control, Document, PluginLimits, Server};
+use crate::sections::{Control, Document, Plugin, PluginLimits, Plugins, Server};
 use crate::system::System;
 use crate::types::TlsMode;
 
@@ -120,7 +120,7 @@ pub(crate) fn resolve(layers: Layers, system: &System) -> Result<(Config, Warnin
     findings.into_result(config)
 }
 
-fn line_of(mistake: &Mistake) -> (PathBuf, u32) {
+pub(crate) fn line_of(mistake: &Mistake) -> (PathBuf, u32) {
     (mistake.origin.file.to_path_buf(), mistake.origin.line)
 }
 
@@ -151,20 +151,34 @@ fn fill(config: &mut Config) {
         }
     }
     config.control.socket = control_socket(&config.control, &config.server);
-    let general = &config.plugins;
     for plugin in &mut config.named_plugins {
-        let written = |key: &str| written(&plugin.key, key);
-        if let (false, Some(directory)) = (written("path"), &general.directory) {
-            plugin.path = directory.join(format!("{}.wasm", plugin.name));
-        }
-        if !written("on_error") {
-            plugin.on_error = general.on_error;
-        }
-        if !written("on_load_error") {
-            plugin.on_load_error = general.on_load_error;
-        }
-        inherit(&mut plugin.limits, &general.limits, written);
+        fill_plugin(plugin, &config.plugins, &config.origins);
     }
+}
+
+/// Fills in what a plugin does not say itself, from what is said about all plugins.
+pub(crate) fn fill_plugin(
+    plugin: &mut Plugin,
+    general: &Plugins,
+    origins: &BTreeMap<String, Origin>,
+) {
+    let entry = plugin.key.clone();
+    let written = |key: &str| origins.contains_key(&beneath(&entry, key));
+    if let (false, Some(directory)) = (written("path"), &general.directory) {
+        plugin.path = directory.join(format!("{}.wasm", plugin.name));
+    }
+    if !written("on_error") {
+        plugin.on_error = general.on_error;
+    }
+    if !written("on_load_error") {
+        plugin.on_load_error = general.on_load_error;
+    }
+    inherit(&mut plugin.limits, &general.limits, written);
+}
+
+/// The dotted key of what stands in a table; the key of a document is empty.
+pub(crate) fn beneath(table: &str, key: &str) -> String {
+    if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") }
 }
 
 /// Fills in the limits that a plugin does not set.

@@ -25,6 +25,11 @@ may be 0, that means none or no limit, and is written as plain `0`. A network is
 prefix length: `"10.0.0.0/8"`, `"fd00::/8"`; an address alone means just that one. A path is
 relative to the directory of the file that names it.
 
+**Beside a component.** A plugin in the directory of `[plugins]` may bring its settings along: in
+`NAME.toml` beside `NAME.wasm` stands what may stand under `[[plugin]]`, with `[config]` and `[limits]`
+as its tables, but for `name`, `path`, `required`, `quarantine` and `grant`. Whoever has such a file
+has no `[[plugin]]`. [More about it](plugins.md#operating-plugins).
+
 **Reload.** When one of the files changes, and on SIGHUP, the configuration is read again. If it is
 valid it holds for new sessions; if not, the one before stays, and the log tells what is wrong.
 "#;

@@ -423,7 +423,8 @@ section! {
         directory: Option<PathBuf> as Maybe<FileName> = None,
         /// The names of plugins in the order in which they are asked; the others come after.
         order: Vec<String> as List<Name> = Vec::new(),
-        /// What becomes of components in the directory that no `[[plugin]]` names.
+        /// What becomes of components in the directory that no `[[plugin]]` names and that have no
+        /// settings beside them.
         unlisted: Unlisted as Word<Unlisted> = Unlisted::HooksOnly,
         /// What a failed call counts as, for plugins that do not say otherwise.
         on_error: OnError as Word<OnError> = OnError::Deny,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use waft_proto::command::printable;
 
 use crate::service::{self, Grant};
+use crate::settings::Listed;
 
 /// Octets of a mebibyte, the unit in messages.
 const MIB: u64 = 1 << 20;
@@ -21,6 +22,20 @@ pub enum Refusal {
     /// The file or its directory cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(String),
+    /// The settings beside it have mistakes.
+    #[error("its settings are wrong: {}", told(.0))]
+    Settings(Vec<Flaw>),
+    /// There are settings beside it, and others in the configuration.
+    #[error(
+        "has settings of its own in {}, and a [[plugin]]{}", beside.display(),
+        entry.as_ref().map(|file| format!(" in {}", file.display())).unwrap_or_default()
+    )]
+    SettingsTwice {
+        /// The file beside it.
+        beside: PathBuf,
+        /// The file with the other ones, if there is one.
+        entry: Option<PathBuf>,
+    },
     /// The file is longer than any component should be.
     #[error("too large: {bytes} bytes, at most {max}")]
     TooLarge {
@@ -110,8 +125,8 @@ pub enum Refusal {
         imports: Vec<String>,
         /// What it takes.
         grants: Vec<Grant>,
-        /// Whether there are settings for it.
-        listed: bool,
+        /// Where its settings come from.
+        listed: Listed,
     },
     /// What it kept cannot be had.
     #[error("its store cannot be opened: {0}")]
@@ -213,6 +228,12 @@ impl Refusal {
             Refusal::OwnedByOthers { path, .. } => {
                 format!("if you trust what it holds: chown root {}", path.display())
             }
+            Refusal::Settings(flaws) => {
+                flaws.iter().map(|flaw| &*flaw.remedy).collect::<Vec<_>>().join("; ")
+            }
+            Refusal::SettingsTwice { beside, .. } => {
+                format!("keep one of them: remove {}, or the [[plugin]]", beside.display())
+            }
             Refusal::CompileTime(_) => {
                 "if you trust it, raise compile_timeout in [plugins]".to_owned()
             }
@@ -268,10 +289,17 @@ impl Refusal {
             }
             Refusal::NotGranted { plugin, grants, listed, .. } => {
                 let lines = service::lines(grants.iter().copied());
-                if *listed {
-                    format!("write under the [[plugin]] whose name is {plugin:?}:\n{lines}")
-                } else {
-                    format!("write:\n[[plugin]]\nname = {plugin:?}\n{lines}")
+                match listed {
+                    Listed::Yes => {
+                        format!("write under the [[plugin]] whose name is {plugin:?}:\n{lines}")
+                    }
+                    Listed::Beside => format!(
+                        "only the configuration grants: move {plugin}.toml there, under:\n\
+                         [[plugin]]\nname = {plugin:?}\n{lines}"
+                    ),
+                    Listed::No | Listed::HooksOnly => {
+                        format!("write:\n[[plugin]]\nname = {plugin:?}\n{lines}")
+                    }
                 }
             }
             Refusal::Url(_) => "write URLs such as https://example.org/path".to_owned(),
@@ -289,6 +317,41 @@ impl Refusal {
             _ => return None,
         })
     }
+}
+
+/// A mistake in settings that lie beside a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1; 0 for the file as a whole.
+    pub line: u32,
+    /// The column, likewise.
+    pub column: u32,
+    /// The dotted key, empty where none is concerned.
+    pub key: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        f.write_str(": ")?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+fn told(flaws: &[Flaw]) -> String {
+    flaws.iter().map(Flaw::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// A plugin that was not loaded.

@@ -6,10 +6,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::beside::{Part, Written};
 use crate::errors::Refusal;
 use crate::limits;
 use crate::owners::Owners;
-use crate::settings::{HostSettings, Listed, PluginSettings, Signer, Unlisted};
+use crate::settings::{HostSettings, Listed, PluginSettings, SettingsReader, Signer, Unlisted};
 
 /// The extension of files that are plugins.
 const EXTENSION: &str = "wasm";
@@ -27,6 +28,31 @@ pub(crate) struct Candidate {
     pub(crate) file: PathBuf,
     /// What keeps it from being looked at, if anything does.
     pub(crate) problem: Option<Refusal>,
+    /// The files that make one unit with the component.
+    pub(crate) parts: Vec<Part>,
+    /// Whether the settings could not be read: what stands here is not what anybody wants.
+    pub(crate) unread: bool,
+    /// Whether some part changed while it was read.
+    pub(crate) torn: bool,
+}
+
+impl Candidate {
+    /// One with nothing beside it.
+    pub(crate) fn of(
+        settings: PluginSettings,
+        file: PathBuf,
+        problem: Option<Refusal>,
+    ) -> Candidate {
+        let parts = Vec::new();
+        Candidate { settings, file, problem, parts, unread: false, torn: false }
+    }
+
+    /// Whether a part changes, or has another stamp than in `settled`.
+    pub(crate) fn is_unsettled(&self, settled: Option<&Settled>) -> bool {
+        let differs =
+            |part: &Part| settled.is_some_and(|it| it.get(&part.file).copied() != part.stamp);
+        self.torn || self.parts.iter().any(differs)
+    }
 }
 
 /// Everything that should be there.
@@ -55,6 +81,8 @@ pub(crate) fn plan(settings: &HostSettings) -> Plan {
 fn find(settings: &HostSettings, plan: &mut Plan) {
     let mut names = BTreeSet::new();
     let mut places = BTreeSet::new();
+    let owners = Owners::of(settings.run_as);
+    let directory = settings.directory.as_deref().and_then(|it| fs::canonicalize(it).ok());
     for plugin in &settings.plugins {
         let (file, mut problem) = match place(settings, plugin) {
             Some(file) => (file, None),
@@ -63,20 +91,30 @@ fn find(settings: &HostSettings, plan: &mut Plan) {
         if !names.insert(plugin.name.clone()) {
             problem = Some(Refusal::NameTaken(plugin.name.clone()));
         }
-        places.insert(real(&file));
-        plan.candidates.push(Candidate { settings: plugin.clone(), file, problem });
+        let place = real(&file);
+        let within = directory.is_some() && place.parent() == directory.as_deref();
+        places.insert(place);
+        let mut candidate = Candidate::of(plugin.clone(), file, problem);
+        if settings.beside.is_some() && within {
+            let part = Part::settings_of(&candidate.file);
+            if part.exists() && candidate.problem.is_none() {
+                let (beside, entry) = (part.file.clone(), plugin.written.clone());
+                candidate.problem = Some(Refusal::SettingsTwice { beside, entry });
+            }
+            candidate.parts.push(part);
+        }
+        plan.candidates.push(candidate);
     }
     let Some(directory) = &settings.directory else { return };
-    match dropped(directory, Owners::of(settings.run_as)) {
+    match dropped(directory, owners) {
         Ok(files) => {
             let others = files.into_iter().filter(|file| !places.contains(&real(file)));
-            let others = others.map(|file| unlisted(file, settings, &mut names));
+            let others = others.map(|file| dropped_in(file, settings, owners, &mut names));
             plan.candidates.extend(others.flatten());
         }
         Err(refusal) => {
             let settings = PluginSettings::named(DIRECTORY);
-            let (file, problem) = (directory.clone(), Some(refusal));
-            plan.candidates.push(Candidate { settings, file, problem });
+            plan.candidates.push(Candidate::of(settings, directory.clone(), Some(refusal)));
             plan.unreadable = Some(directory.clone());
         }
     }
@@ -122,31 +160,62 @@ fn dropped(directory: &Path, owners: Owners) -> Result<Vec<PathBuf>, Refusal> {
     Ok(files)
 }
 
-/// A component that no settings name; nothing where such components are left alone.
-fn unlisted(
+/// A component that no settings name, with those that lie beside it; nothing where there are none
+/// and such components are left alone.
+fn dropped_in(
     file: PathBuf,
     settings: &HostSettings,
+    owners: Owners,
     names: &mut BTreeSet<String>,
 ) -> Option<Candidate> {
+    let stem = file.file_stem().unwrap_or_default();
+    let name = stem.to_string_lossy().into_owned();
+    let mut candidate = match &settings.beside {
+        Some(reader) => with_settings(&file, &name, reader, owners, settings)?,
+        None => Candidate::of(unlisted(&name, settings)?, file.clone(), None),
+    };
+    if stem.to_str().is_none() {
+        candidate.problem = Some(Refusal::BadName);
+    } else if !names.insert(name.clone()) {
+        candidate.problem = Some(Refusal::NameTaken(name));
+    }
+    Some(candidate)
+}
+
+/// A component with the settings that lie beside it, if any do.
+fn with_settings(
+    file: &Path,
+    name: &str,
+    reader: &SettingsReader,
+    owners: Owners,
+    settings: &HostSettings,
+) -> Option<Candidate> {
+    let part = Part::settings_of(file);
+    let written = part.read(name, reader, owners);
+    let unclear = || PluginSettings {
+        name: name.to_owned(),
+        listed: Listed::Beside,
+        written: Some(part.file.clone()),
+        ..settings.dropped_in.clone()
+    };
+    let of = |settings, problem| Candidate::of(settings, file.to_owned(), problem);
+    let candidate = match written {
+        Written::Nowhere => of(unlisted(name, settings)?, None),
+        Written::Well(settings) => of(*settings, None),
+        Written::Wrong(refusal) => Candidate { unread: true, ..of(unclear(), Some(refusal)) },
+        Written::Unsettled => Candidate { unread: true, torn: true, ..of(unclear(), None) },
+    };
+    Some(Candidate { parts: vec![part], ..candidate })
+}
+
+/// The settings of a component that has none of its own, where such ones are loaded.
+fn unlisted(name: &str, settings: &HostSettings) -> Option<PluginSettings> {
     let listed = match settings.unlisted {
         Unlisted::Off => return None,
         Unlisted::HooksOnly => Listed::HooksOnly,
         Unlisted::On => Listed::No,
     };
-    let stem = file.file_stem().unwrap_or_default();
-    let name = stem.to_string_lossy().into_owned();
-    let problem = if stem.to_str().is_none() {
-        Some(Refusal::BadName)
-    } else if !names.insert(name.clone()) {
-        Some(Refusal::NameTaken(name.clone()))
-    } else {
-        None
-    };
-    Some(Candidate {
-        settings: PluginSettings { name, listed, ..settings.dropped_in.clone() },
-        file,
-        problem,
-    })
+    Some(PluginSettings { name: name.to_owned(), listed, ..settings.dropped_in.clone() })
 }
 
 /// What tells whether a file was touched.
@@ -159,7 +228,8 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    fn of(metadata: &Metadata) -> Stamp {
+    /// That of a file which is so.
+    pub(crate) fn of(metadata: &Metadata) -> Stamp {
         #[cfg(unix)]
         let inode = {
             use std::os::unix::fs::MetadataExt as _;
@@ -174,7 +244,9 @@ impl Stamp {
 /// The stamps of all candidates' files that are there.
 pub(crate) fn stamps(plan: &Plan) -> Settled {
     let files = plan.candidates.iter().map(|candidate| &candidate.file);
-    files.filter_map(|file| Some((file.clone(), Stamp::of(&fs::metadata(file).ok()?)))).collect()
+    let files = files.filter_map(|file| Some((file.clone(), Stamp::of(&fs::metadata(file).ok()?))));
+    let parts = plan.candidates.iter().flat_map(|candidate| &candidate.parts);
+    files.chain(parts.filter_map(|part| Some((part.file.clone(), part.stamp?)))).collect()
 }
 
 /// What became of reading a file.

@@ -443,6 +443,7 @@ impl Shared {
                 None => status.absent.push(AbsentPlugin {
                     name: note.name.clone(),
                     file: note.file.clone(),
+                    settings: note.written.clone(),
                     state: note.state,
                     reason: note.reason.clone(),
                     remedy: note.remedy.clone(),

@@ -16,6 +16,7 @@
 #![deny(unsafe_code)]
 
 mod artifact;
+mod beside;
 mod bindings;
 mod breaker;
 mod budget;
@@ -56,7 +57,7 @@ mod storage;
 mod watch;
 
 pub use costs::{Instances, instances};
-pub use errors::{LoadError, LoadErrors, OperateError, Refusal, WatchError};
+pub use errors::{Flaw, LoadError, LoadErrors, OperateError, Refusal, WatchError};
 pub use hook::Hook;
 pub use host::Host;
 pub use inspect::{
@@ -69,7 +70,7 @@ pub use services::http::check_url;
 pub use services::metrics::{Metric, MetricKind, MetricSeries, MetricValue};
 pub use settings::{
     CallLimits, Grants, HostSettings, HttpGrant, Isolation, KvGrant, Limits, Listed, OnError,
-    OnLoadError, PluginSettings, Secret, Signer, Unlisted,
+    OnLoadError, PluginSettings, Secret, SettingsReader, Signer, Unlisted,
 };
 pub use stand_ins::{Fault, NoWebResponse, StandIns, WebRequest, WebResponse};
 pub use status::{

@@ -143,6 +143,9 @@ pub(crate) const SLOW_PERCENT: u32 = 50;
 /// Compiled components kept on disk, beside those in use and the ones before them.
 pub(crate) const COMPILED_KEPT_MAX: usize = 64;
 
+/// Octets of the settings that lie beside a component.
+pub(crate) const SETTINGS_BYTES_MAX: usize = 1024 * 1024;
+
 /// Functions of a trap's backtrace that are shown.
 pub(crate) const TRACE_FRAMES_MAX: usize = 6;
 

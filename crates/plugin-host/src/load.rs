@@ -19,7 +19,7 @@ use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
 use crate::owners::Owners;
 use crate::plugin::{Plugin, pinned_to};
 use crate::services::Stock;
-use crate::settings::{Grants, HostSettings, OnLoadError, PluginSettings, Signer};
+use crate::settings::{Grants, HostSettings, Listed, OnLoadError, PluginSettings, Signer};
 use crate::status::{Change, State, What};
 
 /// Compiles, and remembers what it compiled as long as a plugin uses it.
@@ -115,6 +115,8 @@ pub(crate) struct Trouble {
 pub(crate) struct Note {
     pub(crate) name: String,
     pub(crate) file: PathBuf,
+    /// Where its settings were written.
+    pub(crate) written: Option<PathBuf>,
     /// Whether some version is in force all the same.
     pub(crate) in_force: bool,
     pub(crate) state: State,
@@ -128,6 +130,7 @@ pub(crate) fn notes(slots: &Slots) -> Vec<Note> {
     let note = |(key, slot, trouble): (&Key, &Slot, &Trouble)| Note {
         name: key.0.clone(),
         file: key.1.clone(),
+        written: slot.settings.written.clone(),
         in_force: slot.plugin.is_some(),
         state: match trouble.refusal {
             Refusal::Disabled => State::Disabled,
@@ -176,6 +179,11 @@ impl Loader {
         self.signer.clone_from(&settings.signer);
         let mut plan = find(settings).await;
         for candidate in &mut plan.candidates {
+            let key = (candidate.settings.name.clone(), candidate.file.clone());
+            // Whatever is wanted now: what was wanted before is known.
+            if let (true, Some(slot)) = (candidate.unread, old.get(&key)) {
+                candidate.settings = slot.settings.clone();
+            }
             if candidate.problem.is_none() && self.disabled.contains(&candidate.settings.name) {
                 candidate.problem = Some(Refusal::Disabled);
             }
@@ -206,7 +214,8 @@ impl Loader {
         settled: Option<Arc<Settled>>,
         unread: bool,
     ) -> Outcome {
-        if let Some(refusal) = candidate.problem.clone() {
+        let torn = candidate.is_unsettled(settled.as_deref());
+        if let (false, Some(refusal)) = (torn, candidate.problem.clone()) {
             return Outcome::Trouble { trouble: Trouble { digest: None, refusal }, stamp: None };
         }
         let same = before.filter(|slot| slot.settings == candidate.settings);
@@ -214,7 +223,11 @@ impl Loader {
         let good = |slot: &&Slot| slot.plugin.is_some() && slot.trouble.is_none();
         let known = before.filter(|slot| same.is_some() || good(slot));
         let known = known.filter(|_| !unread).and_then(|slot| slot.stamp);
-        match read(candidate.file.clone(), known, settled, self.owners).await {
+        let content = match torn {
+            true => Content::Unsettled,
+            false => read(candidate.file.clone(), known, settled, self.owners).await,
+        };
+        match content {
             Content::Untouched => match (same, before.and_then(|slot| slot.plugin.as_ref())) {
                 (Some(slot), _) => Outcome::Keep(Box::new(slot.clone())),
                 (None, Some(plugin)) => {
@@ -396,7 +409,11 @@ impl Loader {
         let disabled = trouble.refusal == Refusal::Disabled;
         let missing = trouble.refusal == Refusal::Missing && !candidate.settings.required;
         let gone = missing || disabled;
-        let changed = before.is_some_and(|slot| slot.settings != candidate.settings);
+        // Of settings that contradict others, none are wanted; those beside a component are for it
+        // and no other version.
+        let twice = matches!(trouble.refusal, Refusal::SettingsTwice { .. });
+        let apart = candidate.settings.listed != Listed::Beside && !twice;
+        let changed = apart && before.is_some_and(|slot| slot.settings != candidate.settings);
         match running {
             Some(_) if gone => {
                 let what = if disabled { What::Disabled } else { What::Removed };
@@ -489,7 +506,8 @@ fn fall_back(
     });
     if !known {
         let refusal = trouble.refusal.clone();
-        let changed = before.is_some_and(|slot| slot.settings != candidate.settings);
+        let beside = candidate.settings.listed == Listed::Beside;
+        let changed = !beside && before.is_some_and(|slot| slot.settings != candidate.settings);
         let missed = running.is_none() || changed;
         if missed && candidate.settings.on_load_error == OnLoadError::Refuse {
             gathered.errors.push(LoadError {

@@ -244,7 +244,7 @@ impl Shared {
             return Err(OperateError::NoVersionBefore(key.0.clone()));
         };
         let (settings, file) = (slot.settings().clone(), key.1.clone());
-        let candidate = Candidate { settings, file, problem: None };
+        let candidate = Candidate::of(settings, file, None);
         let next = self.next_number();
         let plugin = books
             .loader

@@ -194,7 +194,7 @@ impl Outline {
         if !imports.is_empty() {
             grants.sort();
             grants.dedup();
-            let listed = settings.listed == Listed::Yes;
+            let listed = settings.listed;
             return Some(Refusal::NotGranted { plugin: plugin(), imports, grants, listed });
         }
         let trusted = [Hook::Authenticator, Hook::Storage];

@@ -265,6 +265,7 @@ impl Plugin {
             remedy: None,
             name: self.name.to_string(),
             file: self.file.clone(),
+            settings: self.settings.written.clone(),
             sha256: self.artifact.digest.to_string(),
             since_generation: self.since,
             component: format!("{} {}", self.descriptor.name, self.descriptor.version),

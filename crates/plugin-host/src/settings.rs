@@ -3,23 +3,29 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::errors::Flaw;
 use crate::hook::{Budget, Hook};
 use crate::service::Grant;
 
 /// Everything about plugins.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct HostSettings {
     /// A directory whose every `*.wasm` file is a plugin, named after the file without its
     /// extension.
     pub directory: Option<PathBuf>,
     /// Plugins named one by one. One whose file lies in `directory` gives that file its settings.
     pub plugins: Vec<PluginSettings>,
-    /// What becomes of components in the directory that `plugins` does not name.
+    /// Who reads the settings that lie beside a component in the directory, in `NAME.toml`; `None`
+    /// leaves such files alone.
+    pub beside: Option<SettingsReader>,
+    /// What becomes of components in the directory that neither `plugins` names nor settings lie
+    /// beside.
     pub unlisted: Unlisted,
     /// The settings of such components, but for their names.
     pub dropped_in: PluginSettings,
@@ -58,6 +64,7 @@ impl Default for HostSettings {
         HostSettings {
             directory: None,
             plugins: Vec::new(),
+            beside: None,
             unlisted: Unlisted::default(),
             dropped_in: PluginSettings::named(""),
             order: Vec::new(),
@@ -72,6 +79,33 @@ impl Default for HostSettings {
             debounce: Duration::from_millis(250),
             poll: Duration::from_secs(30),
         }
+    }
+}
+
+/// Makes settings of a file that lies beside a component. Its name, its place, whether it is required
+/// and what it is granted are not taken from there.
+#[derive(Clone)]
+pub struct SettingsReader(Arc<Reads>);
+
+type Reads = dyn Fn(&Path, &[u8]) -> Result<PluginSettings, Vec<Flaw>> + Send + Sync;
+
+impl SettingsReader {
+    /// Reads files by `read`, which is given a file's name and content, and tells everything that is
+    /// wrong with it.
+    pub fn new(
+        read: impl Fn(&Path, &[u8]) -> Result<PluginSettings, Vec<Flaw>> + Send + Sync + 'static,
+    ) -> SettingsReader {
+        SettingsReader(Arc::new(read))
+    }
+
+    pub(crate) fn read(&self, file: &Path, octets: &[u8]) -> Result<PluginSettings, Vec<Flaw>> {
+        (self.0)(file, octets)
+    }
+}
+
+impl fmt::Debug for SettingsReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SettingsReader")
     }
 }
 
@@ -126,13 +160,17 @@ pub struct PluginSettings {
     pub grants: Grants,
     /// Where these settings come from.
     pub listed: Listed,
+    /// The file that they were written in, for who asks.
+    pub written: Option<PathBuf>,
 }
 
 /// Where the settings of a plugin come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listed {
-    /// The operator wrote them.
+    /// The operator wrote them into the configuration.
     Yes,
+    /// They lie beside the component.
+    Beside,
     /// Nobody did: the component was dropped in.
     No,
     /// Nobody did, and it may serve no hook that wants trust.
@@ -158,6 +196,7 @@ impl PluginSettings {
             canary_percent: None,
             grants: Grants::default(),
             listed: Listed::Yes,
+            written: None,
         }
     }
 

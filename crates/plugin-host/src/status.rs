@@ -142,6 +142,8 @@ pub struct AbsentPlugin {
     pub name: String,
     /// Its file.
     pub file: PathBuf,
+    /// The file that its settings stand in, if it has any.
+    pub settings: Option<PathBuf>,
     /// How it is.
     pub state: State,
     /// Why.
@@ -184,6 +186,8 @@ pub struct PluginStatus {
     pub name: String,
     /// Its file.
     pub file: PathBuf,
+    /// The file that its settings stand in, if it has any.
+    pub settings: Option<PathBuf>,
     /// SHA-256 of its component, in hexadecimal.
     pub sha256: String,
     /// How it is.

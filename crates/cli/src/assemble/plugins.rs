@@ -4,14 +4,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use waft_config::{Config, Mistake, Node, Plugin, PluginLimits, Value};
+use anyhow::Context;
+use waft_config::{
+    Config, Mistake, Node, Origin, Plugin, PluginFile, PluginLimits, Plugins, Value,
+};
 use waft_plugin_host::{
-    CallLimits, Grants, Hook, HostSettings, HttpGrant, Isolation, KvGrant, Limits, LoadError,
-    LoadErrors, OnError, OnLoadError, PluginSettings, Refusal, Secret, Unlisted,
+    CallLimits, Flaw, Grants, Hook, HostSettings, HttpGrant, Isolation, KvGrant, Limits, Listed,
+    LoadError, LoadErrors, OnError, OnLoadError, PluginSettings, Refusal, Secret, SettingsReader,
+    Unlisted,
 };
 
 use super::signer::signer;
 use super::{bytes, count};
+use crate::failure::Failure;
 use crate::findings::mistake;
 use crate::process;
 
@@ -25,6 +30,7 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
     let plugins = config.named_plugins.iter().map(|plugin| PluginSettings {
         grants: grants(plugin, &mut mistakes),
         path: path(plugin, config),
+        written: Some(plugin.origin.file.to_path_buf()),
         ..settings(plugin)
     });
     let plugins = plugins.collect();
@@ -42,6 +48,7 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
             limits: limits(&config.plugins.limits),
             ..PluginSettings::named("")
         },
+        beside: Some(reader(&config.plugins)),
         unlisted: match config.plugins.unlisted {
             waft_config::Unlisted::Off => Unlisted::Off,
             waft_config::Unlisted::HooksOnly => Unlisted::HooksOnly,
@@ -59,6 +66,33 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
         poll: config.plugins.poll.unwrap_or(Duration::MAX),
     };
     if mistakes.is_empty() { Ok(settings) } else { Err(mistakes) }
+}
+
+/// Reads the settings that lie beside components.
+fn reader(general: &Plugins) -> SettingsReader {
+    let general = general.clone();
+    SettingsReader::new(move |file, octets| {
+        let read = PluginFile::read(file, octets, &general);
+        read.map(|read| settings(&read.plugin))
+            .map_err(|wrong| wrong.mistakes.into_iter().map(flaw).collect())
+    })
+}
+
+/// Reads settings that lie beside a component, where no server looks at it.
+///
+/// # Errors
+///
+/// They cannot be read, or have mistakes.
+pub(crate) fn settings_in(file: &Path, general: &Plugins) -> Result<PluginSettings, Failure> {
+    let octets = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let written = Some(file.to_owned());
+    let read = PluginFile::read(file, &octets, general)?;
+    Ok(PluginSettings { written, listed: Listed::Beside, ..settings(&read.plugin) })
+}
+
+fn flaw(mistake: Mistake) -> Flaw {
+    let Mistake { origin: Origin { file, line, column }, key, message, remedy } = mistake;
+    Flaw { file: file.to_path_buf(), line, column, key, message, remedy }
 }
 
 /// The component's file; none where the operator leaves it to the directory of plugins.
@@ -198,29 +232,59 @@ fn credential(directory: Option<&Path>, name: &str) -> io::Result<Secret> {
 
 /// Tells why plugins are not loaded, with the place in the configuration that brought them in.
 pub(crate) fn plugin_mistakes(config: &Config, errors: &LoadErrors) -> Vec<Mistake> {
-    errors.0.iter().map(|error| plugin_mistake(config, error)).collect()
+    errors.0.iter().flat_map(|error| mistakes_of(config, error)).collect()
+}
+
+fn mistakes_of(config: &Config, error: &LoadError) -> Vec<Mistake> {
+    match &error.refusal {
+        Refusal::Settings(flaws) => flaws.iter().map(told).collect(),
+        _ => vec![plugin_mistake(config, error)],
+    }
+}
+
+fn told(flaw: &Flaw) -> Mistake {
+    let Flaw { file, line, column, key, message, remedy } = flaw.clone();
+    let origin = Origin { file: file.into(), line, column };
+    Mistake { origin, key, message, remedy }
 }
 
 fn plugin_mistake(config: &Config, error: &LoadError) -> Mistake {
     let named = config.named_plugins.iter().find(|plugin| plugin.name == error.plugin);
-    let key = match (named, &error.refusal) {
-        (Some(plugin), Refusal::NotForShadow { .. }) => format!("{}.shadow", plugin.key),
-        (Some(plugin), Refusal::Pinned { .. }) => format!("{}.sha256", plugin.key),
-        (Some(plugin), Refusal::NotGranted { .. }) => format!("{}.grant", plugin.key),
-        (Some(plugin), Refusal::SessionsTooLarge { .. }) => format!("{}.isolation", plugin.key),
-        (_, Refusal::CompileTime(_)) => "plugins.compile_timeout".to_owned(),
-        (_, Refusal::TooManyInstances { .. }) => named.map_or_else(
-            || "plugins.limits.instances".to_owned(),
-            |plugin| format!("{}.limits.instances", plugin.key),
-        ),
-        (Some(plugin), Refusal::AllowsLogins) => format!("{}.on_error", plugin.key),
-        (Some(plugin), _) => format!("{}.path", plugin.key),
-        (None, _) => "plugins.directory".to_owned(),
+    let beside = if named.is_none() { beside(config, error) } else { None };
+    let own = match &error.refusal {
+        Refusal::NotForShadow { .. } => "shadow",
+        Refusal::Pinned { .. } => "sha256",
+        Refusal::NotGranted { .. } => "grant",
+        Refusal::SessionsTooLarge { .. } => "isolation",
+        Refusal::TooManyInstances { .. } => "limits.instances",
+        Refusal::AllowsLogins => "on_error",
+        _ => "path",
+    };
+    let general = match &error.refusal {
+        Refusal::TooManyInstances { .. } => "plugins.limits.instances",
+        _ => "plugins.directory",
+    };
+    let key = match (named, &beside, &error.refusal) {
+        (_, _, Refusal::CompileTime(_)) => "plugins.compile_timeout".to_owned(),
+        (Some(plugin), _, Refusal::SettingsTwice { .. }) => plugin.key.clone(),
+        (Some(plugin), _, _) => format!("{}.{own}", plugin.key),
+        (None, Some(_), _) => own.to_owned(),
+        (None, None, _) => general.to_owned(),
     };
     let file = error.file.as_ref().map(|file| format!(" ({})", file.display()));
     let message = format!("plugin {}{}: {}", error.plugin, file.unwrap_or_default(), error.refusal);
-    let remedy = error.refusal.remedy();
-    mistake(config, &key, message, remedy.unwrap_or_else(|| "replace the file".to_owned()))
+    let remedy = error.refusal.remedy().unwrap_or_else(|| "replace the file".to_owned());
+    match beside.filter(|_| !key.starts_with("plugins.")) {
+        Some(file) => Mistake { origin: file.origin(&key).clone(), key, message, remedy },
+        None => mistake(config, &key, message, remedy),
+    }
+}
+
+/// The settings that lie beside a component which nothing else names, where they are valid.
+fn beside(config: &Config, error: &LoadError) -> Option<PluginFile> {
+    let file = error.file.as_ref()?.with_extension("toml");
+    let octets = std::fs::read(&file).ok()?;
+    PluginFile::read(&file, &octets, &config.plugins).ok()
 }
 
 #[cfg(test)]

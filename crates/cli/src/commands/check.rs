@@ -1,8 +1,11 @@
 //! `waft check`: everything that is wrong with a configuration, without serving it.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use serde::Serialize;
 use waft_config::{Config, Mistake, Mistakes, Warnings};
-use waft_plugin_host::HostStatus;
+use waft_plugin_host::{HostStatus, PluginStatus};
 
 use super::runtime;
 use crate::args::Check;
@@ -27,6 +30,8 @@ struct Document<'a> {
     listeners: Vec<String>,
     accounts: usize,
     plugins: Vec<&'a str>,
+    /// Where the settings of each stand, if it has any.
+    plugin_settings: BTreeMap<&'a str, Option<&'a Path>>,
 }
 
 #[derive(Serialize)]
@@ -77,6 +82,8 @@ fn tell(findings: &Findings) {
     if !found.is_empty() {
         output::tell(&found);
     }
+    let plugins = findings.valid.iter().flat_map(|(_, status)| &status.plugins);
+    plugins.for_each(|plugin| output::tell(&settled(plugin)));
     let Mistakes { mistakes, warnings: Warnings(warnings) } = &findings.mistakes;
     let warnings = counted(warnings.len(), "warning");
     output::tell(&match &findings.valid {
@@ -95,6 +102,14 @@ fn tell(findings: &Findings) {
     });
 }
 
+/// Says where the settings of a plugin stand.
+fn settled(plugin: &PluginStatus) -> String {
+    match &plugin.settings {
+        Some(file) => format!("plugin {}: settings in {}", plugin.name, file.display()),
+        None => format!("plugin {}: no settings", plugin.name),
+    }
+}
+
 fn counted(number: usize, what: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{number} {what}{ending}")
@@ -111,7 +126,10 @@ fn document(findings: &Findings) -> Document<'_> {
         warnings: findings.mistakes.warnings.0.iter().map(finding).collect(),
         listeners: listeners.map(|listener| listener.address.to_string()).collect(),
         accounts: config.map_or(0, |config| config.users.len()),
-        plugins: plugins.map(|plugin| plugin.name.as_str()).collect(),
+        plugins: plugins.clone().map(|plugin| plugin.name.as_str()).collect(),
+        plugin_settings: plugins
+            .map(|plugin| (plugin.name.as_str(), plugin.settings.as_deref()))
+            .collect(),
     }
 }
 

@@ -129,8 +129,18 @@ fn list(reach: &Reach) -> Result<(), Failure> {
     if reach.json {
         return Ok(output::print_json(&answer)?);
     }
-    const HEADS: [&str; 9] =
-        ["NAME", "STATE", "GENERATION", "DIGEST", "CALLS", "P50", "P99", "FAILED", "HOOKS"];
+    const HEADS: [&str; 10] = [
+        "NAME",
+        "STATE",
+        "GENERATION",
+        "DIGEST",
+        "CALLS",
+        "P50",
+        "P99",
+        "FAILED",
+        "HOOKS",
+        "SETTINGS",
+    ];
     let mut rows = vec![HEADS.map(str::to_owned)];
     for plugin in all(&answer) {
         let counts = at(plugin, "counts");
@@ -151,6 +161,7 @@ fn list(reach: &Reach) -> Result<(), Failure> {
             time(at(plugin, "p99_us")),
             only(failed.to_string()),
             listed(at(plugin, "hooks")),
+            at(plugin, "settings").as_str().map_or("-", name_of).to_owned(),
         ]);
     }
     let mut told = table(&rows);
@@ -158,6 +169,11 @@ fn list(reach: &Reach) -> Result<(), Failure> {
         told.extend(trouble(plugin).map(|told| format!("{}: {told}\n", text(at(plugin, "name")))));
     }
     Ok(output::print(&told)?)
+}
+
+/// The last part of a path.
+fn name_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Every plugin and version that the server tells of.
@@ -197,6 +213,7 @@ fn described(plugin: &Value) -> String {
     let known = |key: &str| Some(at(plugin, key)).filter(|value| !value.is_null());
     rows.extend(known("component").map(|component| row("component", text(component))));
     rows.extend(known("file").map(|file| row("file", text(file))));
+    rows.extend(known("settings").map(|file| row("settings", text(file))));
     rows.extend(known("sha256").map(|digest| row("digest", text(digest))));
     rows.extend(known("since_generation").map(|since| row("generation", text(since))));
     rows.extend(known("loaded").map(|at| row("loaded", ago(at))));

@@ -9,11 +9,11 @@ mod site;
 mod trials;
 mod versions;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Serialize;
-use waft_config::{Config, Mistakes, Warnings};
+use waft_config::{Config, Mistakes, Plugins, Warnings};
 use waft_plugin_host::{
     Descriptor, Grants, HostSettings, Inspection, Listed, PluginSettings, Problem, Producer,
     Refusal, Unlisted,
@@ -54,12 +54,27 @@ fn inspect(
     let inspection = runtime(Some(1))?
         .block_on(waft_plugin_host::inspect(&bytes))
         .map_err(|refusal| anyhow::anyhow!("{}", refused(file, &refusal)))?;
+    let settings = beside(file);
     if *json {
-        return Ok(output::print_json(&inspection)?);
+        return Ok(output::print_json(&Inspected { inspection: &inspection, settings })?);
     }
     let signer = signature::signer(public_key.as_deref(), None)?;
     let signature = Signature::of(file, signer.as_ref())?;
-    Ok(output::print(&described(file, &inspection, signature))?)
+    Ok(output::print(&described(file, &inspection, signature, settings))?)
+}
+
+/// What `inspect` tells, as another program reads it.
+#[derive(Serialize)]
+struct Inspected<'a> {
+    #[serde(flatten)]
+    inspection: &'a Inspection,
+    /// The settings that lie beside it, if any do.
+    settings: Option<PathBuf>,
+}
+
+/// The settings that lie beside a component.
+fn beside(component: &Path) -> Option<PathBuf> {
+    Some(component.with_extension("toml")).filter(|file| file.is_file())
 }
 
 /// The verdict of `check`, as another program reads it.
@@ -81,13 +96,7 @@ fn check(arguments: &PluginCheck) -> Result<(), Failure> {
     let config = config.as_ref().map(|(config, _)| config);
     let (settings, host) = match config {
         Some(config) => configured(file, config)?,
-        None => {
-            let name = file.file_stem().unwrap_or_default().to_string_lossy();
-            let grants = Grants::without_effect();
-            let path = Some(file.clone());
-            let settings = PluginSettings { path, grants, ..PluginSettings::named(name) };
-            (settings, HostSettings::default())
-        }
+        None => (on_its_own(file)?, HostSettings::default()),
     };
     let against = against.as_deref().map(Version::known).transpose()?;
     let signer = signature::signer(public_key.as_deref(), config)?;
@@ -124,8 +133,21 @@ fn check(arguments: &PluginCheck) -> Result<(), Failure> {
     }
 }
 
+/// What holds for a component where there is no configuration: the settings that lie beside it, and
+/// grants that lead nowhere.
+fn on_its_own(file: &Path) -> Result<PluginSettings, Failure> {
+    let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let own = match beside(file) {
+        Some(written) => assemble::settings_in(&written, &Plugins::default())?,
+        None => PluginSettings::named(&*name),
+    };
+    let (path, grants) = (Some(file.to_owned()), Grants::without_effect());
+    Ok(PluginSettings { name, path, grants, ..own })
+}
+
 /// What a configuration says about the plugin that `file` is, which is the one with this file or
-/// else the one with its name, and about all plugins.
+/// else the one with its name, and about all plugins; where it says nothing, the settings that lie
+/// beside the component do.
 fn configured(file: &Path, config: &Config) -> Result<(PluginSettings, HostSettings), Failure> {
     let all = assemble::host_settings(config)
         .map_err(|mistakes| Mistakes { mistakes, warnings: Warnings::default() })?;
@@ -141,8 +163,13 @@ fn configured(file: &Path, config: &Config) -> Result<(PluginSettings, HostSetti
         Unlisted::HooksOnly => Listed::HooksOnly,
         Unlisted::On | Unlisted::Off => Listed::No,
     };
-    let dropped = || PluginSettings { listed, ..PluginSettings::named(name) };
-    let settings = found.cloned().unwrap_or_else(dropped);
+    let settings = match (found, beside(file)) {
+        (Some(found), _) => found.clone(),
+        (None, Some(written)) => assemble::settings_in(&written, &config.plugins)?,
+        (None, None) => {
+            PluginSettings { listed, name: name.into_owned(), ..all.dropped_in.clone() }
+        }
+    };
     Ok((PluginSettings { path: Some(file.to_owned()), ..settings }, all))
 }
 
@@ -194,13 +221,20 @@ fn in_doubt(inspection: &Inspection) -> Option<String> {
 }
 
 /// Writes an inspection as people read it.
-fn described(file: &Path, inspection: &Inspection, signature: Signature) -> String {
+fn described(
+    file: &Path,
+    inspection: &Inspection,
+    signature: Signature,
+    settings: Option<PathBuf>,
+) -> String {
+    let settings = settings.map(|file| format!("{} beside it", file.display()));
     let mut rows = vec![
         ("file", file.display().to_string()),
         ("size", format!("{} bytes", inspection.bytes)),
         ("sha256", inspection.sha256.clone()),
         ("pin it with", format!("sha256 = \"{}\"", inspection.sha256)),
         ("signature", signature.told().to_owned()),
+        ("settings", settings.unwrap_or_else(|| "none beside it".to_owned())),
         ("interface", inspection.wit_version.clone().unwrap_or_else(|| "not named".to_owned())),
         (
             "hooks",

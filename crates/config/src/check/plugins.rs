@@ -1,10 +1,12 @@
 //! Components: code that runs beside the server, from files.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{At, Findings, directory, duplicates, everyone, file};
 use crate::config::Config;
-use crate::sections::{Instances, PluginLimits};
+use crate::place::Origin;
+use crate::sections::{Instances, Plugin, PluginLimits};
 use crate::types::OnError;
 
 pub(super) fn general(config: &Config, findings: &mut Findings) {
@@ -46,11 +48,7 @@ pub(super) fn named(config: &Config, findings: &mut Findings) {
     );
     for plugin in plugins {
         let at = |key| At::of(config, &plugin.key, key, &plugin.origin);
-        if plugin.on_error_by_hook.authenticator == Some(OnError::Allow) {
-            let message = "whoever it fails on would be let in";
-            findings.mistake(at("on_error_by_hook.authenticator"), message, "write \"deny\"");
-        }
-        instances(&plugin.limits, at("limits.instances"), findings);
+        self::plugin(plugin, &config.origins, findings);
         let written = config.origins.contains_key(&format!("{}.path", plugin.key));
         if plugin.path.as_os_str().is_empty() {
             if written {
@@ -66,6 +64,16 @@ pub(super) fn named(config: &Config, findings: &mut Findings) {
             file(&plugin.path, at("path"), "name a component: a file *.wasm", findings);
         }
     }
+}
+
+/// Tells what is wrong with the settings of a plugin, wherever they were written.
+pub(crate) fn plugin(plugin: &Plugin, origins: &BTreeMap<String, Origin>, findings: &mut Findings) {
+    let at = |key| At::among(origins, &plugin.key, key, &plugin.origin);
+    if plugin.on_error_by_hook.authenticator == Some(OnError::Allow) {
+        let message = "whoever it fails on would be let in";
+        findings.mistake(at("on_error_by_hook.authenticator"), message, "write \"deny\"");
+    }
+    instances(&plugin.limits, at("limits.instances"), findings);
 }
 
 fn instances(limits: &PluginLimits, at: At<'_>, findings: &mut Findings) {
