@@ -9,17 +9,36 @@
 
 mod support;
 
+use std::time::Instant;
+
 use rustix::process::Signal;
+use support::PATIENCE;
+use support::control::Control;
 use support::ftp::Ftp;
 use support::log::Line;
 use support::plugin::component;
 use support::site::{PASSWORD, Site, USER};
 use support::waft::Waft;
 
-/// A server with the guest in its folder.
-fn server(settings: &str) -> Waft {
+/// A site with the guest in its folder.
+fn site() -> Site {
     let site = Site::new("[plugins]\ndirectory = \"plugins.d\"\n");
     site.write("plugins.d/errands.wasm", component("tests/errands"));
+    site
+}
+
+/// The same with a state directory.
+fn lasting() -> Site {
+    let site = site();
+    let text = std::fs::read_to_string(site.path("waft.toml")).unwrap();
+    site.write("waft.toml", text.replace("[server]\n", "[server]\nstate = \"state\"\n"));
+    site.make("state");
+    site
+}
+
+/// A server with the guest in its folder.
+fn server(settings: &str) -> Waft {
+    let site = site();
     let plugin = "[[plugin]]\nname = \"errands\"\nlimits = { instances = 1 }\n[plugin.config]\n";
     site.write("conf.d/errands.toml", format!("{plugin}{settings}\n"));
     site.serve()
@@ -116,4 +135,100 @@ fn events_that_wait_are_delivered_before_the_server_ends() {
     assert!(waft.wait_for_end().success());
     waft.log.wait_for_end();
     assert!(waft.log.lines().iter().any(heard("session.close")), "{}", waft.log.text());
+}
+
+/// The names of the files that the guest heard of uploads of, which begin like that.
+fn uploads_heard(waft: &Waft, beginning: &str) -> Vec<String> {
+    let lines = waft.log.lines().into_iter().filter(heard("transfer.upload.done"));
+    let names = lines.filter_map(|line| {
+        let told = line.field("fields");
+        let (name, _) = told.split_once("path=/")?.1.split_once(' ')?;
+        Some(name.to_owned())
+    });
+    names.filter(|name| name.starts_with(beginning)).collect()
+}
+
+/// How many events wait for the guest, and how many of them on the disk.
+fn waiting(control: &mut Control) -> (u64, u64) {
+    let events = &control.plugins()["plugins"][0]["events"];
+    (events["waiting"].as_u64().unwrap(), events["spooled"].as_u64().unwrap())
+}
+
+/// Waits until so many wait, all of them on the disk.
+fn wait_for_spool(control: &mut Control, count: u64) {
+    let deadline = Instant::now() + PATIENCE;
+    while waiting(control) != (count, count) {
+        assert!(Instant::now() < deadline, "{:?}", waiting(control));
+    }
+}
+
+#[test]
+fn events_that_are_to_last_outlive_a_crash_and_come_in_their_order() {
+    const UPLOADS: usize = 120;
+    let settings = |refusals: &str| {
+        format!(
+            "[[plugin]]\nname = \"errands\"\nlimits = {{ instances = 1, log_lines = 10000 }}\n\
+             grant = {{ durable_events = true }}\n[plugin.config]\n\
+             events = [\"transfer.*\"]\nrefuse = \"{refusals}\"\n"
+        )
+    };
+    let site = lasting();
+    site.write("conf.d/errands.toml", settings("1000000"));
+    let mut waft = site.serve();
+    let mut control = Control::connect(&waft.path("state/control.sock"));
+    let (mut a, mut b) = (waft.log_in(), waft.log_in());
+    for number in 0..UPLOADS {
+        a.put(&format!("STOR a{number}"), b"a");
+        b.put(&format!("STOR b{number}"), b"b");
+    }
+    wait_for_spool(&mut control, 2 * UPLOADS as u64);
+    let told = waft.waft(&["plugin", "status", "errands", "--config", "waft.toml"], "");
+    let told = told.succeeded().stdout();
+    assert!(told.contains("events on disk          240, "), "{told}");
+    waft.kill();
+    waft.write("conf.d/errands.toml", settings("0"));
+    waft.start_again();
+    waft.log.wait("the last event", |line| line.field("fields").contains(" path=/b119 "));
+    for which in ["a", "b"] {
+        let all: Vec<String> = (0..UPLOADS).map(|number| format!("{which}{number}")).collect();
+        assert_eq!(uploads_heard(&waft, which), all);
+    }
+    // What was delivered is not delivered again.
+    let mut control = Control::connect(&waft.path("state/control.sock"));
+    wait_for_spool(&mut control, 0);
+    waft.log_in().put("STOR c", b"c");
+    waft.signal(Signal::TERM);
+    assert!(waft.wait_for_end().success());
+    waft.start_again();
+    waft.log_in().put("STOR d", b"d");
+    waft.log.wait("the next event", |line| line.field("fields").contains(" path=/d "));
+    assert_eq!(uploads_heard(&waft, ""), ["d"]);
+}
+
+#[test]
+fn a_damaged_spool_is_put_aside_and_told() {
+    let site = lasting();
+    let entry = "[[plugin]]\nname = \"errands\"\ngrant = { durable_events = \"1MiB\" }\n\
+                 config = { events = [\"auth.ok\"] }\n";
+    site.write("conf.d/errands.toml", entry);
+    site.write("state/events/errands.redb", "not a spool at all\n");
+    let waft = site.serve();
+    waft.log.wait("the damage", |line| {
+        line.message() == "events on disk are damaged, put aside"
+            && line.field("aside").ends_with("events/errands.redb.damaged")
+    });
+    waft.log_in();
+    waft.log.wait("the event", heard("auth.ok"));
+}
+
+#[test]
+fn events_cannot_last_where_there_is_no_place_for_them() {
+    let site = site();
+    let entry = "[[plugin]]\nname = \"errands\"\n\
+                 grant = { durable_events = true }\n";
+    site.write("conf.d/errands.toml", entry);
+    let told = site.waft(&["check", "--config", "waft.toml"], "");
+    assert!(!told.status.success());
+    let place = "errands.toml:3:28: plugin.0.grant.durable_events: nowhere to keep them";
+    assert!(told.stderr().contains(place), "{}", told.stderr());
 }

@@ -1,13 +1,18 @@
 //! `webhook`: events for a web service.
 
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use aws_lc_rs::hmac;
 use serde_json::Value;
 
+use crate::support::PATIENCE;
 use crate::support::client::{client, seconds};
+use crate::support::control::Control;
 use crate::support::plugin::pasted;
 use crate::support::process::run;
+use crate::support::site::Site;
 use crate::support::waft::Waft;
 use crate::support::web::Web;
 
@@ -15,7 +20,19 @@ const KEY: &str = "s3cr3t";
 
 /// A server that posts its events there.
 fn server(url: &str, changes: &[(&str, &str)]) -> Waft {
+    server_of(super::site("webhook", &[]), url, changes)
+}
+
+/// A site with a state directory.
+fn lasting() -> Site {
     let site = super::site("webhook", &[]);
+    let text = std::fs::read_to_string(site.path("waft.toml")).unwrap();
+    site.write("waft.toml", text.replace("[server]\n", "[server]\nstate = \"state\"\n"));
+    site.make("state");
+    site
+}
+
+fn server_of(site: Site, url: &str, changes: &[(&str, &str)]) -> Waft {
     site.write("key", format!("{KEY}\n"));
     let mut entry = pasted("webhook")
         .replace("https://hooks.example.org/ftp", url)
@@ -129,4 +146,35 @@ fn a_mistake_in_the_settings_is_told_by_its_name() {
     assert!(!checked.status.success());
     let told = checked.stderr() + &checked.stdout();
     assert!(told.contains("events.0: no event, did you mean transfer.upload.done"), "{told}");
+}
+
+#[test]
+fn events_for_a_service_that_cannot_be_reached_outlive_a_crash() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{nobody}/ftp");
+    let durable = [("[plugin.grant]", "[plugin.grant]\ndurable_events = true")];
+    let mut waft = server_of(lasting(), &url, &durable);
+    let mut control = Control::connect(&waft.path("state/control.sock"));
+    let mut client = waft.log_in();
+    for number in 0..3 {
+        client.put(&format!("STOR {number}"), b"a");
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while control.plugins()["plugins"][0]["events"]["spooled"] != 3 {
+        assert!(Instant::now() < deadline, "{}", control.plugins());
+    }
+    waft.kill();
+    let web = Web::serve(|_| (200, String::new()));
+    let entry = std::fs::read_to_string(waft.path("conf.d/plugin.toml")).unwrap();
+    waft.write("conf.d/plugin.toml", entry.replace(&url, &web.url("/ftp")));
+    waft.start_again();
+    let mut client = waft.log_in();
+    client.put("STOR later", b"a");
+    client.expect("DELE later", 250);
+    assert_eq!(client.fetch("RETR 0"), b"a");
+    let events = events_until(&web, "transfer.download.done");
+    let paths: Vec<_> = events.iter().map(|event| event["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["/0", "/1", "/2", "/later", "/0"]);
+    let ids: Vec<u64> = events.iter().map(|event| event["id"].as_u64().unwrap()).collect();
+    assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
 }

@@ -29,6 +29,11 @@ impl Waft {
 
     /// Starts `waft serve` with these arguments, which must make it log in JSON.
     pub(crate) fn start_as(site: Site, arguments: &[&str]) -> Waft {
+        let (process, log, address) = Waft::spawn(&site, arguments);
+        Waft { site, log, process, address }
+    }
+
+    fn spawn(site: &Site, arguments: &[&str]) -> (Child, Log, SocketAddr) {
         let mut process = program()
             .arg("serve")
             .args(arguments)
@@ -41,7 +46,19 @@ impl Waft {
         let log = Log::collect(process.stderr.take().unwrap());
         let listening = log.wait("listening", is_listening);
         let address = listening.field("address").parse().unwrap();
-        Waft { site, log, process, address }
+        (process, log, address)
+    }
+
+    /// Ends the process without a word, as a crash does.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.wait_for_end();
+    }
+
+    /// Starts `waft serve` in the same site again; the process before has ended.
+    pub(crate) fn start_again(&mut self) {
+        (self.process, self.log, self.address) =
+            Waft::spawn(&self.site, &["--config", "waft.toml"]);
     }
 
     /// Where its first listener listens.

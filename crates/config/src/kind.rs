@@ -813,6 +813,40 @@ impl Kind for Room {
     }
 }
 
+/// Whether something waits on the disk, or how much of it at most.
+pub(crate) struct Spool;
+
+impl Spool {
+    /// How much where that is not said.
+    const USUAL: u64 = 64 << 20;
+}
+
+impl Kind for Spool {
+    type Out = Option<u64>;
+
+    fn shape() -> Shape {
+        let usual = units::show_size(Self::USUAL);
+        Shape::Value(format!("true (that is {usual}), false, or a size from 1MiB"))
+    }
+
+    fn read(node: &Node, reader: &mut Reader) -> Option<Option<u64>> {
+        match node.value {
+            Value::Boolean(flag) => Some(flag.then_some(Self::USUAL)),
+            _ => match Size::parse(&node.value) {
+                Some(size) if size >= 1 << 20 => Some(Some(size)),
+                _ => {
+                    let remedy = "write true, false, or a size such as \"64MiB\"";
+                    reader.refuse_kind(node, "true, false or a size from 1MiB", remedy)
+                }
+            },
+        }
+    }
+
+    fn show(out: &Option<u64>) -> String {
+        out.as_ref().map(<Size as Scalar>::show).unwrap_or_default()
+    }
+}
+
 /// A whole number above 0, or a table that says how many are kept besides.
 pub(crate) struct InstanceCount;
 

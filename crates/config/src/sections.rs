@@ -17,7 +17,7 @@ use crate::kind::{
     Address, Advertised, Amount, Attributes, CallLimits, ClientDirectory, Count, Deadline,
     FileName, Flag, Free, HostName, InstanceCount, Limit, Lines, List, MailAddress, Many, Maybe,
     Mode, Name, Network, Number, Password, Ports, Rights, Room, Secrets, SecureUrl, Sha256, Share,
-    Size, Sub, Time, Word,
+    Size, Spool, Sub, Time, Word,
 };
 use crate::password::PasswordHash;
 use crate::permissions::Permissions;
@@ -614,6 +614,9 @@ section! {
         /// A store of its own, with room for so much: its keys and values. It survives a reload of
         /// the plugin, and with `persistent = true` a restart of the server, in `server.state`.
         kv: Option<KvGrant> as Maybe<Room> = None,
+        /// Whether events on their way to it survive a restart or crash of the server, on the disk, in
+        /// `server.state`: `true`, or how much of them.
+        durable_events: Option<u64> as Spool = None; "`false`",
         /// The web services that it may ask: URLs that begin so, compared by scheme, host, port and
         /// whole steps of the path. An empty list lets a component load that wants to ask, and
         /// denies whatever it asks.

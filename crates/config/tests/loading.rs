@@ -141,6 +141,22 @@ fn the_contract_holds_as_it_is_written() {
     assert_eq!(plugin.config.flattened(), flat);
     assert_eq!(plugin.grant.http, Some(vec!["https://auth.example.org".to_owned()]));
     assert_eq!((&plugin.grant.kv, plugin.grant.control), (&None, false));
+    assert_eq!(plugin.grant.durable_events, None);
+}
+
+#[test]
+fn the_size_of_events_that_last_need_not_be_told() {
+    for (written, read) in [
+        ("true", Some(64 << 20)),
+        ("\"2MiB\"", Some(2 << 20)),
+        ("1048576", Some(1 << 20)),
+        ("false", None),
+    ] {
+        let grant = format!("[plugin.grant]\ndurable_events = {written}\n");
+        let text = CONTRACT.replace("[server]\n", "[server]\nstate = \".\"\n");
+        let (config, _) = Place::new().load(&text.replace("[plugin.grant]", &grant));
+        assert_eq!(config.named_plugins[0].grant.durable_events, read, "{written}");
+    }
 }
 
 #[test]

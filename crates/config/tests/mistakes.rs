@@ -624,6 +624,21 @@ fn plugins_are_files_that_no_client_can_change() {
 }
 
 #[test]
+fn events_last_where_the_server_keeps_anything() {
+    let plugin = "[[plugin]]\nname = \"p\"\npath = \"root/three.wasm\"\n[plugin.grant]\n";
+    check(
+        &format!("{plugin}durable_events = true"),
+        &["waft.toml:5:18: plugin.0.grant.durable_events: nowhere to keep them -> set state in \
+           [server], or take it from the grant"],
+    );
+    check(
+        &format!("[server]\nstate = \".\"\n{plugin}durable_events = \"1KiB\""),
+        &["waft.toml:7:18: plugin.0.grant.durable_events: not true, false or a size from 1MiB: \
+           \"1KiB\" -> write true, false, or a size such as \"64MiB\""],
+    );
+}
+
+#[test]
 fn settings_may_be_written_before_their_component_is_dropped_in() {
     let directory = directory();
     let section = "[plugins]\ndirectory = \"plugins\"\n[[plugin]]\nname = \"later\"\n";

@@ -11,12 +11,14 @@ use crate::hooks::timer::ring;
 use crate::host::Shared;
 use crate::interest::Timer;
 use crate::limits;
-use crate::outbox::{Batch, Queue};
+use crate::outbox::{Batch, End, Queue};
 use crate::plugin::Plugin;
 
 /// Starts what plugins that have just come into force want done without a session.
 pub(crate) fn start(shared: &Arc<Shared>, new: &[Arc<Plugin>], queues: Vec<Arc<Queue>>) {
     for queue in queues {
+        let own = Arc::clone(&queue);
+        tokio::spawn(async move { own.spool().await });
         tokio::spawn(empty(Arc::downgrade(shared), queue));
     }
     for plugin in new.iter().filter(|plugin| plugin.artifact.has(Hook::Timer)) {
@@ -46,22 +48,22 @@ async fn empty(shared: Weak<Shared>, queue: Arc<Queue>) {
         if batch.dropped > 0 {
             tracing::warn!(plugin = queue.plugin(), dropped = batch.dropped, "events dropped");
         }
-        let Some(lost) = bring(&shared, &queue, &batch).await else { return };
-        queue.settled(lost);
+        let Some(end) = bring(&shared, &queue, &batch).await else { return };
+        queue.settled(&batch, end);
     }
 }
 
-/// Delivers a batch, again and again where the plugin asks for that; tells how many events were
-/// given up. `None` where the host is gone.
-async fn bring(shared: &Weak<Shared>, queue: &Queue, batch: &Batch) -> Option<u64> {
+/// Delivers a batch, again and again where the plugin asks for that. `None` where the host is gone.
+async fn bring(shared: &Weak<Shared>, queue: &Queue, batch: &Batch) -> Option<End> {
     let mut pause = limits::DELIVERY_PAUSE_MIN;
     let mut failures = 0;
     loop {
         let found = shared.upgrade()?.find(queue.plugin());
-        // Removed meanwhile: nobody is left who wants them.
-        let Some((plugin, generation)) = found else { return Some(batch.events.len() as u64) };
+        // Removed meanwhile, or another version wants none: nobody is left who does.
+        let found = found.filter(|(plugin, _)| plugin.artifact.has(Hook::EventSink));
+        let Some((plugin, generation)) = found else { return Some(End::Left) };
         match deliver(&plugin, generation, &batch.events).await {
-            Delivery::Done => return Some(0),
+            Delivery::Done => return Some(End::Delivered),
             Delivery::Refused(reason) => {
                 let (plugin, reason) = (queue.plugin(), cleaned(&reason));
                 tracing::warn!(plugin, reason, "events not taken, trying again");
@@ -71,7 +73,7 @@ async fn bring(shared: &Weak<Shared>, queue: &Queue, batch: &Batch) -> Option<u6
         if failures >= limits::DELIVERY_FAILURES_MAX {
             let (plugin, events) = (queue.plugin(), batch.events.len());
             tracing::error!(plugin, events, "events dropped: the plugin fails on them");
-            return Some(batch.events.len() as u64);
+            return Some(End::GivenUp);
         }
         drop(plugin);
         sleep(pause).await;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
@@ -108,7 +109,7 @@ impl Host {
     pub async fn load_with(settings: HostSettings, services: Services) -> Result<Host, LoadErrors> {
         let budget = Arc::new(Budget::new(settings.memory_budget));
         let lasting = settings.state.as_deref().filter(|_| !settings.rehearsal);
-        let outbox = Outbox::new(services.clone());
+        let outbox = Outbox::new(services.clone(), lasting.map(Path::to_owned));
         let stock = Arc::new(Stock::new(lasting, services));
         let mut loader = Loader {
             state: settings.state.clone(),
@@ -149,6 +150,7 @@ impl Host {
             stir: Notify::new(),
         });
         shared.serve(&[]);
+        shared.outbox.forget_old().await;
         shared.report(gathered.changes);
         tokio::spawn(sweep(Arc::downgrade(&shared)));
         tokio::spawn(probation::run(Arc::downgrade(&shared), flunked));
@@ -236,6 +238,7 @@ impl Host {
 
     /// Writes down what plugins keep and is to last, as it would be a moment later.
     pub async fn flush(&self) {
+        self.shared.outbox.written().await;
         let stock = Arc::clone(&self.shared.stock);
         blocking(move || stock.flush()).await;
     }

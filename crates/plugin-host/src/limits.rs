@@ -173,6 +173,21 @@ pub(crate) const DELIVERY_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// How long to wait at most.
 pub(crate) const DELIVERY_PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// Octets that an event on the disk counts beside its own.
+pub(crate) const SPOOLED_EVENT_BYTES: u64 = 32;
+
+/// Octets that the file of a spool may have where no event waits in it.
+pub(crate) const SPOOL_EMPTY_BYTES_MAX: u64 = 4 << 20;
+
+/// Octets of a spool that are kept in memory.
+pub(crate) const SPOOL_CACHE_BYTES: usize = 4 << 20;
+
+/// How long after the disk refused events it is tried again.
+pub(crate) const SPOOL_RETRIED_AFTER: Duration = Duration::from_secs(10);
+
+/// How long events wait on the disk for a plugin that is not there.
+pub(crate) const SPOOL_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// Octets of a key of a plugin's store.
 pub(crate) const KV_KEY_BYTES_MAX: usize = 1024;
 

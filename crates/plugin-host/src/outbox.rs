@@ -1,29 +1,36 @@
 //! Events on their way to the plugins that want them: a bounded queue for each plugin's name, so
 //! that no session ever waits for one, and what waits survives an exchange of the plugin.
 
-use std::collections::{BTreeMap, VecDeque};
+mod queue;
+mod spool;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
 use waft_core::event::{Event, Happening};
 
 use crate::bindings::exports::waft::plugin::event_sink::{self, Value};
 use crate::hook::Hook;
 use crate::lent::Services;
-use crate::limits;
+use crate::load::blocking;
 use crate::plugin::Plugin;
 use crate::status::EventCounts;
 
+pub(crate) use queue::{Batch, End, Queue};
+use spool::Spool;
+
 /// Where events go.
-#[derive(Default)]
 pub(crate) struct Outbox {
     /// The plugins in force that want events.
     sinks: ArcSwap<Vec<Sink>>,
     queues: Mutex<BTreeMap<Arc<str>, Arc<Queue>>>,
     last_id: AtomicU64,
+    /// Where what lasts is kept.
+    state: Option<PathBuf>,
     /// Has the time.
     services: Services,
 }
@@ -34,36 +41,13 @@ struct Sink {
     queue: Arc<Queue>,
 }
 
-/// The events that wait for one plugin.
-pub(crate) struct Queue {
-    plugin: Arc<str>,
-    inner: Mutex<Inner>,
-    news: Notify,
-    emptied: Notify,
-}
-
-#[derive(Default)]
-struct Inner {
-    waiting: VecDeque<Arc<event_sink::Event>>,
-    /// Events that were taken out and are not settled.
-    underway: bool,
-    dropped: u64,
-    /// Of those, how many nobody was told of.
-    untold: u64,
-    closed: bool,
-}
-
-/// Events taken out of a queue, to be delivered together.
-pub(crate) struct Batch {
-    pub(crate) events: Vec<event_sink::Event>,
-    /// Events that were dropped since the batch before.
-    pub(crate) dropped: u64,
-}
-
 impl Outbox {
-    /// Nobody wants any yet.
-    pub(crate) fn new(services: Services) -> Outbox {
-        Outbox { services, ..Outbox::default() }
+    /// Nobody wants any yet. What lasts is kept in the directory `state`; without one, nothing does.
+    pub(crate) fn new(services: Services, state: Option<PathBuf>) -> Outbox {
+        // Numbers go on where an earlier process cannot have come to: in microseconds since 1970.
+        let last_id = AtomicU64::new(services.now_ms().saturating_mul(1000));
+        let (sinks, queues) = (ArcSwap::default(), Mutex::default());
+        Outbox { sinks, queues, last_id, state, services }
     }
 
     /// Goes by other plugins. Returns the queues that are new: somebody must empty them.
@@ -79,15 +63,20 @@ impl Outbox {
                     new.push(Arc::clone(&queue));
                     queue
                 });
+                if let Some(state) = &self.state {
+                    let bytes = plugin.settings.grants.durable_events;
+                    queue.grant(bytes, || Spool::of(state, &plugin.name));
+                }
                 Sink { plugin: Arc::clone(plugin), queue: Arc::clone(queue) }
             })
             .collect();
         queues.retain(|name, queue| {
             let wanted = sinks.iter().any(|sink| sink.plugin.name == *name);
-            if !wanted {
+            let over = !wanted && queue.desert();
+            if over {
                 queue.close();
             }
-            wanted
+            !over
         });
         self.sinks.store(Arc::new(sinks));
         new
@@ -145,92 +134,29 @@ impl Outbox {
             queue.drained().await;
         }
     }
+
+    /// Waits until what is to last is on the disk.
+    pub(crate) async fn written(&self) {
+        let queues: Vec<_> = lock(&self.queues).values().cloned().collect();
+        for queue in queues {
+            queue.written().await;
+        }
+    }
+
+    /// Removes what waits on the disk for plugins that have been gone for long.
+    pub(crate) async fn forget_old(&self) {
+        let Some(state) = self.state.clone() else { return };
+        let in_use: Vec<_> = lock(&self.queues).keys().cloned().collect();
+        let forgotten = blocking(move || spool::forget_old(&state, &in_use)).await;
+        if let Some(Err(error)) = forgotten {
+            tracing::warn!(reason = %error, "old events on disk are not removed");
+        }
+    }
 }
 
-impl Queue {
-    fn new(plugin: Arc<str>) -> Queue {
-        let inner = Mutex::default();
-        Queue { plugin, inner, news: Notify::new(), emptied: Notify::new() }
-    }
-
-    /// The plugin that it is for.
-    pub(crate) fn plugin(&self) -> &str {
-        &self.plugin
-    }
-
-    fn push(&self, event: Arc<event_sink::Event>) {
-        let mut inner = lock(&self.inner);
-        if inner.waiting.len() >= limits::EVENTS_WAITING_MAX {
-            inner.waiting.pop_front();
-            inner.dropped += 1;
-            inner.untold += 1;
-        }
-        inner.waiting.push_back(event);
-        // The rest of a batch is waited for with a clock: the first and the last are news.
-        if matches!(inner.waiting.len(), 1 | limits::EVENTS_IN_BATCH_MAX) {
-            self.news.notify_one();
-        }
-    }
-
-    fn close(&self) {
-        lock(&self.inner).closed = true;
-        self.news.notify_one();
-        self.emptied.notify_waiters();
-    }
-
-    fn counts(&self) -> EventCounts {
-        let inner = lock(&self.inner);
-        EventCounts { waiting: inner.waiting.len(), dropped: inner.dropped }
-    }
-
-    /// Waits for events; gives further ones a moment to come. `None` once nobody wants any.
-    pub(crate) async fn next(&self) -> Option<Batch> {
-        loop {
-            {
-                let inner = lock(&self.inner);
-                if inner.closed {
-                    return None;
-                }
-                if !inner.waiting.is_empty() {
-                    break;
-                }
-            }
-            self.news.notified().await;
-        }
-        if self.counts().waiting < limits::EVENTS_IN_BATCH_MAX {
-            // A full batch ends the wait. The result does not matter: what is there is taken.
-            let _ = tokio::time::timeout(limits::EVENTS_GATHERED_FOR, self.news.notified()).await;
-        }
-        let mut inner = lock(&self.inner);
-        let count = inner.waiting.len().min(limits::EVENTS_IN_BATCH_MAX);
-        let dropped = std::mem::take(&mut inner.untold);
-        let waited = inner.waiting.drain(..count).map(Arc::unwrap_or_clone);
-        let events = (dropped > 0).then(|| gap(dropped)).into_iter().chain(waited).collect();
-        inner.underway = true;
-        Some(Batch { events, dropped })
-    }
-
-    /// Notes that the batch taken out last was delivered, or `lost` of its events were dropped.
-    pub(crate) fn settled(&self, lost: u64) {
-        let mut inner = lock(&self.inner);
-        inner.underway = false;
-        inner.dropped += lost;
-        inner.untold += lost;
-        drop(inner);
-        self.emptied.notify_waiters();
-    }
-
-    async fn drained(&self) {
-        loop {
-            let emptied = self.emptied.notified();
-            {
-                let inner = lock(&self.inner);
-                if inner.closed || inner.waiting.is_empty() && !inner.underway {
-                    return;
-                }
-            }
-            emptied.await;
-        }
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        lock(&self.queues).values().for_each(|queue| queue.close());
     }
 }
 
@@ -282,17 +208,4 @@ fn now_ms() -> u64 {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn who_waits_for_a_queue_to_empty_hears_that_nobody_empties_it_any_more() {
-        let queue = Queue::new("p".into());
-        queue.push(Arc::new(gap(1)));
-        let both = async { tokio::join!(queue.drained(), async { queue.close() }) };
-        tokio::time::timeout(limits::EVENTS_GATHERED_FOR, both).await.unwrap();
-    }
 }

@@ -203,12 +203,14 @@ impl Outline {
         refused.then(|| Refusal::Unlisted { plugin: plugin(), hook: hook.name() })
     }
 
-    /// The grants of these settings that nothing it imports takes.
+    /// The grants of these settings that nothing it imports takes, and no hook of it.
     pub(crate) fn idle_grants(&self, grants: &Grants) -> Vec<Grant> {
         let of_imports = [Grant::Kv, Grant::Http, Grant::Control];
         let idle =
             |grant: &Grant| grants.has(*grant) && !self.wants().any(|(_, wanted)| wanted == *grant);
-        of_imports.into_iter().filter(idle).collect()
+        let deaf = grants.has(Grant::DurableEvents) && !self.exports_hook(Hook::EventSink);
+        let of_hooks = deaf.then_some(Grant::DurableEvents);
+        of_imports.into_iter().filter(idle).chain(of_hooks).collect()
     }
 
     /// Everything that keeps this host from running it, versions first.

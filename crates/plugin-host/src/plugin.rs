@@ -111,7 +111,7 @@ impl Plugin {
             Interest::read(&described).map_err(|mistake| Refusal::Describe(one_line(&mistake)))?;
         tell_what_is_unheard(&identity.name, &artifact, &described);
         for grant in artifact.outline.idle_grants(&settings.grants) {
-            tracing::warn!(plugin = &*identity.name, %grant, "plugin is granted what it does not import");
+            tracing::warn!(plugin = &*identity.name, %grant, "plugin is granted what it does not use");
         }
         let said = first.init().await;
         let said = said.map_err(|failure| Refusal::Init(one_line(&failure.to_string())))?;

@@ -65,6 +65,8 @@ pub(crate) fn find(path: &str, version: Option<&str>) -> Option<&'static Service
 pub enum Grant {
     /// A store of its own.
     Kv,
+    /// Events that wait for it on the disk.
+    DurableEvents,
     /// Asking web services.
     Http,
     /// Ending sessions, banning addresses.
@@ -79,13 +81,21 @@ pub enum Grant {
 
 impl Grant {
     /// All of them.
-    pub const ALL: [Grant; 6] =
-        [Grant::Kv, Grant::Http, Grant::Control, Grant::Passwords, Grant::Storage, Grant::Secrets];
+    pub const ALL: [Grant; 7] = [
+        Grant::Kv,
+        Grant::DurableEvents,
+        Grant::Http,
+        Grant::Control,
+        Grant::Passwords,
+        Grant::Storage,
+        Grant::Secrets,
+    ];
 
     /// Its key in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Grant::Kv => "kv",
+            Grant::DurableEvents => "durable_events",
             Grant::Http => "http",
             Grant::Control => "control",
             Grant::Passwords => "passwords",
@@ -98,6 +108,7 @@ impl Grant {
     pub fn line(self) -> &'static str {
         match self {
             Grant::Kv => "kv = \"1 MiB\"",
+            Grant::DurableEvents => "durable_events = true",
             Grant::Http => "http = [\"https://service.example.org/path\"]",
             Grant::Control => "control = true",
             Grant::Passwords => "passwords = true",

@@ -320,6 +320,9 @@ pub struct CallLimits {
 pub struct Grants {
     /// A store of its own.
     pub kv: Option<KvGrant>,
+    /// Octets of the events that wait for it on the disk, in the state directory; `None` is not at
+    /// all: what waits is lost when the server ends.
+    pub durable_events: Option<u64>,
     /// Web services that it may ask.
     pub http: Option<HttpGrant>,
     /// Whether it may end sessions and ban addresses.
@@ -348,6 +351,7 @@ impl Grants {
     pub fn has(&self, grant: Grant) -> bool {
         match grant {
             Grant::Kv => self.kv.is_some(),
+            Grant::DurableEvents => self.durable_events.is_some(),
             Grant::Http => self.http.is_some(),
             Grant::Control => self.control,
             Grant::Passwords => self.passwords,
@@ -372,6 +376,7 @@ impl Grants {
         // Another value under a name is not taken away.
         let secret = |(name, _): &(String, Secret)| self.secrets.iter().any(|(own, _)| own == name);
         kv && http
+            && self.durable_events >= others.durable_events
             && (self.control || !others.control)
             && (self.passwords || !others.passwords)
             && others.storage.iter().all(|directory| self.storage.contains(directory))
@@ -440,6 +445,7 @@ mod tests {
         let urls = vec!["https://a.example".to_owned(), "https://b.example".to_owned()];
         Grants {
             kv: Some(KvGrant { bytes: 10, persistent: true }),
+            durable_events: Some(10),
             http: Some(HttpGrant { urls, private: true }),
             control: true,
             passwords: true,
@@ -462,6 +468,8 @@ mod tests {
             Grants { kv: None, ..all() },
             Grants { kv: kv(9, true), ..all() },
             Grants { kv: kv(10, false), ..all() },
+            Grants { durable_events: None, ..all() },
+            Grants { durable_events: Some(9), ..all() },
             Grants { http: None, ..all() },
             Grants { http: http(&["https://a.example", "https://b.example"], false), ..all() },
             Grants { http: http(&["https://a.example"], true), ..all() },

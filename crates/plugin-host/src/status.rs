@@ -239,10 +239,16 @@ pub struct PluginStatus {
 /// Events on their way to one plugin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct EventCounts {
-    /// Those that wait.
+    /// Those that wait, in memory and on the disk.
     pub waiting: usize,
     /// Those dropped since the server started: too many waited, or the plugin failed on them.
     pub dropped: u64,
+    /// Of those that wait, those that are on the disk.
+    pub spooled: usize,
+    /// Octets on the disk, of those that wait there and those that go with the next write.
+    pub spooled_bytes: u64,
+    /// Octets that there may be; 0 where what waits is lost when the server ends.
+    pub spooled_bytes_max: u64,
 }
 
 /// Counts of one plugin's calls.

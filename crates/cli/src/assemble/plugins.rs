@@ -167,6 +167,7 @@ fn limits(limits: &PluginLimits) -> Limits {
 fn grants(plugin: &Plugin, mistakes: &mut Vec<Mistake>) -> Grants {
     let granted = &plugin.grant;
     Grants {
+        durable_events: granted.durable_events,
         kv: granted.kv.as_ref().map(|kv| KvGrant { bytes: kv.size, persistent: kv.persistent }),
         http: granted.http.clone().map(|urls| HttpGrant { urls, private: granted.http_private }),
         control: granted.control,

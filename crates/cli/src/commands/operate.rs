@@ -241,6 +241,10 @@ fn described(plugin: &Value) -> String {
             "events",
             format!("{} waiting, {} dropped", count("waiting"), count("dropped")),
         ));
+        if events.get("spooled_bytes_max").and_then(Value::as_u64) > Some(0) {
+            let [on_disk, now, max] = ["spooled", "spooled_bytes", "spooled_bytes_max"].map(count);
+            rows.push(row("events on disk", format!("{on_disk}, {now} B of {max} B")));
+        }
     }
     rows.concat()
 }

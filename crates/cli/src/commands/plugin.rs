@@ -198,7 +198,7 @@ fn loadable(file: &Path, inspection: &Inspection, is_configured: bool, is_signed
     }
     if is_configured && !inspection.idle_grants.is_empty() {
         let idle = inspection.idle_grants.join(", ");
-        told.push_str(&format!("\ngranted, and not imported: {idle}"));
+        told.push_str(&format!("\ngranted, and not used: {idle}"));
     }
     told.push_str(&in_doubt(inspection).unwrap_or_default());
     told

@@ -49,6 +49,10 @@ pub(super) fn named(config: &Config, findings: &mut Findings) {
     for plugin in plugins {
         let at = |key| At::of(config, &plugin.key, key, &plugin.origin);
         self::plugin(plugin, &config.origins, findings);
+        if plugin.grant.durable_events.is_some() && config.server.state.is_none() {
+            let remedy = "set state in [server], or take it from the grant";
+            findings.mistake(at("grant.durable_events"), "nowhere to keep them", remedy);
+        }
         let written = config.origins.contains_key(&format!("{}.path", plugin.key));
         if plugin.path.as_os_str().is_empty() {
             if written {

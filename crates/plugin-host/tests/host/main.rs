@@ -11,6 +11,7 @@
 
 mod contents;
 mod deciding;
+mod durable;
 mod errands;
 mod files;
 mod hostile;

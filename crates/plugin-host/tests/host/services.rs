@@ -120,7 +120,7 @@ async fn a_plugin_that_cannot_do_without_a_grant_taken_from_it_does_not_go_on_wi
 async fn what_is_granted_and_not_imported_is_told() {
     let log = Log::listen();
     let (directory, _host) = host_of(&echo(), asking(Grants::without_effect())).await;
-    let told = log.lines_with("granted what it does not import");
+    let told = log.lines_with("granted what it does not use");
     assert_eq!(told.len(), 3, "{told:?}");
     assert!(told[0].contains("plugin=\"p\" grant=kv"), "{told:?}");
     let path = Some(directory.file("p.wasm"));

@@ -30,6 +30,7 @@ pub(super) fn write(page: &mut Page, status: &HostStatus) {
     let versions: Vec<Version<'_>> = Version::all(status).collect();
     calls(page, &versions);
     instances(page, &versions, status);
+    events(page, &versions);
     services(page, &versions);
 }
 
@@ -205,14 +206,33 @@ fn instances(page: &mut Page, versions: &[Version<'_>], status: &HostStatus) {
     }
 }
 
-fn services(page: &mut Page, versions: &[Version<'_>]) {
+fn events(page: &mut Page, versions: &[Version<'_>]) {
+    let all = versions.iter().filter_map(|version| Some((version, version.status.events?)));
+    let all: Vec<_> = all.collect();
     const DROPPED: &str = "waft_plugin_events_dropped_total";
     page.family(DROPPED, "counter", "Events that a plugin did not get.");
-    for version in versions {
-        if let Some(events) = version.status.events {
-            page.sample(DROPPED, &version.labels([]), events.dropped);
-        }
+    for (version, events) in &all {
+        page.sample(DROPPED, &version.labels([]), events.dropped);
     }
+    const WAITING: &str = "waft_plugin_events_waiting";
+    page.family(WAITING, "gauge", "Events on their way to a plugin.");
+    for (version, events) in &all {
+        page.sample(WAITING, &version.labels([]), events.waiting);
+    }
+    const SPOOLED: &str = "waft_plugin_events_spooled_bytes";
+    const MAX: &str = "waft_plugin_events_spooled_bytes_max";
+    let spooled: Vec<_> = all.iter().filter(|(_, events)| events.spooled_bytes_max > 0).collect();
+    page.family(SPOOLED, "gauge", "Bytes of a plugin's events on the disk.");
+    for (version, events) in &spooled {
+        page.sample(SPOOLED, &version.labels([]), events.spooled_bytes);
+    }
+    page.family(MAX, "gauge", "Bytes of a plugin's events that there may be on the disk.");
+    for (version, events) in &spooled {
+        page.sample(MAX, &version.labels([]), events.spooled_bytes_max);
+    }
+}
+
+fn services(page: &mut Page, versions: &[Version<'_>]) {
     const REQUESTS: &str = "waft_plugin_http_requests_total";
     page.family(REQUESTS, "counter", "Requests of plugins to web services that are over.");
     for version in versions {
