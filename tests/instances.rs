@@ -10,7 +10,8 @@
 
 mod support;
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 
 use support::content::{assert_same, octets};
 use support::ftp::{Ftp, Midway, Reply};
@@ -208,4 +209,86 @@ fn a_plugin_that_is_required_outlives_its_file_and_one_that_cannot_be_loaded_sto
     client.expect("NOOP", 451);
     let listed = ask(&waft, &["plugin", "list"]).succeeded().stdout();
     assert!(listed.contains("broken: not a WebAssembly component"), "{listed}");
+}
+
+/// A server whose transfers share instances, with a file to download.
+fn shared(settings: &str) -> Waft {
+    let site = Site::new(&format!(
+        "{PLUGINS}[[plugin]]\nname = \"customs\"\nshare = 8\n[plugin.config]\n{settings}\n"
+    ));
+    site.write("plugins.d/customs.wasm", component("tests/customs"));
+    site.write("alice/large", octets(LARGE, 1));
+    site.serve()
+}
+
+/// A download that waits in the middle, and the octets that have come.
+fn begin_download(waft: &Waft) -> (Ftp, TcpStream, Vec<u8>) {
+    let mut client = waft.log_in();
+    let mut data = client.begin("RETR large");
+    let mut head = vec![0; 64 * 1024];
+    data.read_exact(&mut head).unwrap();
+    (client, data, head)
+}
+
+#[test]
+fn transfers_share_an_instance_and_keep_its_version() {
+    let waft = shared("download = \"transform\"");
+    let begun: Vec<_> = (0..3).map(|_| begin_download(&waft)).collect();
+    let told = ask(&waft, &["plugin", "status", "customs"]).succeeded().stdout();
+    assert!(told.contains(" 1 busy"), "{told}");
+    replace(&waft);
+    let left = ask(&waft, &["plugin", "drain", "customs", "--timeout", "0"]);
+    assert_eq!(left.stdout(), "earlier versions still in use: 1\n");
+    let swap = |octet: u8| if octet.is_ascii_alphabetic() { octet ^ 0x20 } else { octet };
+    let expected: Vec<_> = octets(LARGE, 1).into_iter().map(swap).collect();
+    std::thread::scope(|scope| {
+        for (mut client, data, mut octets) in begun {
+            let expected = &expected;
+            scope.spawn(move || {
+                octets.append(&mut client.fetch_rest(data));
+                assert_same(&octets, expected, "a download that shares");
+            });
+        }
+    });
+    ask(&waft, &["plugin", "drain", "customs"]).succeeded();
+}
+
+#[test]
+fn a_transfer_that_breaks_its_instance_ends_the_others_in_it() {
+    let waft = shared("download = \"inspect\"\nupload = \"inspect\"\ntrap_on = \"BOMB\"");
+    let (mut downloading, mut data, _) = begin_download(&waft);
+    let mut uploading = waft.log_in();
+    let mut sink = uploading.begin("STOR bomb");
+    sink.write_all(b"a BOMB").unwrap();
+    sink.shutdown(Shutdown::Write).unwrap();
+    let failed = Reply { code: 451, lines: vec!["451 Local error: plugin failed.".to_owned()] };
+    assert_eq!(uploading.reply(), failed);
+    // The end, or a reset: it is no whole file in either case.
+    let _ = data.read_to_end(&mut Vec::new());
+    assert_eq!(downloading.reply(), failed);
+    assert!(!waft.file("bomb").exists());
+    let lost = "the instance that it shared is gone, with the call of another transfer";
+    waft.log.wait("why", |line| line.message() == "plugin failed" && line.field("reason") == lost);
+    assert_same(&downloading.fetch("RETR large"), &octets(LARGE, 1), "a transfer behind it");
+}
+
+#[test]
+fn what_cannot_share_is_told_by_check() {
+    let check = |guest: &str, more: &str| {
+        let plugin = format!("[[plugin]]\nname = \"p\"\npath = \"p.wasm\"\nshare = 8\n{more}");
+        let site = Site::new(&plugin);
+        site.write("p.wasm", component(guest));
+        checked(&site)
+    };
+    let told = check("tests/customs", "isolation = \"call\"\n");
+    let line = "plugin.0.share: plugin p (p.wasm): share has transfers share an instance, and \
+                isolation has nobody share one";
+    assert!(told.contains(line), "{told}");
+    assert!(told.contains("remedy: remove share, or set isolation = \"pool\""), "{told}");
+    let grant = "grant = { kv = \"1MiB\", control = true, http = [] }\n";
+    let told = check("tests/services", grant);
+    let line = "plugin.0.share: plugin p (p.wasm): share has transfers share an instance, and what it \
+                imports can wait: waft:plugin/http@0.1.0 (fetch)";
+    assert!(told.contains(line), "{told}");
+    assert!(told.contains("remedy: remove share, or build it without these imports"), "{told}");
 }

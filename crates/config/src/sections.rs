@@ -492,8 +492,8 @@ section! {
         /// Sessions at the same time that have an instance of their own, where `isolation` says so;
         /// the calls of further ones wait.
         sessions: u32 as Number<1, 2048> = 256,
-        /// Transfers at the same time that pass through it, each of which has an instance of its own;
-        /// further ones wait.
+        /// Transfers at the same time that pass through it, each of which has an instance of its own
+        /// unless `share` says otherwise; further ones wait.
         transfers: u32 as Number<1, 2048> = 256,
         /// How long a call or a transfer waits for an instance before it counts as failed.
         queue: Duration as Deadline = Duration::from_secs(1),
@@ -590,6 +590,9 @@ entry! {
         on_error_by_hook: OnErrorByHook as Sub<OnErrorByHook> = OnErrorByHook::default(),
         /// Who shares an instance.
         isolation: Isolation as Word<Isolation> = Isolation::Pool,
+        /// Transfers that share an instance. More than one is for `isolation = "pool"`, and for components
+        /// that import nothing in which they could wait.
+        share: u32 as Number<1, 256> = 1,
         /// What happens when it cannot be loaded at the start.
         on_load_error: OnLoadError as Word<OnLoadError> = OnLoadError::RefuseStart;
             "what `[plugins]` says",

@@ -211,7 +211,7 @@ words! {
 }
 
 words! {
-    /// Who shares an instance of a plugin. A transfer always has one of its own.
+    /// Who shares an instance of a plugin. A transfer has one of its own, or one with other transfers.
     pub enum Isolation {
         /// Whoever comes next, whatever the session.
         Pool = "pool",

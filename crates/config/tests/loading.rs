@@ -284,7 +284,7 @@ fn plugins_inherit_limits_hook_by_hook_and_key_by_key() {
     let text = "[plugins.limits]\ninstances = { min = 2, max = 4 }\nqueue = \"3s\"\n\
                 [plugins.limits.authenticator]\ncpu = \"1s\"\nwall = \"30s\"\n\
                 [[plugin]]\nname = \"x\"\npath = \"plugins/command-policy.wasm\"\n\
-                isolation = \"call\"\n\
+                isolation = \"call\"\nshare = 8\n\
                 [plugin.on_error_by_hook]\nfile_filter = \"allow\"\n\
                 [plugin.limits]\ninstances = 7\n\
                 [plugin.limits.authenticator]\nwall = \"20s\"\n\
@@ -303,6 +303,7 @@ fn plugins_inherit_limits_hook_by_hook_and_key_by_key() {
     assert_eq!((x.limits.instances.min, x.limits.instances.max), (1, 7));
     assert_eq!((y.limits.instances.min, y.limits.instances.max), (2, 4));
     assert_eq!((y.limits.queue, x.isolation), (Duration::from_secs(3), Isolation::Call));
+    assert_eq!((x.share, y.share), (8, 1));
     assert_eq!(x.on_error_by_hook.file_filter, Some(OnError::Allow));
     assert_eq!(x.on_error_by_hook.command_filter, None);
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
+use waft_proto::command::printable;
 use wasmtime::Store;
+use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Instance, InstancePre};
 
 use crate::bindings::exports::waft::plugin as exports;
@@ -13,7 +15,7 @@ use crate::engine::Sandbox;
 use crate::errors::{Refusal, one_line};
 use crate::guest::Guest;
 use crate::hook::Hook;
-use crate::outline::Outline;
+use crate::outline::{Interface, Outline};
 
 /// SHA-256 of a component: what tells one version from another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +45,8 @@ impl fmt::Debug for Digest {
 pub(crate) struct Artifact {
     pub(crate) digest: Digest,
     pub(crate) outline: Outline,
+    /// What it imports in which it may wait: interfaces with their functions.
+    pub(crate) waiting: Vec<String>,
     pre: InstancePre<Guest>,
     indices: Indices,
 }
@@ -167,7 +171,8 @@ impl Artifact {
         let misfit = |error: wasmtime::Error| Refusal::Misfit(one_line(&format!("{error:#}")));
         let pre = sandbox.linker.instantiate_pre(component).map_err(misfit)?;
         let indices = Indices::find(&pre, &outline).map_err(misfit)?;
-        Ok(Artifact { digest, outline, pre, indices })
+        let waiting = waiting(sandbox, &outline, component);
+        Ok(Artifact { digest, outline, waiting, pre, indices })
     }
 
     /// Whether it exports that hook.
@@ -180,6 +185,24 @@ impl Artifact {
         let instance = self.pre.instantiate_async(&mut *store).await?;
         self.indices.load(store, &instance)
     }
+}
+
+fn waiting(sandbox: &Sandbox, outline: &Outline, component: &Component) -> Vec<String> {
+    let mut waiting = Vec::new();
+    for (name, import) in component.component_type().imports(&sandbox.engine) {
+        let service = outline.imports.iter().find(|known| known.full == name);
+        let Some(service) = service.and_then(Interface::service) else { continue };
+        let ComponentItem::ComponentInstance(interface) = import.ty else { continue };
+        let functions = interface.exports(&sandbox.engine).filter_map(|(name, export)| {
+            let is_function = matches!(export.ty, ComponentItem::ComponentFunc(_));
+            (is_function && service.waits_in(name)).then(|| printable(name.as_bytes()).into_owned())
+        });
+        let functions: Vec<_> = functions.collect();
+        if !functions.is_empty() {
+            waiting.push(format!("{} ({})", printable(name.as_bytes()), functions.join(", ")));
+        }
+    }
+    waiting
 }
 
 impl fmt::Debug for Artifact {

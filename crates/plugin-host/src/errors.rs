@@ -202,6 +202,15 @@ pub enum Refusal {
         /// The hook.
         hook: &'static str,
     },
+    /// Transfers are to share instances that nobody is to share.
+    #[error("share has transfers share an instance, and isolation has nobody share one")]
+    SharesAlone,
+    /// Transfers are to share instances, and would wait for what one of them waits for.
+    #[error("share has transfers share an instance, and what it imports can wait: {}", imports.join(", "))]
+    SharesWaits {
+        /// What it imports.
+        imports: Vec<String>,
+    },
     /// The operator took it out.
     #[error("disabled by the operator")]
     Disabled,
@@ -271,6 +280,10 @@ impl Refusal {
                 )
             }
             Refusal::NotForShadow { .. } => "remove shadow = true".to_owned(),
+            Refusal::SharesAlone => "remove share, or set isolation = \"pool\"".to_owned(),
+            Refusal::SharesWaits { .. } => {
+                "remove share, or build it without these imports".to_owned()
+            }
             Refusal::Disabled => "waft plugin enable".to_owned(),
             Refusal::RolledBack { plugin, .. } => {
                 format!("replace the file, or try it again: waft plugin reload {plugin}")
@@ -482,6 +495,9 @@ pub(crate) enum Failure {
     /// ended by force.
     #[error("its instance is gone")]
     Gone,
+    /// The instance that it shared is gone.
+    #[error("the instance that it shared is gone, with the call of another transfer")]
+    Lost,
     /// A function that it exports has another type than the interface says.
     #[error("does not fit the interface: {0}")]
     Misfit(String),

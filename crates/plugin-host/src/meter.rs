@@ -86,6 +86,7 @@ impl Meters {
             Failure::Busy(_)
             | Failure::NoRoom(_)
             | Failure::Gone
+            | Failure::Lost
             | Failure::Misfit(_)
             | Failure::Start(_)
             | Failure::BreakerOpen => Kind::NotMade,

@@ -26,15 +26,15 @@ use crate::lent::Services;
 use crate::limits;
 use crate::load::blocking;
 use crate::meter::{HookCounts, Meters};
-use crate::pool::{Lease, Pool};
+use crate::pool::{Lease, Pool, Turn};
 use crate::probation::Probation;
 use crate::services::{Share, Stock};
 use crate::settings::{Isolation, OnError, PluginSettings};
 use crate::status::{Counts, DrainingPlugin, LastError, PluginStatus, State};
 use crate::storage;
 
-pub(crate) use pinned::Pinned;
 use pinned::Place;
+pub(crate) use pinned::{Pinned, Said, pieces};
 
 /// Hooks whose answers somebody waits for: there is nothing to do instead.
 const OPEN_HOOKS: [Hook; 4] =
@@ -102,6 +102,9 @@ impl Plugin {
         if let Some(refusal) = artifact.outline.unwanted(&settings) {
             return Err(refusal);
         }
+        if let Some(refusal) = unshareable(&artifact, &settings) {
+            return Err(refusal);
+        }
         let identity = Arc::new(identity(&settings, share(stock, &settings).await?));
         let mut first = Warm::new(sandbox, &artifact, Arc::clone(&identity), generation)
             .await
@@ -127,7 +130,15 @@ impl Plugin {
             descriptor: Descriptor::new(&described, &interest),
             interest,
             since: generation,
-            pool: Pool::new(sandbox, Arc::clone(&artifact), own, settings.isolation, budget, first),
+            pool: Pool::new(
+                sandbox,
+                Arc::clone(&artifact),
+                own,
+                settings.isolation,
+                settings.share,
+                budget,
+                first,
+            ),
             breaker: Mutex::new(Breaker::new()),
             meters: Meters::default(),
             last_error: Mutex::default(),
@@ -189,22 +200,22 @@ impl Plugin {
         self.begin_with(caller, session.map(|session| session.id), lease).await
     }
 
-    /// As [`begin`](Plugin::begin), for a transfer that keeps the instance.
+    /// As [`begin`](Plugin::begin), for a transfer that keeps the instance, or a seat at it.
     pub(crate) async fn begin_transfer(
         &self,
         caller: Caller,
         session: Option<SessionId>,
-    ) -> (Call<'_>, Result<Lease, Failure>) {
-        self.begin_with(caller, session, self.pool.pin(caller.generation)).await
+    ) -> (Call<'_>, Result<(Lease, Turn), Failure>) {
+        self.begin_with(caller, session, self.pool.join(caller.generation)).await
     }
 
     /// Begins a call with the instance that `lease` brings; it is not asked for one in vain.
-    async fn begin_with(
+    async fn begin_with<L>(
         &self,
         caller: Caller,
         session: Option<SessionId>,
-        lease: impl Future<Output = Result<Lease, Failure>>,
-    ) -> (Call<'_>, Result<Lease, Failure>) {
+        lease: impl Future<Output = Result<L, Failure>>,
+    ) -> (Call<'_>, Result<L, Failure>) {
         let call = Call { plugin: self, caller, session, began: Instant::now() };
         if self.breaker().is_open(call.began) {
             return (call, Err(Failure::BreakerOpen));
@@ -382,11 +393,16 @@ impl Call<'_> {
         }
         self.note_time();
         let reason = cleaned(&failure.to_string());
-        *plugin.last_error() =
-            Some(LastError { at: SystemTime::now(), hook: hook.name(), reason: reason.clone() });
+        // What the other transfer's call failed of tells more.
+        if !matches!(failure, Failure::Lost) {
+            let (at, hook, reason) = (SystemTime::now(), hook.name(), reason.clone());
+            *plugin.last_error() = Some(LastError { at, hook, reason });
+        }
         match failure {
             // Not the plugin's fault: there were too many calls.
             Failure::Busy(_) | Failure::NoRoom(_) => {}
+            // That is counted already.
+            Failure::Lost => {}
             _ => self.trip_breaker(),
         }
         if let Some(untold) = plugin.complaints.pass(Instant::now()) {
@@ -474,6 +490,22 @@ pub(crate) fn pinned_to(settings: &PluginSettings, digest: Digest) -> Result<(),
         }
         _ => Ok(()),
     }
+}
+
+/// Why transfers cannot share instances of it, where they should.
+fn unshareable(artifact: &Artifact, settings: &PluginSettings) -> Option<Refusal> {
+    if settings.share < 2 {
+        return None;
+    }
+    if settings.isolation != Isolation::Pool {
+        return Some(Refusal::SharesAlone);
+    }
+    if !artifact.has(Hook::ContentFilter) && !artifact.has(Hook::Storage) {
+        let (plugin, share) = (&*settings.name, settings.share);
+        tracing::warn!(plugin, share, "plugin has no transfers that could share an instance");
+    }
+    let imports = artifact.waiting.clone();
+    (!imports.is_empty()).then_some(Refusal::SharesWaits { imports })
 }
 
 /// What it says of itself for hooks that it does not have is not lost silently.

@@ -1,6 +1,7 @@
 //! The instances of one plugin: taken out by value for one call or one transfer, put back only after
 //! success.
 
+mod seats;
 mod sessions;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +19,10 @@ use crate::errors::Failure;
 use crate::guest::{Identity, Warm};
 use crate::meter::Times;
 use crate::settings::Isolation;
+use seats::Seats;
 use sessions::{Place, Sessions};
+
+pub(crate) use seats::{Hold, Turn};
 
 /// The instances of one plugin.
 pub(crate) struct Pool {
@@ -33,6 +37,8 @@ pub(crate) struct Pool {
     slots: Arc<Semaphore>,
     /// Places of instances that belong to a transfer.
     pins: Arc<Semaphore>,
+    /// Instances that several transfers have at the same time.
+    seats: Seats,
     budget: Arc<Budget>,
     /// Tells who waits for room that an instance rests.
     put_back: Notify,
@@ -70,6 +76,7 @@ impl Pool {
         artifact: Arc<Artifact>,
         identity: Arc<Identity>,
         isolation: Isolation,
+        share: usize,
         budget: Arc<Budget>,
         mut first: Warm,
     ) -> Pool {
@@ -84,6 +91,7 @@ impl Pool {
             sessions: Sessions::new(identity.limits.sessions_max, Arc::clone(&sandbox.pins)),
             slots: Arc::new(Semaphore::new(identity.limits.instances_max.max(1))),
             pins: Arc::new(Semaphore::new(identity.limits.transfers_max.max(1))),
+            seats: Seats::new(share, identity.limits.transfers_max),
             identity,
             budget,
             put_back: Notify::new(),
@@ -148,7 +156,7 @@ impl Pool {
 
     /// Takes an instance out for as long as a transfer lasts. Transfers do not take the instances
     /// that single calls wait for, and wait as long as those for their own.
-    pub(crate) async fn pin(&self, generation: u64) -> Result<Lease, Failure> {
+    async fn pin(&self, generation: u64) -> Result<Lease, Failure> {
         self.timed(Box::pin(self.pinned(generation))).await
     }
 
@@ -168,10 +176,10 @@ impl Pool {
     }
 
     /// Notes how long it takes to get an instance, or none.
-    async fn timed(
+    async fn timed<L>(
         &self,
-        lease: impl Future<Output = Result<Lease, Failure>>,
-    ) -> Result<Lease, Failure> {
+        lease: impl Future<Output = Result<L, Failure>>,
+    ) -> Result<L, Failure> {
         let began = Instant::now();
         let lease = lease.await;
         self.waits.add(began.elapsed());

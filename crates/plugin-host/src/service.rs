@@ -12,14 +12,40 @@ pub(crate) struct Service {
     version: &'static str,
     /// What it takes.
     pub(crate) grant: Option<Grant>,
+    /// Its functions in which a guest may wait.
+    waits: Waits,
+}
+
+/// In which functions a guest may wait for something that is not its own computing.
+#[derive(Debug)]
+enum Waits {
+    Never,
+    In(&'static [&'static str]),
+    /// Whatever there are.
+    InAll,
 }
 
 const fn free(path: &'static str, version: &'static str) -> Service {
-    Service { path, version, grant: None }
+    Service { path, version, grant: None, waits: Waits::Never }
 }
 
 const fn granted(path: &'static str, version: &'static str, grant: Grant) -> Service {
-    Service { path, version, grant: Some(grant) }
+    Service { path, version, grant: Some(grant), waits: Waits::Never }
+}
+
+impl Service {
+    const fn waiting(self, waits: Waits) -> Service {
+        Service { waits, ..self }
+    }
+
+    /// Whether a guest may wait in that function of it.
+    pub(crate) fn waits_in(&self, function: &str) -> bool {
+        match self.waits {
+            Waits::Never => false,
+            Waits::In(functions) => functions.contains(&function),
+            Waits::InAll => true,
+        }
+    }
 }
 
 /// Everything that guests may import.
@@ -29,23 +55,24 @@ const TABLE: &[Service] = &[
     free("waft:plugin/log", "0.1."),
     free("waft:plugin/config", "0.1."),
     free("waft:plugin/clock", "0.1."),
-    free("waft:plugin/crypto", "0.1."),
+    free("waft:plugin/crypto", "0.1.").waiting(Waits::In(&["verify-password", "verify-offered"])),
     free("waft:plugin/metrics", "0.1."),
     granted("waft:plugin/kv", "0.1.", Grant::Kv),
     granted("wasi:keyvalue/store", "0.2.", Grant::Kv),
     granted("wasi:keyvalue/atomics", "0.2.", Grant::Kv),
     granted("wasi:keyvalue/batch", "0.2.", Grant::Kv),
-    granted("waft:plugin/http", "0.1.", Grant::Http),
+    granted("waft:plugin/http", "0.1.", Grant::Http).waiting(Waits::InAll),
     granted("waft:plugin/control", "0.1.", Grant::Control),
     free("wasi:cli/", "0.2."),
     free("wasi:clocks/", "0.2."),
     free("wasi:filesystem/", "0.2."),
+    free("wasi:io/poll", "0.2.").waiting(Waits::In(&["poll", "[method]pollable.block"])),
     free("wasi:io/", "0.2."),
     free("wasi:config/store", "0.2."),
     free("wasi:logging/logging", "0.1."),
     free("wasi:random/", "0.2."),
     free("wasi:sockets/", "0.2."),
-    granted("wasi:http/", "0.2.", Grant::Http),
+    granted("wasi:http/", "0.2.", Grant::Http).waiting(Waits::InAll),
 ];
 
 /// The service of that name and version, if there is one.

@@ -142,6 +142,9 @@ pub struct PluginSettings {
     pub on_error_by_hook: BTreeMap<Hook, OnError>,
     /// Who shares an instance.
     pub isolation: Isolation,
+    /// Transfers that have one instance at the same time. More than one is for [`Isolation::Pool`], and
+    /// for components whose imports do not wait.
+    pub share: usize,
     /// What becomes of the server's start if the plugin cannot be loaded.
     pub on_load_error: OnLoadError,
     /// Whether the last good version stays in force when the file is removed.
@@ -187,6 +190,7 @@ impl PluginSettings {
             on_error: OnError::Deny,
             on_error_by_hook: BTreeMap::new(),
             isolation: Isolation::Pool,
+            share: 1,
             on_load_error: OnLoadError::Refuse,
             required: false,
             priority: 100,
@@ -206,7 +210,7 @@ impl PluginSettings {
     }
 }
 
-/// Who shares an instance. A transfer always has one of its own.
+/// Who shares an instance. A transfer always has one of its own, or one with other transfers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
     /// Whoever comes next, whatever the session.
@@ -262,7 +266,7 @@ pub struct Limits {
     /// Sessions that have an instance of their own at the same time, where the isolation is
     /// [`Isolation::Session`]; calls of further ones wait.
     pub sessions_max: usize,
-    /// Transfers that have an instance of their own at the same time; further ones wait.
+    /// Transfers at the same time, whether they share instances or not; further ones wait.
     pub transfers_max: usize,
     /// Calls after which an instance is replaced.
     pub instance_calls: u64,

@@ -112,6 +112,7 @@ fn settings(plugin: &Plugin) -> PluginSettings {
             waft_config::Isolation::Session => Isolation::Session,
             waft_config::Isolation::Call => Isolation::Call,
         },
+        share: count(Some(plugin.share)),
         on_load_error: on_load_error(plugin.on_load_error),
         sha256: plugin.sha256.clone(),
         shadow: plugin.shadow,
@@ -254,6 +255,7 @@ fn plugin_mistake(config: &Config, error: &LoadError) -> Mistake {
     let beside = if named.is_none() { beside(config, error) } else { None };
     let own = match &error.refusal {
         Refusal::NotForShadow { .. } => "shadow",
+        Refusal::SharesAlone | Refusal::SharesWaits { .. } => "share",
         Refusal::Pinned { .. } => "sha256",
         Refusal::NotGranted { .. } => "grant",
         Refusal::SessionsTooLarge { .. } => "isolation",

@@ -204,7 +204,7 @@ fn plugins(directory: &Path, grant: &str) -> Config {
          compile_timeout = \"4s\"\n[plugins.limits]\nsessions = 5\n\
          [[plugin]]\nname = \"one\"\npath = \"one.wasm\"\non_error = \"allow\"\n\
          on_load_error = \"disable\"\nrequired = true\npriority = 7\n\
-         isolation = \"session\"\non_error_by_hook = {{ command_filter = \"deny\" }}\n\
+         isolation = \"session\"\nshare = 6\non_error_by_hook = {{ command_filter = \"deny\" }}\n\
          limits = {{ memory = \"1MiB\", cpu = \"1ms\", wall = \"2ms\", instances = 3, log_lines = 4, \
          queue = \"5s\", instance_calls = 6, instance_age = \"7s\", instance_idle = \"8s\", \
          transfers = 9, event_sink = {{ wall = \"10s\" }} }}\n\
@@ -241,7 +241,7 @@ fn every_key_reaches_the_plugin_host() {
     assert_eq!((times, limits.instance_calls), ((seconds(5), seconds(7), seconds(8)), 6));
     assert_eq!(limits.by_hook.len(), 11, "every key names a hook");
     assert_eq!(limits.by_hook[&Hook::EventSink].wall, Some(seconds(10)));
-    assert_eq!(one.isolation, Isolation::Session);
+    assert_eq!((one.isolation, one.share, two.share), (Isolation::Session, 6, 1));
     assert_eq!(one.on_error_by_hook, BTreeMap::from([(Hook::CommandFilter, OnError::Deny)]));
     let expected = [("deny.0", "PORT"), ("texts.PORT", "no")];
     assert_eq!(one.config, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));

@@ -5,8 +5,10 @@
 //! filter that only inspects is shown the bytes and what it gives back is not looked at: the same
 //! memory goes on.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use waft_core::event::Direction;
 use waft_core::hooks::{
     ContentFilters, ContentRefusal, ContentStream, ContentVerdict, Passage, WantedContent,
@@ -22,8 +24,7 @@ use crate::bindings::waft::plugin::types;
 use crate::errors::Failure;
 use crate::guest::{Caller, Guest};
 use crate::hook::Hook;
-use crate::limits;
-use crate::plugin::{Pinned, Plugin};
+use crate::plugin::{Pinned, Plugin, pieces};
 use crate::settings::OnError;
 
 /// The plugins of one generation that look at contents, in ascending order.
@@ -148,14 +149,21 @@ impl Wanted {
     /// Makes one filter; none if the plugin fails.
     async fn construct(&self, plugin: &Arc<Plugin>) -> Option<Pinned> {
         // It was UTF-8 when the plugin was asked.
-        let path = std::str::from_utf8(self.passage.path.as_bytes()).ok()?;
+        let path = std::str::from_utf8(self.passage.path.as_bytes()).ok()?.to_owned();
         let direction = direction(self.passage.direction);
-        let make = async |exports: &Exports, store: &mut Store<Guest>, session| {
-            let filter = exported(exports)?.filter();
-            let made = filter.call_constructor(store, session, direction, path).await?;
-            Ok(Ok::<_, std::convert::Infallible>(made))
-        };
-        match Pinned::open(plugin, self.caller, &self.passage.session, make).await {
+        let opened = Pinned::open(
+            plugin,
+            self.caller,
+            &self.passage.session,
+            move |exports, store, session| {
+                Box::pin(async move {
+                    let filter = exported(exports)?.filter();
+                    let made = filter.call_constructor(store, session, direction, &path).await?;
+                    Ok(Ok::<_, Infallible>(made))
+                })
+            },
+        );
+        match opened.await {
             Ok(Ok(pinned)) => Some(pinned),
             Err(_) => None,
         }
@@ -198,16 +206,24 @@ impl ContentStream for Stream {
 impl Filter {
     async fn push(&mut self, chunk: Vec<u8>) -> Result<Vec<u8>, ContentRefusal> {
         let mut out = Vec::new();
-        for piece in chunk.chunks(limits::CHUNK_BYTES_MAX) {
-            let Some(pinned) = &mut self.pinned else { return Ok(chunk) };
-            let push = async |exports: &Exports, store: &mut Store<Guest>, filter| {
-                exported(exports)?.filter().call_push(store, filter, piece).await
-            };
+        // Shared with the call, which may outlive who waits for it.
+        let chunk = Bytes::from(chunk);
+        for piece in pieces(&chunk) {
+            // Who inspects may be gone, and the transfer goes on.
+            let Some(pinned) = &mut self.pinned else { break };
             let check = |said: Result<Vec<u8>, types::Reply>| match said {
                 Ok(piece) => Ok(Ok(piece)),
                 Err(reply) => negative(reply).map(Err),
             };
-            match pinned.call(push, check).await {
+            let pushed = pinned.call(
+                |exports, store, filter| {
+                    Box::pin(async move {
+                        exported(exports)?.filter().call_push(store, filter, &piece).await
+                    })
+                },
+                check,
+            );
+            match pushed.await {
                 Ok(Ok(_)) if self.look == Look::Inspect => {}
                 Ok(Ok(piece)) if out.is_empty() => out = piece,
                 Ok(Ok(piece)) => out.extend_from_slice(&piece),
@@ -218,7 +234,7 @@ impl Filter {
                 }
             }
         }
-        Ok(if self.look == Look::Inspect { chunk } else { out })
+        Ok(if self.look == Look::Inspect { chunk.into() } else { out })
     }
 
     /// Asks for the verdict. The guest's filter is gone afterwards.
@@ -226,15 +242,20 @@ impl Filter {
         let Some(mut pinned) = self.pinned.take() else {
             return ContentVerdict::Accept(Vec::new());
         };
-        let finish = async |exports: &Exports, store: &mut Store<Guest>, filter| {
-            exported(exports)?.filter().call_finish(store, filter).await
-        };
         let check = |said: wit::Verdict| match said {
             wit::Verdict::Refuse(reply) => negative(reply).map(Said::Refuse),
             wit::Verdict::Quarantine(reply) => final_reply(reply).map(Said::Quarantine),
             wit::Verdict::Accept(last) => Ok(Said::Accept(last)),
         };
-        let said = pinned.call(finish, check).await;
+        let finished = pinned.call(
+            |exports, store, filter| {
+                Box::pin(
+                    async move { exported(exports)?.filter().call_finish(store, filter).await },
+                )
+            },
+            check,
+        );
+        let said = finished.await;
         pinned.close().await;
         match said {
             Ok(Said::Accept(last)) if self.look == Look::Transform => ContentVerdict::Accept(last),

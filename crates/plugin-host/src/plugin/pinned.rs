@@ -1,18 +1,23 @@
-//! An instance that belongs to one transfer, with the guest's own thing for it: a reader, a writer
-//! or a filter.
+//! What one transfer has of an instance: all of it or a seat, with the guest's own thing for it: a
+//! reader, a writer or a filter.
 //!
 //! As everywhere, the instance is moved into each call and back only after success: a transfer that
-//! is dropped in the middle of one takes the instance along. Dropped between calls, the guest's
-//! thing is dropped in order, which is how a guest learns that an upload was given up.
+//! is dropped in the middle of one takes the instance along. One that shares its instance is not
+//! dropped then: others would lose theirs, so the call goes on to its end, with nobody waiting for it.
+//! Dropped between calls, the guest's thing is dropped in order, which is how a guest learns that an
+//! upload was given up.
 //!
 //! A transfer whose session goes by another version of the plugin is not reached through the
 //! session's generation: the plugin knows of it, to end it with those of its own.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
-use waft_core::SessionFacts;
+use waft_core::{BoxFuture, SessionFacts};
 use wasmtime::Store;
 use wasmtime::component::{Resource, ResourceAny};
 
@@ -21,9 +26,13 @@ use crate::artifact::Exports;
 use crate::capability::sessions::Session;
 use crate::errors::Failure;
 use crate::guest::{Caller, Guest};
-use crate::pool::Lease;
+use crate::limits;
+use crate::pool::Hold;
 
-/// An instance that belongs to one transfer.
+/// What a call of the guest's comes to.
+pub(crate) type Said<'a, T> = BoxFuture<'a, wasmtime::Result<T>>;
+
+/// What one transfer has of an instance.
 pub(crate) struct Pinned {
     name: Arc<str>,
     place: Arc<Place>,
@@ -45,7 +54,7 @@ struct Held {
     plugin: Arc<Plugin>,
     caller: Caller,
     session: Arc<SessionFacts>,
-    lease: Lease,
+    hold: Hold,
     thing: ResourceAny,
 }
 
@@ -54,52 +63,75 @@ impl Pinned {
     ///
     /// # Errors
     /// The failure, counted and logged.
-    pub(crate) async fn open<E>(
+    pub(crate) async fn open<E: Send + 'static>(
         plugin: &Arc<Plugin>,
         caller: Caller,
         session: &Arc<SessionFacts>,
-        make: impl AsyncFnOnce(
-            &Exports,
-            &mut Store<Guest>,
+        make: impl for<'a> FnOnce(
+            &'a Exports,
+            &'a mut Store<Guest>,
             Resource<Session>,
-        ) -> wasmtime::Result<Result<ResourceAny, E>>,
+        ) -> Said<'a, Result<ResourceAny, E>>
+        + Send
+        + 'static,
     ) -> Result<Result<Pinned, E>, Failure> {
-        let (call, lease) = plugin.begin_transfer(caller, Some(session.id)).await;
-        let mut lease = match lease {
-            Ok(lease) => lease,
-            Err(failure) => return Err(call.failed(failure)),
+        let (plugin, session) = (Arc::clone(plugin), Arc::clone(session));
+        let is_shared = plugin.settings.share > 1;
+        let opening = async move {
+            let (call, joined) = plugin.begin_transfer(caller, Some(session.id)).await;
+            let (mut lease, turn) = match joined {
+                Ok(joined) => joined,
+                Err(failure) => return Err(call.failed(failure)),
+            };
+            let make = async |exports: &Exports, store: &mut Store<Guest>, session| {
+                make(exports, store, session).await
+            };
+            let made = lease.warm.call_about(caller, &session, make).await;
+            let (made, lease) = call.keep(lease, made)?;
+            let thing = match made {
+                Ok(thing) => thing,
+                Err(error) => {
+                    turn.give_up(lease, &plugin.pool);
+                    return Ok(Err(error));
+                }
+            };
+            let (name, place) = (Arc::clone(&plugin.name), Arc::<Place>::default());
+            place.put(Held { plugin, caller, session, hold: turn.begin(lease), thing });
+            Ok(Ok(Pinned { name, place }))
         };
-        match lease.warm.call_about(caller, session, make).await {
-            Ok(Ok(thing)) => {
-                let ((), lease) = call.keep(lease, Ok(()))?;
-                let (plugin, session) = (Arc::clone(plugin), Arc::clone(session));
-                let (name, place) = (Arc::clone(&plugin.name), Arc::<Place>::default());
-                place.put(Held { plugin, caller, session, lease, thing });
-                Ok(Ok(Pinned { name, place }))
-            }
-            Ok(Err(error)) => call.end(lease, Ok(Err(error))),
-            Err(failure) => call.end(lease, Err(failure)),
-        }
+        Whole::new(opening, is_shared).await
     }
 
     /// Makes one more call about the thing, and checks what comes of it.
     ///
     /// # Errors
     /// The failure, counted and logged. There is no further call then.
-    pub(crate) async fn call<T, U>(
+    pub(crate) async fn call<T: Send + 'static, U: Send + 'static>(
         &mut self,
-        call: impl AsyncFnOnce(&Exports, &mut Store<Guest>, ResourceAny) -> wasmtime::Result<T>,
-        check: impl FnOnce(T) -> Result<U, Failure>,
+        call: impl for<'a> FnOnce(&'a Exports, &'a mut Store<Guest>, ResourceAny) -> Said<'a, T>
+        + Send
+        + 'static,
+        check: impl FnOnce(T) -> Result<U, Failure> + Send + 'static,
     ) -> Result<U, Failure> {
         let held = self.place.take().ok_or(Failure::Gone)?;
-        let Held { plugin, caller, session, mut lease, thing } = held;
-        let further = plugin.begin_further(caller, Some(session.id));
-        let call =
-            async |exports: &Exports, store: &mut Store<Guest>| call(exports, store, thing).await;
-        let result = lease.warm.call(caller, Some(session.id), call).await;
-        let (value, lease) = further.keep(lease, result.and_then(check))?;
-        self.place.put(Held { plugin, caller, session, lease, thing });
-        Ok(value)
+        let place = Arc::clone(&self.place);
+        let is_shared = held.hold.is_shared();
+        let calling = async move {
+            let Held { plugin, caller, session, hold, thing } = held;
+            let further = plugin.begin_further(caller, Some(session.id));
+            let (mut lease, turn) = match hold.take().await {
+                Ok(taken) => taken,
+                Err(failure) => return Err(further.failed(failure)),
+            };
+            let call = async |exports: &Exports, store: &mut Store<Guest>| {
+                call(exports, store, thing).await
+            };
+            let result = lease.warm.call(caller, Some(session.id), call).await;
+            let (value, lease) = further.keep(lease, result.and_then(check))?;
+            place.put(Held { plugin, caller, session, hold: turn.end(lease), thing });
+            Ok(value)
+        };
+        Whole::new(calling, is_shared).await
     }
 
     /// Has the plugin end the transfer where its version is ended by force: the session's generation
@@ -114,7 +146,8 @@ impl Pinned {
     pub(crate) async fn close(self) {
         let held = self.place.take();
         if let Some(held) = held {
-            held.release().await;
+            let is_shared = held.hold.is_shared();
+            Whole::new(held.release(), is_shared).await;
         }
     }
 }
@@ -161,13 +194,16 @@ impl Place {
 impl Held {
     /// What goes wrong here is counted and logged, and nobody else waits for it.
     async fn release(self) {
-        let Held { plugin, caller, session, mut lease, thing } = self;
+        let Held { plugin, caller, session, hold, thing } = self;
         let session = Some(session.id);
+        let Ok((mut lease, turn)) = hold.take().await else { return };
         let further = plugin.begin_further(caller, session);
         let call =
             async |_: &Exports, store: &mut Store<Guest>| thing.resource_drop_async(store).await;
         let dropped = lease.warm.call(caller, session, call).await;
-        let _ = further.end(lease, dropped);
+        if let Ok(((), lease)) = further.keep(lease, dropped) {
+            turn.leave(lease, &plugin.pool);
+        }
     }
 
     /// The same, where nobody can wait.
@@ -176,6 +212,50 @@ impl Held {
             runtime.spawn(self.release());
         }
     }
+}
+
+/// A call of a guest that, where others share the instance, is made to its end even if nobody waits
+/// for it any more.
+struct Whole<T: Send + 'static> {
+    rest: Option<BoxFuture<'static, T>>,
+    goes_on: bool,
+}
+
+impl<T: Send + 'static> Whole<T> {
+    fn new(call: impl Future<Output = T> + Send + 'static, goes_on: bool) -> Whole<T> {
+        Whole { rest: Some(Box::pin(call)), goes_on }
+    }
+}
+
+impl<T: Send + 'static> Future for Whole<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let Some(rest) = &mut self.rest else { return Poll::Pending };
+        let polled = rest.as_mut().poll(context);
+        if polled.is_ready() {
+            self.rest = None;
+        }
+        polled
+    }
+}
+
+impl<T: Send + 'static> Drop for Whole<T> {
+    fn drop(&mut self) {
+        let rest = self.rest.take().filter(|_| self.goes_on);
+        if let (Some(rest), Ok(runtime)) = (rest, Handle::try_current()) {
+            runtime.spawn(rest);
+        }
+    }
+}
+
+/// The pieces in which a guest gets octets.
+pub(crate) fn pieces(octets: &Bytes) -> impl Iterator<Item = Bytes> + use<'_> {
+    let starts = (0..octets.len()).step_by(limits::CHUNK_BYTES_MAX);
+    starts.map(|start| {
+        let end = octets.len().min(start.saturating_add(limits::CHUNK_BYTES_MAX));
+        octets.slice(start..end)
+    })
 }
 
 impl fmt::Debug for Pinned {

@@ -1,19 +1,21 @@
 //! Files of a guest's that are open: each has an instance of its own, and is read and written in
 //! pieces of which the guest never has more than one.
 
+use bytes::Bytes;
 use waft_core::storage::{
     ErrorKind, FileKind, Interrupted, LocalFile, Metadata, Reader, Result, WriteMode, Writer,
 };
 use waft_core::{BoxFuture, VirtualPath};
 use wasmtime::Store;
-use wasmtime::component::ResourceAny;
+use wasmtime::component::{Resource, ResourceAny};
 
-use super::{Asked, broken, exported, metadata, refused, shown, wit};
+use super::{Asked, Beginning, broken, exported, metadata, refused, shown, wit};
 use crate::artifact::Exports;
+use crate::capability::sessions::Session;
 use crate::errors::Failure;
 use crate::guest::Guest;
 use crate::limits;
-use crate::plugin::Pinned;
+use crate::plugin::{Pinned, Said, pieces};
 
 /// A file that is being downloaded.
 struct PluginReader {
@@ -39,11 +41,13 @@ pub(super) async fn open_read(
 ) -> Result<impl Reader + use<>> {
     let size = asked.size(path).await?.ok_or(ErrorKind::NotFound)?;
     let size = size.checked_sub(offset).ok_or(ErrorKind::BadOffset)?;
-    let path = shown(path)?;
-    let make = async |exports: &Exports, store: &mut Store<Guest>, session| {
-        exported(exports)?.call_open_read(store, session, path, offset).await
-    };
-    let pinned = pinned(asked, make).await?;
+    let path = shown(path)?.to_owned();
+    let opened = pinned(asked, move |exports, store, session| {
+        Box::pin(
+            async move { exported(exports)?.call_open_read(store, session, &path, offset).await },
+        )
+    });
+    let pinned = opened.await?;
     Ok(PluginReader { pinned: Some(pinned), size, left: size, piece: 0 })
 }
 
@@ -54,21 +58,25 @@ pub(super) async fn open_write(
     mode: WriteMode,
 ) -> Result<impl Writer + use<>> {
     let beginning = asked.beginning(path, mode).await?;
-    let path = shown(path)?;
-    let make = async |exports: &Exports, store: &mut Store<Guest>, session| {
-        let storage = exported(exports)?;
-        storage.call_open_write(store, session, path, beginning.mode, beginning.offset).await
-    };
-    Ok(PluginWriter { pinned: pinned(asked, make).await? })
+    let path = shown(path)?.to_owned();
+    let opened = pinned(asked, move |exports, store, session| {
+        Box::pin(async move {
+            let (storage, Beginning { mode, offset }) = (exported(exports)?, beginning);
+            storage.call_open_write(store, session, &path, mode, offset).await
+        })
+    });
+    Ok(PluginWriter { pinned: opened.await? })
 }
 
 async fn pinned(
     asked: &Asked,
-    make: impl AsyncFnOnce(
-        &Exports,
-        &mut Store<Guest>,
-        wasmtime::component::Resource<crate::capability::sessions::Session>,
-    ) -> wasmtime::Result<std::result::Result<ResourceAny, wit::Error>>,
+    make: impl for<'a> FnOnce(
+        &'a Exports,
+        &'a mut Store<Guest>,
+        Resource<Session>,
+    ) -> Said<'a, std::result::Result<ResourceAny, wit::Error>>
+    + Send
+    + 'static,
 ) -> Result<Pinned> {
     let opened = Pinned::open(&asked.plugin, asked.caller, &asked.session, make).await;
     let pinned = opened.map_err(broken)?.map_err(refused)?;
@@ -90,18 +98,23 @@ impl Reader for PluginReader {
             // A guest may give less than was asked for: later pieces need not be as small.
             self.piece = self.piece.max(buffer.capacity()).clamp(1, limits::CHUNK_BYTES_MAX);
             let max = self.piece;
-            let read = async |exports: &Exports, store: &mut Store<Guest>, reader| {
-                let wanted = u32::try_from(max).unwrap_or(u32::MAX);
-                exported(exports)?.reader().call_read(store, reader, wanted).await
-            };
-            let check = |said: std::result::Result<Vec<u8>, wit::Error>| match said {
+            let wanted = u32::try_from(max).unwrap_or(u32::MAX);
+            let check = move |said: std::result::Result<Vec<u8>, wit::Error>| match said {
                 Ok(piece) if piece.len() > max => {
                     let (is, max) = (piece.len(), max);
                     Err(Failure::Verdict(format!("{is} bytes of a file, at most {max} asked for")))
                 }
                 said => Ok(said),
             };
-            let piece = pinned.call(read, check).await.map_err(broken)?.map_err(refused)?;
+            let read = pinned.call(
+                move |exports, store, reader| {
+                    Box::pin(async move {
+                        exported(exports)?.reader().call_read(store, reader, wanted).await
+                    })
+                },
+                check,
+            );
+            let piece = read.await.map_err(broken)?.map_err(refused)?;
             self.left = self.left.saturating_sub(piece.len() as u64);
             // The instance goes back right away, not when the client has got everything.
             if (piece.is_empty() || self.left == 0)
@@ -119,14 +132,22 @@ impl Reader for PluginReader {
 }
 
 impl Writer for PluginWriter {
-    fn write(&mut self, mut data: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>>> {
+    fn write(&mut self, data: Vec<u8>) -> BoxFuture<'_, Result<Vec<u8>>> {
         Box::pin(async move {
-            for piece in data.chunks(limits::CHUNK_BYTES_MAX) {
-                let write = async |exports: &Exports, store: &mut Store<Guest>, writer| {
-                    exported(exports)?.writer().call_write(store, writer, piece).await
-                };
-                self.pinned.call(write, Ok).await.map_err(broken)?.map_err(refused)?;
+            // Shared with the call, which may outlive who waits for it.
+            let octets = Bytes::from(data);
+            for piece in pieces(&octets) {
+                let write = self.pinned.call(
+                    |exports, store, writer| {
+                        Box::pin(async move {
+                            exported(exports)?.writer().call_write(store, writer, &piece).await
+                        })
+                    },
+                    Ok,
+                );
+                write.await.map_err(broken)?.map_err(refused)?;
             }
+            let mut data = Vec::from(octets);
             data.clear();
             Ok(data)
         })
@@ -134,10 +155,15 @@ impl Writer for PluginWriter {
 
     fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<Metadata>> {
         Box::pin(async move {
-            let finish = async |exports: &Exports, store: &mut Store<Guest>, writer| {
-                exported(exports)?.writer().call_finish(store, writer).await
-            };
-            let said = self.pinned.call(finish, Ok).await.map_err(broken)?;
+            let finished = self.pinned.call(
+                |exports, store, writer| {
+                    Box::pin(
+                        async move { exported(exports)?.writer().call_finish(store, writer).await },
+                    )
+                },
+                Ok,
+            );
+            let said = finished.await.map_err(broken)?;
             self.pinned.close().await;
             let mut found = metadata(&said.map_err(refused)?);
             found.kind = FileKind::File;

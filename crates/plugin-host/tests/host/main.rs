@@ -22,6 +22,7 @@ mod operating;
 mod refusals;
 mod reload;
 mod services;
+mod sharing;
 mod since;
 mod storage;
 mod support;

@@ -9,15 +9,22 @@
 //! | `reply = "550 Not that."` | code and words for both |
 //! | `mark = "x"` | where transforming: what goes behind the bytes |
 //! | `trap = "push"` | breaks in `wants`, `open`, `push` or `finish` |
+//! | `trap_on = "BOMB"` | breaks on a chunk with this text in it |
+//! | `work_on = "MILL"` | computes for long on a chunk with this text in it |
 //!
 //! What is transformed has its letters' case swapped, and then the mark behind it.
 
 #![forbid(unsafe_code)]
 
+use std::hint::black_box;
+
 use waft_plugin_sdk::{
     ContentFilter, ContentInterest, Direction, Filter, Plugin, Reply, Section, Session, Settings,
     Verdict,
 };
+
+/// Turns of what takes long: some ten times what a host lets pass before it looks.
+const WORK: u64 = 200_000_000;
 
 /// The settings.
 #[derive(Debug, Clone)]
@@ -30,6 +37,8 @@ pub struct Customs {
     reply: Reply,
     mark: String,
     trap: Option<String>,
+    trap_on: Option<String>,
+    work_on: Option<String>,
 }
 
 impl Plugin for Customs {
@@ -44,6 +53,8 @@ impl Plugin for Customs {
             reply: reply(root.text("reply").as_deref().unwrap_or("550 Not that.")),
             mark: root.text("mark").unwrap_or_default(),
             trap: root.text("trap"),
+            trap_on: root.text("trap_on"),
+            work_on: root.text("work_on"),
         };
         settings.finish().map(|()| plugin)
     }
@@ -88,6 +99,14 @@ pub struct Transfer {
 impl Filter for Transfer {
     fn push(&mut self, mut chunk: Vec<u8>) -> Result<Vec<u8>, Reply> {
         self.customs.break_in("push");
+        if holds(&chunk, self.customs.trap_on.as_deref()) {
+            broken();
+        }
+        if holds(&chunk, self.customs.work_on.as_deref()) {
+            for turn in 0..WORK {
+                black_box(turn);
+            }
+        }
         if self.customs.refuse.is_some() || self.customs.quarantine.is_some() {
             self.seen.extend_from_slice(&chunk);
         }
@@ -117,19 +136,25 @@ impl Filter for Transfer {
 
 impl Transfer {
     fn holds(&self, text: Option<&str>) -> bool {
-        text.is_some_and(|text| {
-            self.seen.windows(text.len().max(1)).any(|part| part == text.as_bytes())
-        })
+        holds(&self.seen, text)
     }
 }
 
 impl Customs {
-    #[expect(clippy::panic, reason = "this is what the guest is for")]
     fn break_in(&self, place: &str) {
         if self.trap.as_deref() == Some(place) {
-            panic!("broken as told");
+            broken();
         }
     }
+}
+
+#[expect(clippy::panic, reason = "this is what the guest is for")]
+fn broken() {
+    panic!("broken as told");
+}
+
+fn holds(octets: &[u8], text: Option<&str>) -> bool {
+    text.is_some_and(|text| octets.windows(text.len().max(1)).any(|part| part == text.as_bytes()))
 }
 
 fn interest(root: &Section<'_>, key: &str) -> ContentInterest {
