@@ -97,6 +97,31 @@ fn no_link_leads_a_plugins_account_out_of_what_is_granted() {
 }
 
 #[test]
+fn a_plugins_accounts_are_never_given_the_folder_of_plugins() {
+    let waft = with_porter("\"carol accept\"");
+    let guests = waft.path("guests").canonicalize().unwrap().display().to_string();
+    let all = waft.path("").canonicalize().unwrap().display().to_string();
+    let entry = std::fs::read_to_string(waft.path("conf.d/plugin.toml")).unwrap();
+    let entry = entry.replace(&format!("{guests}/bob"), &all).replace(&guests, &all);
+    let entry = entry.replace("\"list\", \"read\"", "\"write\"");
+    let mistake = waft.and_wait(
+        |site| site.write("conf.d/plugin.toml", entry),
+        "the mistake",
+        |line| line.message().contains("an account of porter can change code here"),
+    );
+    assert_eq!(mistake.field("key"), "plugins.directory");
+    assert!(mistake.field("place").contains("waft.toml:"), "{mistake:?}");
+    waft.log.wait("the end of it", |line| {
+        line.message() == "configuration not reloaded: the one before stays in force"
+    });
+    // Who gets in has what was granted before.
+    let mut client = waft.connect();
+    client.log_in("bob", PASSWORD);
+    assert_eq!(client.fetch("NLST"), b"a.txt\r\n");
+    client.expect("CWD plugins.d", 550);
+}
+
+#[test]
 fn an_authenticator_denies_asks_for_an_account_and_breaks() {
     let waft =
         with_porter("\"carol deny not today\", \"dan need 42\", \"eve trap\", \"fay as bob\"");

@@ -343,7 +343,7 @@ fn mistakes_about_places_are_told_with_line_and_remedy() {
         "add root = …, or storage = \"plugin:NAME\"",
         "nothing can be mounted at the root",
         "no plugin of this name: vault",
-        "what is kept away can be seen here, from the root of alice",
+        "alice can change what is kept away here: it is within the root of that account",
     ] {
         assert!(told.contains(what), "{what}: {told}");
     }

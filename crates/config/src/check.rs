@@ -16,6 +16,7 @@ use crate::system::System;
 mod accounts;
 mod network;
 mod plugins;
+mod reach;
 mod storages;
 
 pub(crate) use plugins::plugin;
@@ -104,7 +105,7 @@ pub(crate) fn all(config: &Config, system: &System, findings: &mut Findings) {
     accounts::secrecy(config, findings);
     plugins::general(config, findings);
     plugins::named(config, findings);
-    plugins::reach(config, findings);
+    reach::all(config, findings);
     storages::users(config, findings);
     storages::mounts(config, findings);
     storages::quarantine(config, findings);

@@ -518,8 +518,8 @@ fn nobody_is_served_from_the_quarantine() {
     check(
         &format!("{user}[plugins]\nquarantine = \"root\""),
         &[
-            "waft.toml:7:14: plugins.quarantine: what is kept away can be seen here, from the root of \
-           al -> name a directory outside of every root",
+            "waft.toml:7:14: plugins.quarantine: al can change what is kept away here: it is within \
+           the root of that account -> move it out of every root",
         ],
     );
 }
@@ -589,22 +589,22 @@ fn plugins_are_files_that_no_client_can_change() {
     );
     check(
         &format!("{}[[plugin]]\nname = \"p\"\npath = \"root/three.wasm\"", user("")),
-        &["waft.toml:8:8: plugin.0.path: al can upload code here: it is within the root of that \
-           account -> move the components out of every root"],
+        &["waft.toml:8:8: plugin.0.path: al can change code here: it is within the root of that \
+           account -> move it out of every root"],
     );
     check(
         &format!(
             "{}[plugins]\ndirectory = \"plugins\"",
             user("").replace("root = \"root\"", "root = \".\"")
         ),
-        &["waft.toml:7:13: plugins.directory: al can upload code here: it is within the root of \
-           that account -> move the components out of every root"],
+        &["waft.toml:7:13: plugins.directory: al can change code here: it is within the root of \
+           that account -> move it out of every root"],
     );
     check(
         "[anonymous]\nroot = \".\"\n[plugins]\ndirectory = \"plugins\"",
         &[
             "waft.toml:4:13: plugins.directory: anonymous can read code here: it is within the root \
-           of that account -> move the components out of every root",
+           of that account -> move it out of every root",
         ],
     );
     check(
@@ -636,6 +636,45 @@ fn events_last_where_the_server_keeps_anything() {
         &["waft.toml:7:18: plugin.0.grant.durable_events: not true, false or a size from 1MiB: \
            \"1KiB\" -> write true, false, or a size such as \"64MiB\""],
     );
+}
+
+#[test]
+fn what_plugins_may_give_to_their_accounts_is_no_place_for_code() {
+    let plugin = "[[plugin]]\nname = \"two\"\npath = \"two.wasm\"\n";
+    check(
+        &format!(
+            "[plugins]\ndirectory = \"plugins\"\nquarantine = \"root\"\n\
+             {plugin}quarantine = \"plugins\"\n[plugin.grant]\nstorage = [\".\"]\n"
+        ),
+        &[
+            "waft.toml:2:13: plugins.directory: an account of two can change code here: it is within \
+             what that plugin is granted for files -> move it out of every root, or grant the plugin \
+             another directory",
+            "waft.toml:3:14: plugins.quarantine: an account of two can change what is kept away here: \
+             it is within what that plugin is granted for files -> move it out of every root, or \
+             grant the plugin another directory",
+            "waft.toml:6:8: plugin.0.path: an account of two can change code here: it is within what \
+             that plugin is granted for files -> move it out of every root, or grant the plugin \
+             another directory",
+            "waft.toml:7:14: plugin.0.quarantine: an account of two can change what is kept away here: \
+             it is within what that plugin is granted for files -> move it out of every root, or \
+             grant the plugin another directory",
+        ],
+    );
+}
+
+#[test]
+fn a_link_that_clients_can_exchange_is_no_way_to_code() {
+    let directory = directory();
+    std::os::unix::fs::symlink("../plugins", directory.path().join("root/link")).unwrap();
+    let text = format!("[plugins]\ndirectory = \"root/link\"\n{LISTENER}{}", user(""));
+    let (mistakes, _) = told(directory.path(), &text);
+    let expected = "waft.toml:2:13: plugins.directory: al can change code here: it is within the root \
+                    of that account -> move it out of every root";
+    assert_eq!(mistakes, [expected]);
+    let may_look = text.replace("root = \"root\"", "root = \"root\"\npermissions = [\"read\"]");
+    let (mistakes, _) = told(directory.path(), &may_look);
+    assert_eq!(mistakes, [""; 0]);
 }
 
 #[test]

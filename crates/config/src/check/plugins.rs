@@ -1,7 +1,6 @@
 //! Components: code that runs beside the server, from files.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use super::{At, Findings, directory, duplicates, everyone, file};
 use crate::config::Config;
@@ -86,68 +85,4 @@ fn instances(limits: &PluginLimits, at: At<'_>, findings: &mut Findings) {
         let message = format!("more are kept than there are at most: {min}, {max}");
         findings.mistake(at, message, "lower min, or raise max");
     }
-}
-
-/// Components are code: no client may be able to upload one, and what lies in their directory is no
-/// client's to read.
-pub(super) fn reach(config: &Config, findings: &mut Findings) {
-    let roots = roots(config);
-    let reached = |path: &Path, least: Reach| {
-        let path = path.canonicalize().ok()?;
-        let within =
-            roots.iter().filter(|root| root.reach >= least && path.starts_with(&root.path));
-        within.max_by_key(|root| root.reach)
-    };
-    let tell = |at: At<'_>, root: &Root<'_>, findings: &mut Findings| {
-        let (who, what) = (root.who, root.reach.what());
-        let message = format!("{who} can {what} here: it is within the root of that account");
-        findings.mistake(at, message, "move the components out of every root");
-    };
-    let directory = config.plugins.directory.as_deref();
-    if let Some(root) = directory.and_then(|directory| reached(directory, Reach::Read)) {
-        tell(At::key(config, "plugins.directory"), root, findings);
-    }
-    for plugin in &config.named_plugins {
-        if let Some(root) = reached(&plugin.path, Reach::Change) {
-            tell(At::of(config, &plugin.key, "path", &plugin.origin), root, findings);
-        }
-    }
-}
-
-/// What an account can do within its root.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Reach {
-    Read,
-    Change,
-}
-
-impl Reach {
-    fn what(self) -> &'static str {
-        match self {
-            Self::Read => "read code",
-            Self::Change => "upload code",
-        }
-    }
-}
-
-/// A directory that clients have, with the account whose root it is.
-struct Root<'c> {
-    path: PathBuf,
-    who: &'c str,
-    reach: Reach,
-}
-
-fn roots(config: &Config) -> Vec<Root<'_>> {
-    // The root of the others is a directory in the storage of a plugin.
-    let users = config.users.iter().filter(|user| user.storage.is_none());
-    let users = users.map(|user| (&user.root, user.permissions.can_change(), user.name.as_str()));
-    let anonymous = config.anonymous.iter().map(|anonymous| {
-        let changes = anonymous.upload || anonymous.permissions.can_change();
-        (&anonymous.root, changes, "anonymous")
-    });
-    let root = |(root, changes, who): (&PathBuf, bool, _)| {
-        let reach = if changes { Reach::Change } else { Reach::Read };
-        Some(Root { path: root.canonicalize().ok()?, who, reach })
-    };
-    users.chain(anonymous).filter_map(root).collect()
 }

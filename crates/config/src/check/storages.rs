@@ -82,31 +82,14 @@ fn plugin(config: &Config, name: &str, at: At<'_>, findings: &mut Findings) {
     }
 }
 
-/// What is kept away is kept away from everybody.
+/// What is kept away has a place, which is not for clients ([`reach`](super::reach)).
 pub(super) fn quarantine(config: &Config, findings: &mut Findings) {
-    let general = config.plugins.quarantine.iter();
-    let general = general.map(|path| (path, At::key(config, "plugins.quarantine")));
-    let own = config.named_plugins.iter().filter_map(|plugin| {
-        let at = At::of(config, &plugin.key, "quarantine", &plugin.origin);
-        Some((plugin.quarantine.as_ref()?, at))
-    });
-    for (path, at) in general.chain(own) {
-        if let Some(who) = server_of(config, path) {
-            let message = format!("what is kept away can be seen here, from the root of {who}");
-            findings.mistake(at, message, "name a directory outside of every root");
-        } else {
-            directory(path, at, findings);
+    if let Some(path) = &config.plugins.quarantine {
+        directory(path, At::key(config, "plugins.quarantine"), findings);
+    }
+    for plugin in &config.named_plugins {
+        if let Some(path) = &plugin.quarantine {
+            directory(path, At::of(config, &plugin.key, "quarantine", &plugin.origin), findings);
         }
     }
-}
-
-/// The account within whose root a path is.
-fn server_of<'c>(config: &'c Config, path: &Path) -> Option<&'c str> {
-    let path = path.canonicalize().ok()?;
-    let users = config.users.iter().filter(|user| user.storage.is_none());
-    let users = users.map(|user| (&user.root, user.name.as_str()));
-    let anonymous = config.anonymous.iter().map(|anonymous| (&anonymous.root, "anonymous"));
-    let mut roots = users.chain(anonymous);
-    let is_above = |root: &Path| root.canonicalize().is_ok_and(|root| path.starts_with(root));
-    roots.find(|(root, _)| is_above(root)).map(|(_, who)| who)
 }

@@ -1,0 +1,199 @@
+//! What no client may reach: code, and what the server keeps to itself.
+//!
+//! There is one list of the directories that clients have and one of the places that are not theirs;
+//! every rule about both is made of them.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+
+use super::{At, Findings};
+use crate::config::Config;
+
+/// Tells of every place that is not for clients and within a directory that they have.
+pub(super) fn all(config: &Config, findings: &mut Findings) {
+    let roots = roots(config);
+    for place in places(config) {
+        let way = Way::to(place.path);
+        let reached = roots.iter().filter_map(|root| Some((way.within(root, place.least)?, root)));
+        let Some((reach, root)) = reached.max_by_key(|(reach, _)| *reach) else { continue };
+        let (who, verb, what) = (&root.who, reach.verb(), place.what);
+        let message = format!("{who} can {verb} {what} here: it is within {}", root.of);
+        findings.mistake(place.at, message, format!("move it out of {}", root.others));
+    }
+}
+
+/// What somebody can do in a directory.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    Read,
+    Change,
+}
+
+impl Reach {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Change => "change",
+        }
+    }
+}
+
+/// A directory that clients have.
+struct Root {
+    path: PathBuf,
+    reach: Reach,
+    who: String,
+    /// What it is to them.
+    of: &'static str,
+    /// Everything of the kind.
+    others: &'static str,
+}
+
+fn roots(config: &Config) -> Vec<Root> {
+    // The root of the others is a directory in the storage of a plugin.
+    let users = config.users.iter().filter(|user| user.storage.is_none());
+    let users = users.map(|user| (&user.root, user.permissions.can_change(), user.name.as_str()));
+    let anonymous = config.anonymous.iter().map(|anonymous| {
+        let changes = anonymous.upload || anonymous.permissions.can_change();
+        (&anonymous.root, changes, "anonymous")
+    });
+    let own = users.chain(anonymous).filter(|(root, ..)| !root.as_os_str().is_empty());
+    let own = own.map(|(root, changes, who)| Root {
+        path: Way::to(root).end,
+        reach: if changes { Reach::Change } else { Reach::Read },
+        who: who.to_owned(),
+        of: "the root of that account",
+        others: "every root",
+    });
+    // What its accounts may do is the plugin's to say, at every login.
+    let granted = config.named_plugins.iter().flat_map(|plugin| {
+        plugin.grant.storage.iter().map(|directory| Root {
+            path: Way::to(directory).end,
+            reach: Reach::Change,
+            who: format!("an account of {}", plugin.name),
+            of: "what that plugin is granted for files",
+            others: "every root, or grant the plugin another directory",
+        })
+    });
+    own.chain(granted).collect()
+}
+
+/// What is not for clients.
+struct Place<'c> {
+    path: &'c Path,
+    at: At<'c>,
+    what: &'static str,
+    /// The least that nobody may be able to do.
+    least: Reach,
+}
+
+fn places(config: &Config) -> Vec<Place<'_>> {
+    let plugins = &config.plugins;
+    let place = |path, at, what, least| Place { path, at, what, least };
+    let general = [
+        ("plugins.directory", &plugins.directory, CODE),
+        ("plugins.quarantine", &plugins.quarantine, KEPT_AWAY),
+    ];
+    let general = general.into_iter().filter_map(|(key, path, what)| {
+        Some(place(path.as_deref()?, At::key(config, key), what, Reach::Read))
+    });
+    let own = config.named_plugins.iter().flat_map(|plugin| {
+        let at = |key| At::of(config, &plugin.key, key, &plugin.origin);
+        let quarantine = plugin.quarantine.as_deref();
+        let quarantine =
+            quarantine.map(|path| place(path, at("quarantine"), KEPT_AWAY, Reach::Read));
+        // Code in a file of its own is no secret.
+        let path = Some(plugin.path.as_path()).filter(|path| !path.as_os_str().is_empty());
+        path.map(|path| place(path, at("path"), CODE, Reach::Change)).into_iter().chain(quarantine)
+    });
+    general.chain(own).collect()
+}
+
+const CODE: &str = "code";
+const KEPT_AWAY: &str = "what is kept away";
+
+/// Where a path leads.
+struct Way {
+    /// Every name on the way there. Whoever can change one of them leads it elsewhere.
+    names: Vec<PathBuf>,
+    /// What it leads to, without links. It need not exist.
+    end: PathBuf,
+}
+
+/// The links on one way; the kernel follows as many.
+const LINKS_MAX: usize = 40;
+
+impl Way {
+    fn to(path: &Path) -> Self {
+        let parts = |path: &Path| -> Vec<OsString> {
+            path.components().map(|part| part.as_os_str().to_owned()).collect()
+        };
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let mut rest = VecDeque::from(parts(&absolute));
+        let (mut end, mut names, mut links) = (PathBuf::new(), Vec::new(), 0);
+        while let Some(part) = rest.pop_front() {
+            match Path::new(&part).components().next() {
+                Some(Component::ParentDir) => {
+                    end.pop();
+                }
+                Some(Component::Normal(name)) => {
+                    let name = end.join(name);
+                    match std::fs::read_link(&name) {
+                        Ok(target) if links < LINKS_MAX => {
+                            links += 1;
+                            parts(&target).into_iter().rev().for_each(|part| rest.push_front(part));
+                        }
+                        _ => end.clone_from(&name),
+                    }
+                    names.push(name);
+                }
+                Some(Component::CurDir) | None => {}
+                // An absolute path begins anew.
+                Some(Component::RootDir | Component::Prefix(_)) => end.push(&part),
+            }
+        }
+        Self { names, end }
+    }
+
+    /// What those who have `root` can do to it, if that is `least` or more.
+    fn within(&self, root: &Root, least: Reach) -> Option<Reach> {
+        let is_inside = |name: &PathBuf| name.starts_with(&root.path) && *name != root.path;
+        let reaches = match root.reach {
+            Reach::Read => self.end.starts_with(&root.path),
+            // The root itself cannot be exchanged from within.
+            Reach::Change => self.end == root.path || self.names.iter().any(is_inside),
+        };
+        (reaches && root.reach >= least).then_some(root.reach)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_way_has_the_names_of_all_links_on_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let here = directory.path().canonicalize().unwrap();
+        fs::create_dir_all(here.join("real/deep")).unwrap();
+        symlink("real/deep", here.join("link")).unwrap();
+        symlink(here.join("link"), here.join("twice")).unwrap();
+        let way = Way::to(&here.join("real/../twice/./new/file"));
+        assert_eq!(way.end, here.join("real/deep/new/file"));
+        for name in ["twice", "link", "real", "real/deep/new"] {
+            assert!(way.names.contains(&here.join(name)), "{name}: {:?}", way.names);
+        }
+    }
+
+    #[test]
+    fn a_link_that_leads_to_itself_ends_somewhere() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().canonicalize().unwrap().join("loop");
+        symlink("loop", &path).unwrap();
+        assert_eq!(Way::to(&path).end, path);
+    }
+}
