@@ -388,6 +388,32 @@ fn no_password_is_ever_logged() {
 }
 
 #[test]
+fn nobody_is_served_the_state_of_the_server() {
+    let site = Site::new("[anonymous]\nroot = \"pub\"\n[plugins]\ndirectory = \"plugins.d\"\n");
+    site.make("pub");
+    site.write("conf.d/state.toml", "[server]\nstate = \"kept/state\"\n");
+    site.write("plugins.d/command-policy.wasm", component("command-policy"));
+    let waft = site.serve();
+    assert!(waft.path("kept/state/plugins/key").exists());
+    let wrong = waft.and_wait(
+        |site| site.write("conf.d/wrong.toml", "[anonymous]\nroot = \"../kept\"\n"),
+        "the mistake",
+        |line| line.message().contains("anonymous can read what the server keeps here"),
+    );
+    assert_eq!(wrong.field("key"), "server.state");
+    assert!(wrong.field("place").ends_with("state.toml:2:9"), "{wrong:?}");
+    waft.log.wait("the end of it", |line| {
+        line.message() == "configuration not reloaded: the one before stays in force"
+    });
+    let mut ftp = waft.connect();
+    ftp.log_in("anonymous", "me@example.org");
+    ftp.expect("SIZE state/plugins/key", 550);
+    let told = waft.site.waft(&["serve", "--config", "waft.toml"], "");
+    assert_eq!(told.status.code(), Some(2), "{}", told.stderr());
+    assert!(told.stderr().contains("remedy: move it out of every root"), "{}", told.stderr());
+}
+
+#[test]
 fn a_server_without_a_configuration_serves_a_directory() {
     let site = Site::new("");
     let account = format!("bob:{PASSWORD}");

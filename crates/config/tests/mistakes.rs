@@ -597,8 +597,12 @@ fn plugins_are_files_that_no_client_can_change() {
             "{}[plugins]\ndirectory = \"plugins\"",
             user("").replace("root = \"root\"", "root = \".\"")
         ),
-        &["waft.toml:7:13: plugins.directory: al can change code here: it is within the root of \
-           that account -> move it out of every root"],
+        &[
+            "waft.toml:1:1: user: al can change password hashes here: it is within the root of that \
+           account -> move it out of every root",
+            "waft.toml:7:13: plugins.directory: al can change code here: it is within the root of \
+           that account -> move it out of every root",
+        ],
     );
     check(
         "[anonymous]\nroot = \".\"\n[plugins]\ndirectory = \"plugins\"",
@@ -647,6 +651,9 @@ fn what_plugins_may_give_to_their_accounts_is_no_place_for_code() {
              {plugin}quarantine = \"plugins\"\n[plugin.grant]\nstorage = [\".\"]\n"
         ),
         &[
+            "waft.toml: an account of two can change the configuration here: it is within what that \
+             plugin is granted for files -> move it out of every root, or grant the plugin another \
+             directory",
             "waft.toml:2:13: plugins.directory: an account of two can change code here: it is within \
              what that plugin is granted for files -> move it out of every root, or grant the plugin \
              another directory",
@@ -674,6 +681,54 @@ fn a_link_that_clients_can_exchange_is_no_way_to_code() {
     assert_eq!(mistakes, [expected]);
     let may_look = text.replace("root = \"root\"", "root = \"root\"\npermissions = [\"read\"]");
     let (mistakes, _) = told(directory.path(), &may_look);
+    assert_eq!(mistakes, [""; 0]);
+}
+
+#[test]
+fn nobody_is_served_what_the_server_keeps_to_itself() {
+    let site = directory();
+    write(&site.path().join("secret"), "");
+    write(&site.path().join("users.toml"), &user(""));
+    let text = "[anonymous]\nroot = \".\"\n[server]\nstate = \"not-yet/state\"\n\
+                [users]\nfile = \"users.toml\"\n\
+                [tls]\ncertificate = \"cert.pem\"\nprivate_key = \"key.pem\"\n\
+                [[tls.host]]\ncertificate = \"cert.pem\"\nprivate_key = \"key.pem\"\n\
+                [[plugin]]\nname = \"two\"\npath = \"two.wasm\"\n\
+                [plugin.grant]\nsecrets = { pin = \"file:secret\", word = \"env:WORD\" }\n";
+    let (mistakes, _) = told(site.path(), &format!("{text}{LISTENER}"));
+    let told_of = |place: &str, what: &str| {
+        format!(
+            "{place}: anonymous can read {what} here: it is within the root of that account -> move \
+             it out of every root"
+        )
+    };
+    let expected = [
+        told_of("waft.toml:4:9: server.state", "what the server keeps"),
+        told_of("waft.toml:9:15: tls.private_key", "a key"),
+        told_of("waft.toml:12:15: tls.host.0.private_key", "a key"),
+        told_of("waft.toml:17:19: plugin.0.grant.secrets.pin", "a secret"),
+        told_of("users.toml:1:1: user", "password hashes"),
+    ];
+    assert_eq!(mistakes, expected);
+}
+
+#[test]
+fn nobody_changes_the_configuration_or_who_is_trusted() {
+    let site = directory();
+    let text = "[anonymous]\nroot = \".\"\nupload = true\n[plugins]\npublic_key = \"key.pem\"\n";
+    let (mistakes, _) = told(site.path(), &format!("{text}{LISTENER}"));
+    let expected = [
+        "waft.toml: anonymous can change the configuration here: it is within the root of that \
+         account -> move it out of every root",
+        "waft.toml:5:14: plugins.public_key: anonymous can change whom the server trusts here: it is \
+         within the root of that account -> move it out of every root",
+    ];
+    assert_eq!(mistakes, expected);
+    let (mistakes, _) = told(site.path(), &format!("{text}{LISTENER}").replace("true", "false"));
+    assert_eq!(mistakes, [""; 0]);
+    // Nobody sees what is above a root.
+    let text = "[anonymous]\nroot = \"root\"\nupload = true\n[server]\nstate = \".\"\n";
+    let (mistakes, _) = told(site.path(), &format!("{text}{LISTENER}"));
     assert_eq!(mistakes, [""; 0]);
 }
 

@@ -1,7 +1,8 @@
-//! What no client may reach: code, and what the server keeps to itself.
+//! What no client may reach: code, keys, hashes, and what else the server keeps to itself.
 //!
-//! There is one list of the directories that clients have and one of the places that are not theirs;
-//! every rule about both is made of them.
+//! There is one list of the directories that clients have, and one of the places that are not theirs;
+//! every rule about both is made of them. A directory of clients may lie *within* such a place, as in
+//! `/var/lib/waft/files` with the state in `/var/lib/waft`: they do not see what is above.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -9,12 +10,14 @@ use std::path::{Component, Path, PathBuf};
 
 use super::{At, Findings};
 use crate::config::Config;
+use crate::sections::User;
+use crate::value::Value;
 
 /// Tells of every place that is not for clients and within a directory that they have.
 pub(super) fn all(config: &Config, findings: &mut Findings) {
     let roots = roots(config);
     for place in places(config) {
-        let way = Way::to(place.path);
+        let way = Way::to(&place.path);
         let reached = roots.iter().filter_map(|root| Some((way.within(root, place.least)?, root)));
         let Some((reach, root)) = reached.max_by_key(|(reach, _)| *reach) else { continue };
         let (who, verb, what) = (&root.who, reach.verb(), place.what);
@@ -81,37 +84,105 @@ fn roots(config: &Config) -> Vec<Root> {
 
 /// What is not for clients.
 struct Place<'c> {
-    path: &'c Path,
+    path: PathBuf,
     at: At<'c>,
     what: &'static str,
     /// The least that nobody may be able to do.
     least: Reach,
 }
 
-fn places(config: &Config) -> Vec<Place<'_>> {
-    let plugins = &config.plugins;
-    let place = |path, at, what, least| Place { path, at, what, least };
-    let general = [
-        ("plugins.directory", &plugins.directory, CODE),
-        ("plugins.quarantine", &plugins.quarantine, KEPT_AWAY),
-    ];
-    let general = general.into_iter().filter_map(|(key, path, what)| {
-        Some(place(path.as_deref()?, At::key(config, key), what, Reach::Read))
-    });
-    let own = config.named_plugins.iter().flat_map(|plugin| {
-        let at = |key| At::of(config, &plugin.key, key, &plugin.origin);
-        let quarantine = plugin.quarantine.as_deref();
-        let quarantine =
-            quarantine.map(|path| place(path, at("quarantine"), KEPT_AWAY, Reach::Read));
-        // Code in a file of its own is no secret.
-        let path = Some(plugin.path.as_path()).filter(|path| !path.as_os_str().is_empty());
-        path.map(|path| place(path, at("path"), CODE, Reach::Change)).into_iter().chain(quarantine)
-    });
-    general.chain(own).collect()
+impl<'c> Place<'c> {
+    fn new((what, least): Kind, path: &Path, at: At<'c>) -> Self {
+        Self { path: path.to_path_buf(), at, what, least }
+    }
 }
 
-const CODE: &str = "code";
-const KEPT_AWAY: &str = "what is kept away";
+/// What a place is, and the least that nobody may be able to do there.
+type Kind = (&'static str, Reach);
+
+const CODE: Kind = ("code", Reach::Read);
+/// One component is no secret.
+const COMPONENT: Kind = ("code", Reach::Change);
+const KEPT_AWAY: Kind = ("what is kept away", Reach::Read);
+const STATE: Kind = ("what the server keeps", Reach::Read);
+const KEY: Kind = ("a key", Reach::Read);
+const SECRET: Kind = ("a secret", Reach::Read);
+const HASHES: Kind = ("password hashes", Reach::Read);
+const CONFIGURATION: Kind = ("the configuration", Reach::Change);
+const TRUST: Kind = ("whom the server trusts", Reach::Change);
+
+fn places(config: &Config) -> Vec<Place<'_>> {
+    let general = [
+        (STATE, "server.state", &config.server.state),
+        (CODE, "plugins.directory", &config.plugins.directory),
+        (KEPT_AWAY, "plugins.quarantine", &config.plugins.quarantine),
+        (TRUST, "plugins.public_key", &config.plugins.public_key),
+    ];
+    let general = general.into_iter().filter_map(|(kind, key, path)| {
+        Some(Place::new(kind, path.as_deref()?, At::key(config, key)))
+    });
+    general.chain(of_files(config)).chain(of_tls(config)).chain(of_plugins(config)).collect()
+}
+
+/// The files with the configuration itself.
+fn of_files(config: &Config) -> impl Iterator<Item = Place<'_>> {
+    let is_main = |file: &Path| *file == *config.main.file;
+    // A quick start has no file.
+    let main = config.files.iter().find(|file| is_main(file)).map(|file| {
+        let at = At { key: String::new(), origin: &config.main };
+        Place::new(CONFIGURATION, file, at)
+    });
+    let mut hashed: Vec<&User> = Vec::new();
+    for user in &config.users {
+        let file = &user.origin.file;
+        let is_file = config.files.iter().any(|known| **known == **file);
+        if is_file && hashed.iter().all(|other| other.origin.file != *file) {
+            hashed.push(user);
+        }
+    }
+    let main = main.filter(|_| !hashed.iter().any(|user| is_main(&user.origin.file)));
+    let hashed = hashed.into_iter().map(|user| {
+        let at = At { key: "user".to_owned(), origin: &user.origin };
+        Place::new(HASHES, &user.origin.file, at)
+    });
+    main.into_iter().chain(hashed)
+}
+
+fn of_tls(config: &Config) -> impl Iterator<Item = Place<'_>> {
+    config.tls.iter().flat_map(|tls| {
+        let at = |key| At::of(config, &tls.key, key, &tls.origin);
+        let own = Place::new(KEY, &tls.private_key, at("private_key"));
+        let hosts = tls.host.iter().map(|host| {
+            let at = At::of(config, &host.key, "private_key", &host.origin);
+            Place::new(KEY, &host.private_key, at)
+        });
+        let authorities = tls.client_authorities.iter();
+        let authorities =
+            authorities.map(move |path| Place::new(TRUST, path, at("client_authorities")));
+        let acme = tls.acme.iter().map(|acme| {
+            let at = At::of(config, &acme.key, "directory", &acme.origin);
+            Place::new(KEY, &acme.directory, at)
+        });
+        let own = Some(own).filter(|own| !own.path.as_os_str().is_empty());
+        own.into_iter().chain(hosts).chain(authorities).chain(acme)
+    })
+}
+
+fn of_plugins(config: &Config) -> impl Iterator<Item = Place<'_>> {
+    config.named_plugins.iter().flat_map(|plugin| {
+        let at = |key: &str| At::of(config, &plugin.key, key, &plugin.origin);
+        let path = Some(&plugin.path).filter(|path| !path.as_os_str().is_empty());
+        let path = path.map(|path| Place::new(COMPONENT, path, at("path")));
+        let quarantine = plugin.quarantine.as_ref();
+        let quarantine = quarantine.map(|path| Place::new(KEPT_AWAY, path, at("quarantine")));
+        let secrets = plugin.grant.secrets.iter().filter_map(move |(name, node)| {
+            let Value::String(place) = &node.value else { return None };
+            let path = node.origin.resolve(place.strip_prefix("file:")?.as_ref());
+            Some(Place::new(SECRET, &path, at(&format!("grant.secrets.{name}"))))
+        });
+        path.into_iter().chain(quarantine).chain(secrets)
+    })
+}
 
 /// Where a path leads.
 struct Way {
