@@ -97,6 +97,26 @@ fn no_link_leads_a_plugins_account_out_of_what_is_granted() {
 }
 
 #[test]
+fn a_plugins_account_has_no_more_sessions_than_every_account() {
+    let waft = with_porter("\"carol accept\"");
+    let entry = std::fs::read_to_string(waft.path("conf.d/plugin.toml")).unwrap();
+    let entry = entry.replace("\"max.sessions = 1\"", "");
+    let entry = format!("[limits]\nsessions_per_user = 2\n{entry}");
+    waft.and_wait(
+        |site| site.write("conf.d/plugin.toml", entry),
+        "reloading",
+        |line| line.message() == "configuration reloaded",
+    );
+    // Both are the account "guest".
+    let (mut first, mut second, mut third) = (waft.connect(), waft.connect(), waft.connect());
+    first.log_in("bob", PASSWORD);
+    second.log_in("carol", PASSWORD);
+    third.expect("USER bob", 331);
+    let refused = text(&mut third, &format!("PASS {PASSWORD}"), 530);
+    assert_eq!(refused, "Too many sessions of this account.");
+}
+
+#[test]
 fn a_plugins_accounts_are_never_given_the_folder_of_plugins() {
     let waft = with_porter("\"carol accept\"");
     let guests = waft.path("guests").canonicalize().unwrap().display().to_string();

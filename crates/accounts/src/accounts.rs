@@ -226,7 +226,7 @@ impl LocalAccounts {
             storage,
             home: template.home.clone(),
             anonymous: template.anonymous,
-            sessions_max: template.sessions_max,
+            sessions_max: Some(template.sessions_max),
             resumption: template.resumption,
             attributes: Arc::clone(&template.attributes),
         })))

@@ -49,6 +49,7 @@ fn limits(config: &Config) -> settings::Limits {
     settings::Limits {
         sessions_max: count(limits.sessions),
         sessions_per_address_max: count(limits.sessions_per_address),
+        sessions_per_account_max: count(limits.sessions_per_user),
         login_attempts_max: limits.login_attempts.unwrap_or(0),
         line_bytes_max: bytes(limits.line_bytes),
         listing_entries_max: count(limits.listing_entries),

@@ -128,8 +128,9 @@ pub struct Account {
     pub home: VirtualPath,
     /// Whether anybody may log in to it; the server words its 230 by this.
     pub anonymous: bool,
-    /// Sessions the account may have at a time; 0 for any number.
-    pub sessions_max: u32,
+    /// Sessions the account may have at a time; 0 for any number. `None` where nobody says: as many
+    /// as the server lets every account have.
+    pub sessions_max: Option<u32>,
     /// What is demanded of the account's data connections under TLS, in place of what the listener
     /// demands of everybody's; nothing for the same.
     pub resumption: Option<Resumption>,

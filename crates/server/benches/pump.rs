@@ -68,7 +68,7 @@ fn serve(runtime: &Runtime, files: &Path) -> (SocketAddr, Listening) {
         storage: Arc::new(LocalStorage::open(files, Options::default()).unwrap()),
         home: VirtualPath::root(),
         anonymous: false,
-        sessions_max: 0,
+        sessions_max: None,
         resumption: None,
         attributes: Arc::default(),
     };

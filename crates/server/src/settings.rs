@@ -71,6 +71,8 @@ pub struct Limits {
     pub sessions_max: usize,
     /// Sessions of one address; 0 for any number.
     pub sessions_per_address_max: usize,
+    /// Sessions of one account that does not say how many itself; 0 for any number.
+    pub sessions_per_account_max: usize,
     /// Failed logins in one session before it ends with 421; 0 for any number.
     pub login_attempts_max: u32,
     /// Octets of a command line, its end included.
@@ -92,6 +94,7 @@ impl Default for Limits {
         Limits {
             sessions_max: 10_000,
             sessions_per_address_max: 200,
+            sessions_per_account_max: 0,
             login_attempts_max: 3,
             line_bytes_max: 8 * 1024,
             listing_entries_max: 0,

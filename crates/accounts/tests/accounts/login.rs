@@ -24,7 +24,7 @@ async fn who_knows_the_password_gets_the_account() {
     assert_eq!(&*account.name, "alice");
     assert_eq!(account.permissions, Permissions::READ_ONLY);
     assert_eq!(account.home, home);
-    assert_eq!(account.sessions_max, 3);
+    assert_eq!(account.sessions_max, Some(3));
     assert_eq!(*account.attributes, [("team".to_owned(), "red".to_owned())]);
     assert!(!account.anonymous);
     let file = VirtualPath::root().join(b"file").unwrap();
@@ -91,7 +91,7 @@ async fn anonymous_needs_no_password_where_it_is_configured() {
         assert!(account.anonymous);
         assert_eq!(&*account.name, "anonymous");
         assert_eq!(account.permissions, Permissions::READ_ONLY);
-        assert_eq!(account.sessions_max, 10);
+        assert_eq!(account.sessions_max, Some(10));
         assert!(!takes_work(&accounts, name, "").await);
     }
     assert_eq!(denied(&accounts, "anonymously", "").await, "unknown user");

@@ -92,6 +92,7 @@ fn every_key_reaches_the_server() {
     assert_eq!(settings.greeting, ["one", "two"]);
     let limits = settings.limits;
     assert_eq!((limits.sessions_max, limits.sessions_per_address_max), (1, 2));
+    assert_eq!(limits.sessions_per_account_max, 9);
     assert_eq!((limits.login_attempts_max, limits.line_bytes_max), (4, 1024));
     assert_eq!((limits.listing_entries_max, limits.stat_bytes_max), (5, 2048));
     assert_eq!((limits.waiting_commands_max, limits.hashes_max), (6, 7));

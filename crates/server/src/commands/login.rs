@@ -265,7 +265,8 @@ impl<N: Network> Session<N> {
     fn log_in(&mut self, attempt: &Attempt, account: Arc<Account>) -> Result<Action, Refusal> {
         let user = attempt.credentials.user();
         let name = Arc::clone(&account.name);
-        let places = usize::try_from(account.sessions_max).unwrap_or(usize::MAX);
+        let places = account.sessions_max.map(|max| usize::try_from(max).unwrap_or(usize::MAX));
+        let places = places.unwrap_or(self.settings.limits.sessions_per_account_max);
         let place = match self.shared.accounts.enter(Arc::clone(&name), 0, places) {
             Ok(place) => place,
             Err(Full::Total | Full::Key) => {

@@ -46,7 +46,7 @@ impl Accounts {
                 ("permissions", value) => account.permissions = permissions(value),
                 ("home", value) => account.home = path(value),
                 ("root", value) => root = files.join(value),
-                ("sessions_max", value) => account.sessions_max = value.parse().unwrap(),
+                ("sessions_max", value) => account.sessions_max = Some(value.parse().unwrap()),
                 ("anonymous", "") => account.anonymous = true,
                 ("broken", "") => broken = true,
                 _ => panic!("not of an account: {word}"),
@@ -69,7 +69,7 @@ pub fn account(name: &str, files: &Path) -> Account {
         storage: Arc::new(LocalStorage::open(files, Options::default()).unwrap()),
         home: VirtualPath::root(),
         anonymous: false,
-        sessions_max: 0,
+        sessions_max: None,
         resumption: None,
         attributes: Arc::default(),
     }

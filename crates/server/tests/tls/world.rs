@@ -143,7 +143,7 @@ fn account(root: &Path) -> Arc<Account> {
         storage: Arc::new(LocalStorage::open(root, Options::default()).unwrap()),
         home: VirtualPath::root(),
         anonymous: false,
-        sessions_max: 0,
+        sessions_max: None,
         resumption: None,
         attributes: Arc::default(),
     })

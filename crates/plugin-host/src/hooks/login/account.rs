@@ -25,7 +25,7 @@ pub(crate) struct Admitted {
     name: Arc<str>,
     permissions: Permissions,
     place: StoragePlace,
-    sessions_max: u32,
+    sessions_max: Option<u32>,
     resumption: Option<Resumption>,
     attributes: Arc<[(String, String)]>,
 }
@@ -37,10 +37,10 @@ impl Admitted {
     /// It cannot be carried out, or is not granted; in words.
     pub(crate) fn new(said: wire::Account, grants: &Grants) -> Result<Admitted, String> {
         check_name(&said.name)?;
-        let (mut sessions_max, mut resumption) = (0, None);
+        let (mut sessions_max, mut resumption) = (None, None);
         for (name, value) in &said.limits {
             match name.as_str() {
-                SESSIONS => sessions_max = count(value)?,
+                SESSIONS => sessions_max = Some(count(value)?),
                 RESUMPTION => resumption = Some(resumption_of(value)?),
                 _ => return Err(format!("no limit that is kept here: {name}")),
             }
