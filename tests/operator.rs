@@ -391,7 +391,7 @@ fn no_password_is_ever_logged() {
 fn nobody_is_served_the_state_of_the_server() {
     let site = Site::new("[anonymous]\nroot = \"pub\"\n[plugins]\ndirectory = \"plugins.d\"\n");
     site.make("pub");
-    site.write("conf.d/state.toml", "[server]\nstate = \"kept/state\"\n");
+    site.write("conf.d/state.toml", "[server]\nstate = \"../kept/state\"\n");
     site.write("plugins.d/command-policy.wasm", component("command-policy"));
     let waft = site.serve();
     assert!(waft.path("kept/state/plugins/key").exists());

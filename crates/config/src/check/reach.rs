@@ -175,10 +175,11 @@ fn of_plugins(config: &Config) -> impl Iterator<Item = Place<'_>> {
         let path = path.map(|path| Place::new(COMPONENT, path, at("path")));
         let quarantine = plugin.quarantine.as_ref();
         let quarantine = quarantine.map(|path| Place::new(KEPT_AWAY, path, at("quarantine")));
-        let secrets = plugin.grant.secrets.iter().filter_map(move |(name, node)| {
+        let secrets = plugin.grant.secrets.iter().filter_map(|(name, node)| {
             let Value::String(place) = &node.value else { return None };
             let path = node.origin.resolve(place.strip_prefix("file:")?.as_ref());
-            Some(Place::new(SECRET, &path, at(&format!("grant.secrets.{name}"))))
+            let key = format!("{}.grant.secrets.{name}", plugin.key);
+            Some(Place::new(SECRET, &path, At { key, origin: &node.origin }))
         });
         path.into_iter().chain(quarantine).chain(secrets)
     })
