@@ -128,6 +128,61 @@ fn a_new_version_is_tried_on_a_share_of_sessions_and_promoted() {
     assert_eq!(json(&waft, &["plugin", "list"])["plugins"][0]["sha256"], tried["sha256"]);
 }
 
+/// A site with two plugins, one of which may bring commands along that are the other's.
+fn rivals(first: &str, late: &str) -> Site {
+    let site = Site::new(&format!(
+        "[plugins]\ndirectory = \"plugins.d\"\n[control]\nsocket = \"ask.sock\"\n\
+         [[plugin]]\nname = \"errands\"\n[[plugin]]\nname = \"late\"\n{late}\n"
+    ));
+    site.write("plugins.d/late.wasm", component(first));
+    site
+}
+
+/// How often FEAT tells of the command, to each of some sessions.
+fn owners(waft: &Waft) -> Vec<usize> {
+    let mut sessions: Vec<_> = (0..4).map(|_| waft.log_in()).collect();
+    let features = sessions.iter_mut().map(|session| session.expect("FEAT", 211).lines.join(";"));
+    features.map(|features| features.matches("ECHO;").count()).collect()
+}
+
+#[test]
+fn a_version_that_is_tried_takes_no_command_of_another_plugin() {
+    let site = rivals("tests/echo-verdict", "canary = \"99%\"");
+    site.write("plugins.d/errands.wasm", component("tests/errands"));
+    let waft = site.serve();
+    waft.and_wait(
+        |site| site.write("plugins.d/late.wasm", component("tests/errands")),
+        "the refusal",
+        |line| {
+            line.message() == "plugin not replaced, the version before stays in force"
+                && line.text.contains("which the plugin errands answers already")
+        },
+    );
+    assert_eq!(json(&waft, &["plugin", "list"])["canaries"], Value::Array(Vec::new()));
+    assert_eq!(owners(&waft), [1; 4]);
+}
+
+#[test]
+fn a_version_before_takes_no_command_of_another_plugin() {
+    let waft = rivals("tests/errands", "").serve();
+    for (file, component_name, message) in [
+        ("late", "tests/echo-verdict", "plugin replaced"),
+        ("errands", "tests/errands", "plugin loaded"),
+    ] {
+        waft.and_wait(
+            |site| site.write(format!("plugins.d/{file}.wasm"), component(component_name)),
+            message,
+            |line| line.message() == message && line.field("plugin") == file,
+        );
+    }
+    let refused = ask(&waft, &["plugin", "rollback", "late"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let expected = "error: the version before of late is not taken: brings SITE ECHO along, which \
+                    the plugin errands answers already\n  remedy: remove one of the two, ";
+    assert!(refused.stderr().starts_with(expected), "{}", refused.stderr());
+    assert_eq!(owners(&waft), [1; 4]);
+}
+
 #[test]
 fn a_plugin_in_the_shadow_decides_nothing_and_is_logged() {
     let site = Site::new("[plugins]\ndirectory = \"plugins.d\"\n");

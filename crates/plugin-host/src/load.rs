@@ -74,6 +74,11 @@ impl Slot {
         &self.settings
     }
 
+    /// The version in force and the one that is tried, as far as there are any.
+    fn versions(&self) -> impl Iterator<Item = &Arc<Plugin>> {
+        self.plugin.iter().chain(&self.canary)
+    }
+
     /// Has the file read again where it was refused.
     pub(crate) fn try_again(&mut self) {
         if self.trouble.take().is_some() {
@@ -527,35 +532,52 @@ fn fall_back(
 }
 
 /// A command has one owner: of two plugins that bring the same along, the one that came later is
-/// not taken, and stays what it was before.
+/// not taken, and stays what it was before. A new version that is tried counts like one in force.
 fn refuse_rivals(old: &Slots, plan: &Plan, gathered: &mut Gathered) {
-    let keys = plan.candidates.iter().map(|c| (c.settings.name.clone(), c.file.clone()));
-    let mut keys: Vec<_> = keys.filter(|key| gathered.slots.contains_key(key)).collect();
-    // Those that were there first come first; the order is kept otherwise.
-    keys.sort_by_key(|key| {
-        let (now, was) = (plugin_of(&gathered.slots, key), plugin_of(old, key));
-        !matches!((now, was), (Some(now), Some(was)) if Arc::ptr_eq(&now, &was))
-    });
-    let mut owners: BTreeMap<String, String> = BTreeMap::new();
-    for key in keys {
-        let Some(plugin) = plugin_of(&gathered.slots, &key) else { continue };
-        let rival = plugin.interest.site.iter().find_map(|command| {
-            let owner = owners.get(&command.name)?;
-            Some((command.name.clone(), owner.clone()))
-        });
-        if let Some((command, owner)) = rival {
-            let refusal = Refusal::CommandTaken { command, plugin: owner };
-            turn_down(old, plan, &key, refusal, gathered);
-            continue;
-        }
-        for command in &plugin.interest.site {
-            owners.insert(command.name.clone(), plugin.name.to_string());
-        }
+    // What is turned down may leave its place to another: each time all are looked at again.
+    while let Some((key, refusal)) = first_rival(old, plan, &gathered.slots) {
+        turn_down(old, plan, &key, refusal, gathered);
     }
 }
 
-fn plugin_of(slots: &Slots, key: &(String, PathBuf)) -> Option<Arc<Plugin>> {
-    slots.get(key)?.plugin.clone()
+/// The first plugin that came later and brings along what another one answers.
+fn first_rival(old: &Slots, plan: &Plan, slots: &Slots) -> Option<(Key, Refusal)> {
+    let keys = plan.candidates.iter().map(|c| (c.settings.name.clone(), c.file.clone()));
+    let slots: Vec<_> = keys.filter_map(|key| slots.get_key_value(&key)).collect();
+    let versions =
+        slots.into_iter().flat_map(|(key, slot)| slot.versions().map(move |it| (key, it)));
+    let was_there = |key: &Key, plugin: &Arc<Plugin>| {
+        old.get(key).is_some_and(|slot| slot.versions().any(|known| Arc::ptr_eq(known, plugin)))
+    };
+    let mut versions: Vec<_> = versions.collect();
+    // Those that were there first come first; the order is kept otherwise.
+    versions.sort_by_key(|(key, plugin)| !was_there(key, plugin));
+    let mut owners: BTreeMap<&str, &Key> = BTreeMap::new();
+    for (key, plugin) in versions {
+        for command in plugin.interest.site.iter().map(|command| &*command.name) {
+            let owner = *owners.entry(command).or_insert(key);
+            if owner != key && !was_there(key, plugin) {
+                return Some((key.clone(), taken(command, owner)));
+            }
+        }
+    }
+    None
+}
+
+/// What another plugin answers of the commands that a version of one brings along.
+pub(crate) fn rival(slots: &Slots, key: &Key, plugin: &Plugin) -> Option<Refusal> {
+    let others = slots.iter().filter(|(other, _)| *other != key);
+    let others = others.flat_map(|(other, slot)| slot.versions().map(move |it| (other, it)));
+    let mut owned = others.flat_map(|(owner, other)| {
+        other.interest.site.iter().map(move |command| (&*command.name, owner))
+    });
+    let is_rival = |name: &str| plugin.interest.site.iter().any(|command| *command.name == *name);
+    let (command, owner) = owned.find(|(name, _)| is_rival(name))?;
+    Some(taken(command, owner))
+}
+
+fn taken(command: &str, owner: &Key) -> Refusal {
+    Refusal::CommandTaken { command: command.to_owned(), plugin: owner.0.clone() }
 }
 
 /// Takes back that a plugin was started. It is looked at again each time: its rival may go.

@@ -13,7 +13,7 @@ use crate::chain::Generation;
 use crate::errors::{OperateError, Refusal};
 use crate::files::Candidate;
 use crate::host::{Books, Host, Shared};
-use crate::load::{Gathered, Key, Slot, Trouble};
+use crate::load::{Gathered, Key, Slot, Trouble, rival};
 use crate::plugin::Plugin;
 use crate::status::{Change, What};
 
@@ -243,14 +243,13 @@ impl Shared {
         let Some(artifact) = books.loader.before.get(key).cloned() else {
             return Err(OperateError::NoVersionBefore(key.0.clone()));
         };
+        let not_started = |refusal| OperateError::NotStarted { plugin: key.0.clone(), refusal };
         let (settings, file) = (slot.settings().clone(), key.1.clone());
         let candidate = Candidate::of(settings, file, None);
         let next = self.next_number();
-        let plugin = books
-            .loader
-            .start(&candidate, artifact, next)
-            .await
-            .map_err(|refusal| OperateError::NotStarted { plugin: key.0.clone(), refusal })?;
+        let plugin = books.loader.start(&candidate, artifact, next).await.map_err(not_started)?;
+        // Another plugin may have come meanwhile with what this version brings along.
+        rival(&books.slots, key, &plugin).map_or(Ok(()), |refusal| Err(not_started(refusal)))?;
         let refusal = refusal(running);
         let trouble = Trouble { digest: Some(running), refusal: refusal.clone() };
         let slot = slot.rolled_back(plugin, trouble);
