@@ -1,5 +1,6 @@
 //! Who is let in and who is asked to leave, from elsewhere than the sessions: banned addresses, and
-//! sessions by number.
+//! sessions by number, which hear here of the server's end, too. Each is told by a channel of its own:
+//! one for all of them would have every command of every session wait at one lock.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -19,14 +20,59 @@ const BANS_MAX: usize = 10_000;
 pub(crate) struct Gatehouse {
     /// Until when, by network.
     bans: Mutex<BTreeMap<Network, Instant>>,
-    sessions: Mutex<HashMap<SessionId, watch::Sender<Option<Arc<str>>>>>,
+    book: Mutex<Book>,
+}
+
+#[derive(Default)]
+struct Book {
+    stage: Stage,
+    sessions: HashMap<SessionId, watch::Sender<Word>>,
+}
+
+/// How far the server is on its way to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// It serves.
+    #[default]
+    Serving,
+    /// It takes no new sessions; transfers finish, idle sessions end.
+    Draining,
+    /// Everything ends now.
+    Stopping,
+}
+
+/// What a session is told.
+#[derive(Clone, Default)]
+struct Word {
+    stage: Stage,
+    /// What they said who asked it to leave.
+    asked: Option<Arc<str>>,
+}
+
+/// Why a session is to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// The server ends.
+    Shutdown,
+    /// Somebody asked it to leave and said this.
+    Asked(Arc<str>),
 }
 
 /// A session's place in the book; it is struck out when this is dropped.
 pub(crate) struct Guest {
     house: Arc<Gatehouse>,
     id: SessionId,
-    asked: watch::Receiver<Option<Arc<str>>>,
+    word: watch::Receiver<Word>,
+}
+
+impl Farewell {
+    /// Why the session ends, for the log.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Farewell::Shutdown => "shutdown",
+            Farewell::Asked(_) => "asked to leave",
+        }
+    }
 }
 
 impl Gatehouse {
@@ -43,9 +89,19 @@ impl Gatehouse {
 
     /// Enters a session in the book.
     pub(crate) fn enter(self: &Arc<Self>, id: SessionId) -> Guest {
-        let (ask, asked) = watch::channel(None);
-        self.sessions().insert(id, ask);
-        Guest { house: Arc::clone(self), id, asked }
+        let mut book = self.book();
+        let (sender, word) = watch::channel(Word { stage: book.stage, asked: None });
+        book.sessions.insert(id, sender);
+        Guest { house: Arc::clone(self), id, word }
+    }
+
+    /// Tells all sessions, those included that are yet to come.
+    pub(crate) fn enter_stage(&self, stage: Stage) {
+        let mut book = self.book();
+        book.stage = stage;
+        for session in book.sessions.values() {
+            session.send_modify(|word| word.stage = stage);
+        }
     }
 
     fn bans(&self) -> MutexGuard<'_, BTreeMap<Network, Instant>> {
@@ -53,16 +109,16 @@ impl Gatehouse {
         self.bans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, watch::Sender<Option<Arc<str>>>>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Control for Gatehouse {
     fn disconnect(&self, session: SessionId, message: &str) -> bool {
-        let sessions = self.sessions();
-        let Some(ask) = sessions.get(&session) else { return false };
-        ask.send_replace(Some(message.into()));
+        let book = self.book();
+        let Some(session) = book.sessions.get(&session) else { return false };
+        session.send_modify(|word| word.asked = Some(message.into()));
         true
     }
 
@@ -84,28 +140,44 @@ impl Control for Gatehouse {
 }
 
 impl Guest {
-    /// Whether somebody has asked the session to leave.
-    pub(crate) fn is_asked(&self) -> bool {
-        self.asked.borrow().is_some()
+    /// Whether it is to end before another command.
+    pub(crate) fn is_to_end(&self) -> bool {
+        self.word.borrow().farewell(Stage::Draining).is_some()
     }
 
-    /// Waits until somebody asks the session to leave; tells what they said.
-    pub(crate) async fn asked_to_leave(&mut self) -> Arc<str> {
-        let said = match self.asked.wait_for(Option::is_some).await {
-            Ok(said) => said.clone(),
-            Err(_) => None,
-        };
-        match said {
-            Some(message) => message,
+    /// Waits until the session is to end once nothing goes on in it.
+    pub(crate) async fn dismissed(&mut self) -> Farewell {
+        self.farewell(Stage::Draining).await
+    }
+
+    /// Waits until what goes on in the session is to end, too.
+    pub(crate) async fn interrupted(&mut self) -> Farewell {
+        self.farewell(Stage::Stopping).await
+    }
+
+    async fn farewell(&mut self, stage: Stage) -> Farewell {
+        let word = self.word.wait_for(|word| word.farewell(stage).is_some()).await;
+        match word.ok().and_then(|word| word.farewell(stage)) {
+            Some(farewell) => farewell,
             // The book holds the other end as long as this lives.
             None => std::future::pending().await,
         }
     }
 }
 
+impl Word {
+    /// Why it is to end with that stage, if it is.
+    fn farewell(&self, stage: Stage) -> Option<Farewell> {
+        if self.stage >= stage {
+            return Some(Farewell::Shutdown);
+        }
+        self.asked.clone().map(Farewell::Asked)
+    }
+}
+
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.house.sessions().remove(&self.id);
+        self.house.book().sessions.remove(&self.id);
     }
 }
 
@@ -135,7 +207,7 @@ mod tests {
         let mut guest = house.enter(SessionId(7));
         assert!(!house.disconnect(SessionId(8), "bye"));
         assert!(house.disconnect(SessionId(7), "bye"));
-        assert_eq!(&*guest.asked_to_leave().await, "bye");
+        assert_eq!(guest.dismissed().await, Farewell::Asked("bye".into()));
         drop(guest);
         assert!(!house.disconnect(SessionId(7), "bye"));
     }

@@ -9,7 +9,6 @@ use waft_core::{Account, Resumption};
 use crate::data::DataTls;
 use crate::net::Network;
 use crate::session::{Flow, Session};
-use crate::shared::Stage;
 use crate::tls::{self, Binding, DataProtection, Mode, Snapshot, Tls};
 
 /// Whether data connections are protected: PROT.
@@ -127,9 +126,7 @@ impl<N: Network> Session<N> {
         let limit = self.settings.timeouts.tls_handshake;
         let shaken = tokio::select! {
             shaken = self.control.begin_tls(config, tickets, limit) => shaken,
-            _ = self.stage.wait_for(|stage| *stage >= Stage::Draining) => {
-                return ControlFlow::Break("shutdown");
-            }
+            farewell = self.guest.dismissed() => return ControlFlow::Break(farewell.reason()),
         };
         if let Err(error) = shaken {
             self.shared.counters.tls_handshakes_failed.add_one();

@@ -21,11 +21,12 @@ use waft_core::event::EventSink;
 use waft_core::hooks::HookSource;
 
 use crate::counters::Counts;
+use crate::gatehouse::Stage;
 use crate::net::Network;
 use crate::net::tcp::{TcpNetwork, accept_now};
 use crate::session::{Origin, Session};
 use crate::settings::{Passive, Settings};
-use crate::shared::{Current, Full, Shared, Stage};
+use crate::shared::{Current, Full, Shared};
 use crate::time::within;
 use crate::tls::Tls;
 use crate::workers::{Seat, Workers};
@@ -229,7 +230,7 @@ impl<N: Network> Server<N> {
     /// what is left then, or when `now` is ready, is aborted.
     pub async fn shut_down(&self, drain: Duration, now: impl Future<Output = ()>) {
         self.alive.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.shared.stage.send_replace(Stage::Draining);
+        self.shared.gatehouse.enter_stage(Stage::Draining);
         tracing::info!(sessions = self.sessions(), "shutting down");
         let mut gone = self.gone.lock().await;
         let drained = tokio::select! {
@@ -238,7 +239,7 @@ impl<N: Network> Server<N> {
         };
         if !drained {
             tracing::warn!(sessions = self.sessions(), "transfers aborted by shutdown");
-            self.shared.stage.send_replace(Stage::Stopping);
+            self.shared.gatehouse.enter_stage(Stage::Stopping);
             within(LAST_WORDS, gone.recv()).await;
         }
     }

@@ -10,7 +10,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 use waft_core::auth::{Authenticator, Credentials};
 use waft_core::event::{Event, Happening};
@@ -22,12 +21,12 @@ use waft_proto::{Code, FactSet, HashAlgorithm, Reply};
 
 use crate::control::{Control, End, Input};
 use crate::data::DataSetup;
-use crate::gatehouse::Guest;
+use crate::gatehouse::{Farewell, Guest};
 use crate::net::Network;
 use crate::security::Security;
 use crate::server::Listener;
 use crate::settings::Settings;
-use crate::shared::{Place, Shared, Stage};
+use crate::shared::{Place, Shared};
 use crate::time::{milliseconds, within};
 
 /// Where a session comes from.
@@ -56,7 +55,6 @@ pub(crate) struct Session<N: Network> {
     pub(crate) pending: Pending,
     /// What came while a transfer ran, to be answered behind it.
     pub(crate) waiting: VecDeque<Input>,
-    pub(crate) stage: watch::Receiver<Stage>,
     /// Where it is asked to leave.
     pub(crate) guest: Guest,
     began: Instant,
@@ -155,7 +153,6 @@ impl<N: Network> Session<N> {
             parameters: Parameters::default(),
             pending: Pending::Nothing,
             waiting: VecDeque::new(),
-            stage: shared.stage.subscribe(),
             began: Instant::now(),
             awaited_since: Instant::now(),
             commands: 0,
@@ -234,8 +231,7 @@ impl<N: Network> Session<N> {
 
     /// Waits for the next line; for a last reply instead, if the session is to end.
     async fn next_input(&mut self) -> Result<Input, (Reply, &'static str)> {
-        if *self.stage.borrow() == Stage::Serving
-            && !self.guest.is_asked()
+        if !self.guest.is_to_end()
             && let Some(input) = self.waiting.pop_front()
         {
             return Ok(input);
@@ -245,13 +241,7 @@ impl<N: Network> Session<N> {
         };
         tokio::select! {
             biased;
-            _ = self.stage.wait_for(|stage| *stage >= Stage::Draining) => {
-                Err((Reply::new(Code::NOT_AVAILABLE, "Server is shutting down."), "shutdown"))
-            }
-            message = self.guest.asked_to_leave() => {
-                let message = String::from(&*message);
-                Err((Reply::new(Code::NOT_AVAILABLE, message), "asked to leave"))
-            }
+            farewell = self.guest.dismissed() => Err(last_words(&farewell)),
             input = within(limit, self.control.next()) => match input {
                 Some(input) => Ok(input),
                 None => Err(timed_out(&self.login)),
@@ -349,6 +339,14 @@ impl<N: Network> Session<N> {
             Err(_) => ControlFlow::Break("connection lost"),
         }
     }
+}
+
+fn last_words(farewell: &Farewell) -> (Reply, &'static str) {
+    let text = match farewell {
+        Farewell::Shutdown => "Server is shutting down.".to_owned(),
+        Farewell::Asked(message) => String::from(&**message),
+    };
+    (Reply::new(Code::NOT_AVAILABLE, text), farewell.reason())
 }
 
 fn timed_out(login: &Login) -> (Reply, &'static str) {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use waft_core::auth::{Authenticator, LoginGuard};
 use waft_core::event::EventSink;
 use waft_core::hooks::HookSource;
@@ -45,19 +45,7 @@ pub(crate) struct Shared<N> {
     pub(crate) passive_ports: Census<Arc<str>>,
     /// Names that STOU has told and that are not there yet.
     pub(crate) unique_names: Census<VirtualPath>,
-    pub(crate) stage: watch::Sender<Stage>,
     sessions_begun: AtomicU64,
-}
-
-/// How far the server is on its way to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
-    /// It serves.
-    Serving,
-    /// It takes no new sessions; transfers finish, idle sessions end.
-    Draining,
-    /// Everything ends now.
-    Stopping,
 }
 
 impl<N> Shared<N> {
@@ -82,7 +70,6 @@ impl<N> Shared<N> {
             transfers: Census::default(),
             passive_ports: Census::default(),
             unique_names: Census::default(),
-            stage: watch::Sender::new(Stage::Serving),
             sessions_begun: AtomicU64::new(0),
         }
     }

@@ -27,11 +27,12 @@ use waft_proto::{Code, Command, Reply, Text, Verb};
 use crate::commands::Refusal;
 use crate::control::{End, Input};
 use crate::data::{self, DataSetup, DataTls, Encoding, OpenError, Progress, PumpError, TlsFailure};
+use crate::gatehouse::Farewell;
 use crate::net::Network;
 use crate::security::Protection;
 use crate::session::{Flow, Session};
 use crate::settings::Ascii;
-use crate::shared::{Place, Shared, Stage};
+use crate::shared::{Place, Shared};
 use crate::time::{milliseconds, within};
 use crate::tls::Channel;
 use content::Label;
@@ -129,10 +130,8 @@ enum Attended {
     Abandoned,
     /// With the session, for that reason.
     Ended(&'static str),
-    /// With the server.
-    Stopped,
-    /// By whoever asked the session to leave.
-    Dismissed,
+    /// With the server, or by whoever asked the session to leave.
+    Interrupted(Farewell),
     /// By whoever wants rid of the plugins that it runs with.
     Withdrawn,
 }
@@ -378,10 +377,7 @@ impl<N: Network> Session<N> {
             let input = tokio::select! {
                 biased;
                 result = &mut work => return Attended::Finished(result),
-                _ = self.stage.wait_for(|stage| *stage == Stage::Stopping) => {
-                    return Attended::Stopped;
-                }
-                _ = self.guest.asked_to_leave() => return Attended::Dismissed,
+                farewell = self.guest.interrupted() => return Attended::Interrupted(farewell),
                 () = &mut withdrawn => return Attended::Withdrawn,
                 input = self.control.next(), if listening => input,
             };
@@ -435,9 +431,12 @@ impl<N: Network> Session<N> {
                 self.record(record, progress, false);
                 return Flow::Break(reason);
             }
-            Attended::Stopped => (self.cut(open, aborted("Server is shutting down.")).await, None),
-            Attended::Dismissed => {
-                (self.cut(open, aborted("The session is being ended.")).await, None)
+            Attended::Interrupted(farewell) => {
+                let text = match farewell {
+                    Farewell::Shutdown => "Server is shutting down.",
+                    Farewell::Asked(_) => "The session is being ended.",
+                };
+                (self.cut(open, aborted(text)).await, None)
             }
             Attended::Withdrawn => {
                 let generation = hooks.generation();
