@@ -2,6 +2,8 @@
 //! failures cost neither time nor log lines. Its policy answers instead.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,8 +11,15 @@ use tokio::time::Instant;
 use crate::limits;
 
 /// One plugin's breaker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Breaker {
+    /// Whether it opened and no call has gone well since: as long as not, calls ask no further.
+    tripped: AtomicBool,
+    history: Mutex<History>,
+}
+
+#[derive(Debug, Default)]
+struct History {
     /// When the latest failures happened, oldest first.
     failures: VecDeque<Instant>,
     /// Until when it is open, if it is.
@@ -20,27 +29,44 @@ pub(crate) struct Breaker {
 }
 
 impl Breaker {
-    /// A closed one.
-    pub(crate) fn new() -> Breaker {
-        Breaker { failures: VecDeque::new(), open_until: None, pause: Duration::ZERO }
-    }
-
-    /// Whether calls may be made.
+    /// Whether calls are not to be made at `now`.
     pub(crate) fn is_open(&self, now: Instant) -> bool {
-        self.open_until.is_some_and(|until| now < until)
+        self.tripped.load(Ordering::Acquire) && self.history().is_open(now)
     }
 
     /// Notes a call that went well.
-    pub(crate) fn succeeded(&mut self, now: Instant) {
-        if self.open_until.is_some() && !self.is_open(now) {
-            self.open_until = None;
-            self.pause = Duration::ZERO;
-            self.failures.clear();
+    pub(crate) fn succeeded(&self, now: Instant) {
+        if !self.tripped.load(Ordering::Acquire) {
+            return;
+        }
+        let mut history = self.history();
+        if !history.is_open(now) {
+            *history = History::default();
+            self.tripped.store(false, Ordering::Release);
         }
     }
 
     /// Notes a call that failed. Tells for how long the breaker opens, if it does so now.
-    pub(crate) fn failed(&mut self, now: Instant) -> Option<Duration> {
+    pub(crate) fn failed(&self, now: Instant) -> Option<Duration> {
+        let mut history = self.history();
+        let pause = history.failed(now);
+        if pause.is_some() {
+            self.tripped.store(true, Ordering::Release);
+        }
+        pause
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl History {
+    fn is_open(&self, now: Instant) -> bool {
+        self.open_until.is_some_and(|until| now < until)
+    }
+
+    fn failed(&mut self, now: Instant) -> Option<Duration> {
         if self.is_open(now) {
             return None;
         }
@@ -68,13 +94,13 @@ mod tests {
 
     #[test]
     fn five_failures_in_ten_seconds_open_it_and_fewer_do_not() {
-        let mut breaker = Breaker::new();
+        let breaker = Breaker::default();
         let start = Instant::now();
         for n in 0..4 {
             assert_eq!(breaker.failed(start + SECOND * n), None);
         }
         assert_eq!(breaker.failed(start + SECOND * 11), None, "the first ones are long ago");
-        let mut breaker = Breaker::new();
+        let breaker = Breaker::default();
         let opened: Vec<_> = (0..5).map(|_| breaker.failed(start)).collect();
         assert_eq!(opened, [None, None, None, None, Some(SECOND)]);
         assert!(breaker.is_open(start) && !breaker.is_open(start + SECOND));
@@ -82,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_failure_right_behind_a_pause_doubles_it_and_a_success_forgets_it() {
-        let mut breaker = Breaker::new();
+        let breaker = Breaker::default();
         let mut now = Instant::now();
         for _ in 0..limits::BREAKER_FAILURES {
             breaker.failed(now);

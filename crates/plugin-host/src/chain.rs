@@ -118,20 +118,22 @@ impl Generation {
             if !plugin.wants_command(command) {
                 continue;
             }
-            let name = Arc::clone(&plugin.name);
             let verdict = command::ask(plugin, self.number, session, command).await;
             let deed = || would(command, &verdict);
             if !matches!(verdict, Verdict::Pass) && plugin.only_would(session, self.number, deed) {
                 continue;
             }
+            // Only who does something is named: the count of a name's users travels between
+            // processors.
+            let name = || Arc::clone(&plugin.name);
             match verdict {
                 Verdict::Pass => {}
                 Verdict::Rewrite(new) => {
                     self.by(plugin, session).rewrote(command, &new);
-                    rewritten = Some((new, name));
+                    rewritten = Some((new, name()));
                 }
-                Verdict::Answer(reply) => return CommandVerdict::Answer { reply, plugin: name },
-                Verdict::Close(reply) => return CommandVerdict::Close { reply, plugin: name },
+                Verdict::Answer(reply) => return CommandVerdict::Answer { reply, plugin: name() },
+                Verdict::Close(reply) => return CommandVerdict::Close { reply, plugin: name() },
             }
         }
         match rewritten {

@@ -5,12 +5,12 @@
 //! has no concurrency support: without it a call costs a third, and components that want
 //! `async` in their interface are refused.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use tokio::sync::Semaphore;
+use waft_core::PerCpu;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -66,13 +66,7 @@ impl Sandbox {
 
     /// Keeps the clock ticking until the guard is dropped.
     pub(crate) fn running(&self) -> Running {
-        self.clock.running.fetch_add(1, Ordering::SeqCst);
-        if self.clock.parked.load(Ordering::SeqCst)
-            && let Some(thread) = self.clock.thread.get()
-        {
-            thread.unpark();
-        }
-        Running(self.clock)
+        self.clock.begin()
     }
 }
 
@@ -109,36 +103,73 @@ fn pool() -> PoolingAllocationConfig {
 /// What the ticking thread and the calls share.
 #[derive(Default)]
 struct Clock {
-    running: AtomicUsize,
+    calls: PerCpu<Calls>,
     parked: AtomicBool,
     thread: OnceLock<thread::Thread>,
 }
 
+/// Calls that began and ended so far; those that run are the difference.
+#[derive(Default)]
+struct Calls {
+    began: AtomicUsize,
+    ended: AtomicUsize,
+}
+
 /// While one lives, the clock ticks.
-pub(crate) struct Running(&'static Clock);
+pub(crate) struct Running(&'static Calls);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::SeqCst);
+        self.0.ended.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-/// Starts the thread that moves the engine's epoch every tick while calls run, and sleeps
+impl Clock {
+    fn begin(&'static self) -> Running {
+        let calls = self.calls.here();
+        calls.began.fetch_add(1, Ordering::SeqCst);
+        if self.parked.load(Ordering::SeqCst)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+        Running(calls)
+    }
+
+    /// How many calls began so far.
+    fn began(&self) -> usize {
+        let began = self.calls.iter().map(|calls| calls.began.load(Ordering::SeqCst));
+        began.fold(0, usize::wrapping_add)
+    }
+
+    /// Whether a call runs.
+    fn runs(&self) -> bool {
+        self.calls.iter().any(|calls| {
+            let ended = calls.ended.load(Ordering::SeqCst);
+            calls.began.load(Ordering::SeqCst) != ended
+        })
+    }
+}
+
+/// Starts the thread that moves the engine's epoch every tick while calls are made, and sleeps
 /// otherwise: an idle server wakes nobody up.
 fn start_clock(engine: Engine) -> wasmtime::Result<&'static Clock> {
     let clock: &'static Clock = Box::leak(Box::default());
     let thread = thread::Builder::new().name("waft-plugin-clock".to_owned()).spawn(move || {
         loop {
-            while clock.running.load(Ordering::SeqCst) == 0 {
-                // A call that begins between these two lines sees the flag, and its unpark is kept.
-                clock.parked.store(true, Ordering::SeqCst);
-                if clock.running.load(Ordering::SeqCst) == 0 {
-                    thread::park();
-                }
-                clock.parked.store(false, Ordering::SeqCst);
-            }
+            let began = clock.began();
             thread::sleep(limits::TICK);
             engine.increment_epoch();
+            // Short calls are seldom seen running: as long as some begin, none has to wake this.
+            if clock.began() != began || clock.runs() {
+                continue;
+            }
+            clock.parked.store(true, Ordering::SeqCst);
+            // A call that begins between these two lines sees the flag, and its unpark is kept.
+            while clock.began() == began {
+                thread::park();
+            }
+            clock.parked.store(false, Ordering::SeqCst);
         }
     })?;
     // Set by nobody else: the clock was made above.

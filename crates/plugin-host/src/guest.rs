@@ -5,14 +5,14 @@
 //! selects on a call and keeps the store.
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use tracing::Instrument as _;
 use waft_core::{SessionFacts, SessionId, auth};
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmBacktrace};
@@ -105,8 +105,7 @@ pub(crate) struct Guest {
 pub(crate) struct Warm {
     sandbox: &'static Sandbox,
     store: Store<Guest>,
-    /// Boxed, as instances go from hand to hand with every call.
-    exports: Box<Exports>,
+    exports: Exports,
     /// Calls of hooks.
     calls: u64,
     /// Memory that it had once it was prepared.
@@ -114,6 +113,8 @@ pub(crate) struct Warm {
     born: Instant,
     /// What it takes of the memory for all instances.
     pub(crate) charge: Option<Charge>,
+    /// Its place among those for single calls, if it is one of them.
+    pub(crate) slot: Option<OwnedSemaphorePermit>,
     /// When its last call ended.
     pub(crate) rested: Instant,
 }
@@ -142,11 +143,12 @@ impl Warm {
         Ok(Warm {
             sandbox,
             store,
-            exports: Box::new(exports),
+            exports,
             calls: 0,
             memory_at_first: 0,
             born: now,
             charge: None,
+            slot: None,
             rested: now,
         })
     }
@@ -204,8 +206,12 @@ impl Warm {
         let budget = begin(&mut self.store, caller, session);
         self.fail_on_demand(caller, budget)?;
         let span = self.store.data().about.span(&self.store.data().identity.name);
-        let call = bounded(self.sandbox, budget, call(&self.exports, &mut self.store));
-        let result = call.instrument(span).await?;
+        let result = {
+            // Pinned where it is: moving it costs as much as a good part of a call.
+            let mut call = pin!(call(&self.exports, &mut self.store));
+            let call = poll_fn(|context| span.in_scope(|| call.as_mut().poll(context)));
+            bounded(self.sandbox, budget, call).await?
+        };
         let value = result.map_err(|error| explain(&self.store, &error))?;
         self.calls += u64::from(caller.hook != Hook::Lifecycle);
         let guest = self.store.data_mut();
@@ -252,10 +258,10 @@ impl Warm {
     }
 
     /// Whether it is better replaced than used again.
-    pub(crate) fn is_worn(&self, now: Instant) -> bool {
+    pub(crate) fn is_worn(&self) -> bool {
         let limits = self.limits();
         self.calls >= limits.instance_calls
-            || now.duration_since(self.born) >= limits.instance_age
+            || self.rested.duration_since(self.born) >= limits.instance_age
             || self.is_full()
     }
 

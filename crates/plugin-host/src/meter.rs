@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
+use waft_core::PerCpu;
 
 use crate::errors::Failure;
 use crate::hook::{Hook, TABLE};
@@ -27,7 +28,7 @@ enum Kind {
 
 /// The meters of one plugin, one for each hook.
 #[derive(Debug, Default)]
-pub(crate) struct Meters([Meter; TABLE.len()]);
+pub(crate) struct Meters(PerCpu<[Meter; TABLE.len()]>);
 
 #[derive(Debug, Default)]
 struct Meter {
@@ -36,9 +37,13 @@ struct Meter {
     times: Times,
 }
 
+/// Times, sorted into buckets, of all processors.
+#[derive(Debug, Default)]
+pub(crate) struct SharedTimes(PerCpu<Times>);
+
 /// Times, sorted into buckets.
 #[derive(Debug, Default)]
-pub(crate) struct Times {
+struct Times {
     sum_ns: AtomicU64,
     buckets: [AtomicU64; BUCKETS_US.len() + 1],
 }
@@ -98,19 +103,46 @@ impl Meters {
 
     /// The numbers of the hooks that were called.
     pub(crate) fn counts(&self) -> Vec<HookCounts> {
-        let all = TABLE.iter().map(|row| self.of(row.hook).counts(row.name));
+        let all = TABLE.iter().map(|row| {
+            let meters = self.0.iter().filter_map(|meters| meters.get(row.hook as usize));
+            let parts: Vec<HookCounts> = meters.map(|meter| meter.counts(row.name)).collect();
+            HookCounts { hook: row.name, ..HookCounts::sum(&parts) }
+        });
         all.filter(|counts| counts.calls + counts.not_made > 0).collect()
     }
 
     #[expect(clippy::indexing_slicing, reason = "one for each row of the table")]
     fn of(&self, hook: Hook) -> &Meter {
-        &self.0[hook as usize]
+        &self.0.here()[hook as usize]
+    }
+}
+
+impl SharedTimes {
+    /// Adds one.
+    pub(crate) fn add(&self, time: Duration) {
+        self.0.here().add(time);
+    }
+
+    /// Their sum, and how many fell into which bucket of [`BUCKETS_US`].
+    pub(crate) fn read(&self) -> (Duration, Vec<u64>) {
+        let mut sum = (Duration::ZERO, vec![0; BUCKETS_US.len() + 1]);
+        for (time, buckets) in self.0.iter().map(Times::read) {
+            sum.0 += time;
+            add_up(&mut sum.1, &buckets);
+        }
+        sum
+    }
+}
+
+/// Adds to each bucket what is in the other's.
+fn add_up(buckets: &mut [u64], other: &[u64]) {
+    for (total, bucket) in buckets.iter_mut().zip(other) {
+        *total += bucket;
     }
 }
 
 impl Times {
-    /// Adds one.
-    pub(crate) fn add(&self, time: Duration) {
+    fn add(&self, time: Duration) {
         let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.sum_ns.fetch_add(ns, Ordering::Relaxed);
         let place = BUCKETS_US.partition_point(|end| end.saturating_mul(1000) < ns);
@@ -119,15 +151,7 @@ impl Times {
         }
     }
 
-    /// Adds one that was none.
-    pub(crate) fn add_none(&self) {
-        if let Some(bucket) = self.buckets.first() {
-            bucket.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Their sum, and how many fell into which bucket.
-    pub(crate) fn read(&self) -> (Duration, Vec<u64>) {
+    fn read(&self) -> (Duration, Vec<u64>) {
         let buckets = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
         (Duration::from_nanos(self.sum_ns.load(Ordering::Relaxed)), buckets)
     }
@@ -169,9 +193,7 @@ impl HookCounts {
             sum.bad_verdicts += counts.bad_verdicts;
             sum.not_made += counts.not_made;
             sum.time += counts.time;
-            for (total, bucket) in sum.buckets.iter_mut().zip(&counts.buckets) {
-                *total += bucket;
-            }
+            add_up(&mut sum.buckets, &counts.buckets);
         }
         sum
     }

@@ -53,7 +53,7 @@ pub(crate) struct Plugin {
     /// The generation that it came with.
     since: u64,
     pool: Pool,
-    breaker: Mutex<Breaker>,
+    breaker: Breaker,
     meters: Meters,
     last_error: Mutex<Option<LastError>>,
     /// Set where it took the place of another version.
@@ -139,7 +139,7 @@ impl Plugin {
                 budget,
                 first,
             ),
-            breaker: Mutex::new(Breaker::new()),
+            breaker: Breaker::default(),
             meters: Meters::default(),
             last_error: Mutex::default(),
             probation: OnceLock::new(),
@@ -217,7 +217,7 @@ impl Plugin {
         lease: impl Future<Output = Result<L, Failure>>,
     ) -> (Call<'_>, Result<L, Failure>) {
         let call = Call { plugin: self, caller, session, began: Instant::now() };
-        if self.breaker().is_open(call.began) {
+        if self.breaker.is_open(call.began) {
             return (call, Err(Failure::BreakerOpen));
         }
         self.meters.began(caller.hook);
@@ -256,7 +256,7 @@ impl Plugin {
     pub(crate) fn status(&self) -> PluginStatus {
         let calls = self.meters.counts();
         let sum = HookCounts::sum(&calls);
-        let breaker_open = self.breaker().is_open(Instant::now());
+        let breaker_open = self.breaker.is_open(Instant::now());
         let (instances, memory) = self.identity.tally.now();
         let instances_idle = self.pool.idle_count();
         let (wait_time, wait_buckets) = self.pool.waits();
@@ -339,10 +339,6 @@ impl Plugin {
         }
     }
 
-    fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn last_error(&self) -> std::sync::MutexGuard<'_, Option<LastError>> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -371,8 +367,10 @@ impl Call<'_> {
     ) -> Result<(T, Lease), Failure> {
         match verdict {
             Ok(verdict) => {
-                self.plugin.breaker().succeeded(Instant::now());
-                self.note_time();
+                // The time of the answer: asking the clock again costs more than it tells.
+                let ended = lease.warm.rested;
+                self.plugin.breaker.succeeded(ended);
+                self.note_time(ended);
                 self.note_if_slow(&lease);
                 Ok((verdict, lease))
             }
@@ -391,7 +389,7 @@ impl Call<'_> {
         if matches!(failure, Failure::BreakerOpen | Failure::Gone) {
             return failure;
         }
-        self.note_time();
+        self.note_time(Instant::now());
         let reason = cleaned(&failure.to_string());
         // What the other transfer's call failed of tells more.
         if !matches!(failure, Failure::Lost) {
@@ -420,7 +418,7 @@ impl Call<'_> {
     }
 
     fn trip_breaker(&self) {
-        let opened = self.plugin.breaker().failed(Instant::now());
+        let opened = self.plugin.breaker.failed(Instant::now());
         if let Some(pause) = opened {
             tracing::error!(
                 plugin = &*self.plugin.name,
@@ -456,8 +454,8 @@ impl Call<'_> {
         );
     }
 
-    fn note_time(&self) {
-        let elapsed = self.began.elapsed();
+    fn note_time(&self, ended: Instant) {
+        let elapsed = ended.saturating_duration_since(self.began);
         self.plugin.meters.took(self.caller.hook, elapsed);
         tracing::debug!(
             plugin = &*self.plugin.name,

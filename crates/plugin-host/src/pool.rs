@@ -3,12 +3,13 @@
 
 mod seats;
 mod sessions;
+mod shelf;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use waft_core::SessionFacts;
 
@@ -17,10 +18,11 @@ use crate::budget::{Budget, Charge};
 use crate::engine::Sandbox;
 use crate::errors::Failure;
 use crate::guest::{Identity, Warm};
-use crate::meter::Times;
+use crate::meter::SharedTimes;
 use crate::settings::Isolation;
 use seats::Seats;
 use sessions::{Place, Sessions};
+use shelf::Shelf;
 
 pub(crate) use seats::{Hold, Turn};
 
@@ -30,38 +32,36 @@ pub(crate) struct Pool {
     artifact: Arc<Artifact>,
     identity: Arc<Identity>,
     isolation: Isolation,
-    /// The one used last comes last, and is used next.
-    idle: Mutex<Vec<Warm>>,
+    /// Those that rest.
+    shelf: Shelf,
     /// Those that belong to sessions.
     sessions: Arc<Sessions>,
+    /// Places of instances for single calls: each has one, resting or not.
     slots: Arc<Semaphore>,
     /// Places of instances that belong to a transfer.
     pins: Arc<Semaphore>,
     /// Instances that several transfers have at the same time.
     seats: Seats,
     budget: Arc<Budget>,
-    /// Tells who waits for room that an instance rests.
-    put_back: Notify,
     /// Octets of memory that the largest instance so far has had.
     size: AtomicUsize,
     /// How long instances were waited for.
-    waits: Times,
+    waits: SharedTimes,
 }
 
 /// An instance, taken out. Dropped, the instance is gone.
 pub(crate) struct Lease {
-    pub(crate) warm: Warm,
+    pub(crate) warm: Box<Warm>,
     home: Home,
-    _slot: OwnedSemaphorePermit,
-    /// The place among those of all plugins, of an instance that belongs to a transfer.
-    _pin: Option<OwnedSemaphorePermit>,
+    /// The turn of its session, or its places among those of transfers.
+    _permits: [Option<OwnedSemaphorePermit>; 2],
 }
 
 /// Where an instance goes after use.
 enum Home {
     /// To those that rest: it was taken out for a call.
     Call,
-    /// There, too: it was taken out for a transfer.
+    /// There, too, if there is a place: it was taken out for a transfer.
     Transfer,
     /// To its session.
     Session(Arc<Place>),
@@ -83,20 +83,23 @@ impl Pool {
         let size = first.memory();
         // A plugin that is loaded has an instance, however little room there is.
         first.charge = budget.try_charge(size);
+        let slots = Arc::new(Semaphore::new(identity.limits.instances_max.max(1)));
+        first.slot = Arc::clone(&slots).try_acquire_owned().ok();
+        let shelf = Shelf::default();
+        shelf.put(Box::new(first));
         Pool {
             sandbox,
             artifact,
             isolation,
-            idle: Mutex::new(vec![first]),
+            shelf,
             sessions: Sessions::new(identity.limits.sessions_max, Arc::clone(&sandbox.pins)),
-            slots: Arc::new(Semaphore::new(identity.limits.instances_max.max(1))),
+            slots,
             pins: Arc::new(Semaphore::new(identity.limits.transfers_max.max(1))),
             seats: Seats::new(share, identity.limits.transfers_max),
             identity,
             budget,
-            put_back: Notify::new(),
             size: AtomicUsize::new(size),
-            waits: Times::default(),
+            waits: SharedTimes::default(),
         }
     }
 
@@ -109,27 +112,18 @@ impl Pool {
         if let (Isolation::Session, Some(session)) = (self.isolation, session) {
             return self.timed(Box::pin(self.take_own(generation, session))).await;
         }
-        if let Some(lease) = self.at_hand() {
-            self.waits.add_none();
-            return Ok(lease);
+        if let Some(warm) = self.shelf.take() {
+            self.waits.add(Duration::ZERO);
+            return Ok(self.lent(warm));
         }
         // Boxed, for calls that do not wait to be small: beginning an instance takes a lot.
-        self.timed(Box::pin(self.awaited(generation))).await
+        let warm = self.timed(Box::pin(self.ready(generation, Some(&self.slots)))).await?;
+        Ok(self.lent(warm))
     }
 
-    /// An instance that rests, where nobody has to wait for one.
-    fn at_hand(&self) -> Option<Lease> {
-        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
-        let warm = self.idle().pop()?;
-        Some(Lease { warm, home: self.home_of_calls(), _slot: slot, _pin: None })
-    }
-
-    async fn awaited(&self, generation: u64) -> Result<Lease, Failure> {
-        let queue = self.identity.limits.queue;
-        let slot = tokio::time::timeout(queue, Arc::clone(&self.slots).acquire_owned()).await;
-        let Ok(Ok(slot)) = slot else { return Err(Failure::Busy(queue)) };
-        let warm = self.ready(generation).await?;
-        Ok(Lease { warm, home: self.home_of_calls(), _slot: slot, _pin: None })
+    /// An instance that is taken out for one call.
+    fn lent(&self, warm: Box<Warm>) -> Lease {
+        Lease { warm, home: self.home_of_calls(), _permits: [None, None] }
     }
 
     /// Where instances go that were taken out for one call, of whatever session.
@@ -146,12 +140,12 @@ impl Pool {
             Some((place, turn))
         };
         let turn = tokio::time::timeout(queue, turn).await;
-        let Ok(Some((place, slot))) = turn else { return Err(Failure::Busy(queue)) };
+        let Ok(Some((place, turn))) = turn else { return Err(Failure::Busy(queue)) };
         let warm = match place.take() {
             Some(warm) => warm,
             None => self.fresh(generation).await?,
         };
-        Ok(Lease { warm, home: Home::Session(place), _slot: slot, _pin: None })
+        Ok(Lease { warm, home: Home::Session(place), _permits: [Some(turn), None] })
     }
 
     /// Takes an instance out for as long as a transfer lasts. Transfers do not take the instances
@@ -169,21 +163,18 @@ impl Pool {
         let places = tokio::time::timeout(queue, places).await;
         let Ok(Some((slot, pin))) = places else { return Err(Failure::Busy(queue)) };
         let (warm, home) = match self.isolation {
-            Isolation::Pool => (self.ready(generation).await?, Home::Transfer),
+            Isolation::Pool => (self.ready_for_transfer(generation).await?, Home::Transfer),
             Isolation::Session | Isolation::Call => (self.fresh(generation).await?, Home::Nowhere),
         };
-        Ok(Lease { warm, home, _slot: slot, _pin: Some(pin) })
+        Ok(Lease { warm, home, _permits: [Some(slot), Some(pin)] })
     }
 
     /// Notes how long it takes to get an instance, or none.
-    async fn timed<L>(
-        &self,
-        lease: impl Future<Output = Result<L, Failure>>,
-    ) -> Result<L, Failure> {
+    async fn timed<T>(&self, wait: impl Future<Output = T>) -> T {
         let began = Instant::now();
-        let lease = lease.await;
+        let had = wait.await;
         self.waits.add(began.elapsed());
-        lease
+        had
     }
 
     /// How long instances were waited for: in all, and by [`BUCKETS_US`](crate::BUCKETS_US).
@@ -194,8 +185,11 @@ impl Pool {
     /// Puts an instance back after a call that went well, or a transfer. One too many is dropped:
     /// those that rest and those that single calls have are no more than the operator allows.
     pub(crate) fn put_back(&self, mut lease: Lease) {
-        self.size.fetch_max(lease.warm.memory(), Ordering::Relaxed);
-        let own_slot = match &lease.home {
+        let memory = lease.warm.memory();
+        if memory > self.size() {
+            self.size.fetch_max(memory, Ordering::Relaxed);
+        }
+        match lease.home {
             Home::Session(place) => {
                 if self.may_rest(&mut lease.warm) {
                     place.put_back(lease.warm);
@@ -203,19 +197,18 @@ impl Pool {
                 return;
             }
             Home::Nowhere => return,
-            Home::Call => 1,
-            Home::Transfer => 0,
-        };
-        if lease.warm.is_worn(Instant::now()) {
+            Home::Call => {}
+            Home::Transfer => lease.warm.slot = Arc::clone(&self.slots).try_acquire_owned().ok(),
+        }
+        if lease.warm.slot.is_none() || lease.warm.is_worn() || self.is_crowded() {
             return;
         }
-        let room = self.slots.available_permits() + own_slot;
-        let kept = if self.budget.is_wanted() { self.identity.limits.instances_min } else { room };
-        let mut idle = self.idle();
-        if idle.len() < room.min(kept.max(1)) {
-            idle.push(lease.warm);
-            self.put_back.notify_one();
-        }
+        self.shelf.put(lease.warm);
+    }
+
+    /// Whether no further instance may rest, as others want its memory.
+    fn is_crowded(&self) -> bool {
+        self.budget.is_wanted() && self.shelf.count() >= self.identity.limits.instances_min.max(1)
     }
 
     /// Whether a session's instance may rest with the memory that it has by now, which is charged to
@@ -231,22 +224,53 @@ impl Pool {
         warm.charge.as_mut().is_none_or(|charge| self.budget.try_grow(charge, memory))
     }
 
-    /// An instance that rests or a new one, whichever can be had first.
-    async fn ready(&self, generation: u64) -> Result<Warm, Failure> {
-        let queue = self.identity.limits.queue;
-        let charge = tokio::select! {
-            biased;
-            warm = self.rested() => return Ok(warm),
-            charge = self.budget.charge(self.size(), queue) => charge.ok_or(Failure::NoRoom(queue))?,
+    /// An instance that rests or a new one, whichever can be had first; a new one takes one of the
+    /// `slots`, if it is to have one.
+    async fn ready(
+        &self,
+        generation: u64,
+        slots: Option<&Arc<Semaphore>>,
+    ) -> Result<Box<Warm>, Failure> {
+        let room = async {
+            let slot = match slots {
+                Some(slots) => Some(self.slot(slots).await?),
+                None => None,
+            };
+            Ok((slot, self.charge().await?))
         };
-        self.start(generation, charge).await
+        let (slot, charge) = tokio::select! {
+            biased;
+            warm = self.shelf.wait() => return Ok(warm),
+            room = room => room?,
+        };
+        let mut warm = self.start(generation, charge).await?;
+        warm.slot = slot;
+        Ok(warm)
+    }
+
+    /// The same for a transfer: single calls may have another in its place.
+    async fn ready_for_transfer(&self, generation: u64) -> Result<Box<Warm>, Failure> {
+        let mut warm = self.ready(generation, None).await?;
+        warm.slot = None;
+        Ok(warm)
+    }
+
+    async fn slot(&self, slots: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+        let queue = self.identity.limits.queue;
+        let slot = tokio::time::timeout(queue, Arc::clone(slots).acquire_owned()).await;
+        if let Ok(Ok(slot)) = slot { Ok(slot) } else { Err(Failure::Busy(queue)) }
+    }
+
+    /// Room for the memory of a new instance.
+    async fn charge(&self) -> Result<Charge, Failure> {
+        let queue = self.identity.limits.queue;
+        self.budget.charge(self.size(), queue).await.ok_or(Failure::NoRoom(queue))
     }
 
     /// A new instance, that nobody has had.
-    async fn fresh(&self, generation: u64) -> Result<Warm, Failure> {
-        let queue = self.identity.limits.queue;
-        let charge = self.budget.charge(self.size(), queue).await;
-        self.start(generation, charge.ok_or(Failure::NoRoom(queue))?).await
+    async fn fresh(&self, generation: u64) -> Result<Box<Warm>, Failure> {
+        let charge = self.charge().await?;
+        self.start(generation, charge).await
     }
 
     /// Octets of memory that the largest instance so far has had.
@@ -254,43 +278,20 @@ impl Pool {
         self.size.load(Ordering::Relaxed)
     }
 
-    /// Waits for an instance that rests.
-    async fn rested(&self) -> Warm {
-        loop {
-            let mut put_back = std::pin::pin!(self.put_back.notified());
-            // Before the look, so that none that comes after it is missed.
-            put_back.as_mut().enable();
-            let warm = self.idle().pop();
-            if let Some(warm) = warm {
-                return warm;
-            }
-            put_back.await;
-        }
-    }
-
     /// Drops instances that have waited too long for a call.
     pub(crate) fn sweep(&self, now: Instant) {
-        let (kept_min, idle_max) =
-            (self.identity.limits.instances_min, self.identity.limits.instance_idle);
-        let mut idle = self.idle();
-        let surplus = idle.len().saturating_sub(kept_min);
-        let stale = idle
-            .iter()
-            .take(surplus)
-            .take_while(|warm| now.duration_since(warm.rested) >= idle_max)
-            .count();
-        let dropped: Vec<Warm> = idle.drain(..stale).collect();
-        drop(idle);
-        // Unmapping takes its time: not under the lock.
-        drop(dropped);
+        let limits = &self.identity.limits;
+        let Some(since) = now.checked_sub(limits.instance_idle) else { return };
+        // Dropped out here: unmapping takes its time, and nobody is to wait for it.
+        drop(self.shelf.stale(since, limits.instances_min));
     }
 
     /// How many instances wait for a call.
     pub(crate) fn idle_count(&self) -> usize {
-        self.idle().len() + self.sessions.resting()
+        self.shelf.count() + self.sessions.resting()
     }
 
-    async fn start(&self, generation: u64, charge: Charge) -> Result<Warm, Failure> {
+    async fn start(&self, generation: u64, charge: Charge) -> Result<Box<Warm>, Failure> {
         let broken = |failure: Failure| Failure::Start(failure.to_string());
         let identity = Arc::clone(&self.identity);
         let mut warm =
@@ -298,13 +299,9 @@ impl Pool {
         match warm.init().await.map_err(broken)? {
             Ok(()) => {
                 warm.charge = Some(charge);
-                Ok(warm)
+                Ok(Box::new(warm))
             }
             Err(reason) => Err(Failure::Start(format!("init said: {reason}"))),
         }
-    }
-
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Warm>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -46,8 +46,10 @@ impl Http {
     pub(crate) fn begin(&mut self, gate: Option<&Arc<Gate>>, about: About, budget: Budget) {
         self.door.gate = gate.cloned();
         self.door.about = about;
-        let wait = (budget.wall / 100 * limits::HTTP_TIME_PERCENT).min(limits::HTTP_TIME_MAX);
-        self.door.deadline = Instant::now() + wait;
+        if self.door.gate.is_some() {
+            let wait = (budget.wall / 100 * limits::HTTP_TIME_PERCENT).min(limits::HTTP_TIME_MAX);
+            self.door.deadline = Instant::now() + wait;
+        }
     }
 }
 

@@ -128,7 +128,7 @@ impl Turn {
     /// Ends it: the instance is there for the next one.
     pub(crate) fn end(self, lease: Lease) -> Hold {
         let Turn::Seat(seat, mut middle, things) = self else { return Hold::Own(lease) };
-        if lease.warm.is_worn(lease.warm.rested) {
+        if lease.warm.is_worn() {
             // Those who are here stay; whoever comes has another.
             seat.table.seats.close();
         }
@@ -204,7 +204,7 @@ impl Pool {
         };
         let places = tokio::time::timeout(queue, places).await;
         let Ok(Some((slot, pin))) = places else { return Err(Failure::Busy(queue)) };
-        let warm = self.ready(generation).await?;
-        Ok(Lease { warm, home: Home::Transfer, _slot: slot, _pin: Some(pin) })
+        let warm = self.ready_for_transfer(generation).await?;
+        Ok(Lease { warm, home: Home::Transfer, _permits: [Some(slot), Some(pin)] })
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Sessions {
 pub(crate) struct Place {
     /// The instance between two calls; none before the first, and behind one that failed or took
     /// memory that there is no room for.
-    rested: Mutex<Option<Warm>>,
+    rested: Mutex<Option<Box<Warm>>>,
     /// One call at a time.
     pub(crate) turn: Arc<Semaphore>,
     _permits: [OwnedSemaphorePermit; 2],
@@ -76,16 +76,16 @@ impl Sessions {
 
 impl Place {
     /// Takes the session's instance, if it has one.
-    pub(crate) fn take(&self) -> Option<Warm> {
+    pub(crate) fn take(&self) -> Option<Box<Warm>> {
         self.rested().take()
     }
 
     /// Puts it back.
-    pub(crate) fn put_back(&self, warm: Warm) {
+    pub(crate) fn put_back(&self, warm: Box<Warm>) {
         *self.rested() = Some(warm);
     }
 
-    fn rested(&self) -> MutexGuard<'_, Option<Warm>> {
+    fn rested(&self) -> MutexGuard<'_, Option<Box<Warm>>> {
         self.rested.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
