@@ -20,6 +20,7 @@ use support::waft::Waft;
 
 const COMPONENT: &str = "plugins.d/command-policy.wasm";
 const SETTINGS: &str = "plugins.d/command-policy.toml";
+const SCENARIO: &str = "plugins.d/command-policy.scenario.txt";
 
 /// A site whose folder of plugins is there, and has nothing in it.
 fn site(plugins: &str) -> Site {
@@ -175,6 +176,56 @@ fn settings_in_two_places_are_a_mistake_that_names_both() {
     let without = text.split("[[plugin]]").next().unwrap().to_owned();
     until(&waft, |site| site.write("waft.toml", without), "configuration reloaded");
     assert_eq!(answer(&waft), ["502 Beside."]);
+}
+
+#[test]
+fn a_plugin_comes_into_force_once_its_scenario_goes_as_it_is_written() {
+    let site = site("");
+    site.write(COMPONENT, component("command-policy"));
+    site.write(SETTINGS, deny("One."));
+    let scenario = |words: &str| format!("file: a \"A\"\nlogin\n> CWD /\n< 502 {words}\n");
+    site.write(SCENARIO, scenario("One."));
+    let waft = site.serve();
+    assert_eq!(answer(&waft), ["502 One."]);
+    // Nothing of the scenario's server is the server's.
+    assert!(!waft.file("a").exists());
+    let loaded = waft.log.lines().into_iter().filter(|line| line.message() == "plugin loaded");
+    assert_eq!(loaded.count(), 1);
+
+    let kept = "plugin not replaced, the version before stays in force";
+    let line = until(&waft, |site| site.write(SETTINGS, deny("Two.")), kept);
+    let place = waft.path(SCENARIO).display().to_string();
+    let reason = format!("its self-test fails: {place}:4: expected: < 502 One., got: < 502 Two.");
+    assert_eq!(line.field("reason"), reason);
+    assert_eq!((answer(&waft), generation(&waft)), (vec!["502 One.".to_owned()], 1));
+    let check = |site: &Site| site.waft(&["check", "--config", "waft.toml"], "").stderr();
+    assert!(check(&waft).contains(&reason), "{}", check(&waft));
+    until(&waft, |site| site.write(SCENARIO, scenario("Two.")), "plugin replaced");
+    assert_eq!((answer(&waft), generation(&waft)), (vec!["502 Two.".to_owned()], 2));
+
+    let nonsense = |site: &Site| {
+        site.write(COMPONENT, another());
+        site.write(SCENARIO, "login\nhello\n");
+    };
+    let line = until(&waft, nonsense, kept);
+    let reason = format!("its self-test fails: {place}:2: not a step: hello");
+    assert_eq!(line.field("reason"), reason);
+    assert_eq!(generation(&waft), 2);
+    until(&waft, |site| fs::remove_file(site.path(SCENARIO)).unwrap(), "plugin replaced");
+    assert_eq!((answer(&waft), generation(&waft)), (vec!["502 Two.".to_owned()], 3));
+}
+
+#[test]
+fn a_scenario_beside_a_component_may_have_settings_of_its_own() {
+    let site = site("");
+    site.write(COMPONENT, component("command-policy"));
+    site.write(SETTINGS, deny("One."));
+    let own = "plugin:\n  | [plugin.config]\n  | deny = [\"PWD\"]\n\
+               login\n> PWD\n< 502 {any}\n> CWD /\n< 250 {any}\n";
+    site.write(SCENARIO, own);
+    let waft = site.serve();
+    assert_eq!(answer(&waft), ["502 One."]);
+    waft.log_in().expect("PWD", 257);
 }
 
 #[test]

@@ -13,6 +13,8 @@ use crate::args::{Arguments, Cert, Command, Config};
 use crate::failure::Failure;
 use crate::output;
 
+pub(crate) use plugin::self_tester;
+
 /// Does what the command line says.
 ///
 /// # Errors

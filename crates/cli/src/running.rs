@@ -17,8 +17,9 @@ use waft_server::net::tcp::TcpNetwork;
 use waft_server::{Parts, Server, Workers};
 
 pub use listeners::BindError;
-pub(crate) use trial::Trial;
+pub(crate) use trial::{Given, Trial};
 
+use crate::commands::self_tester;
 use crate::control::{Controlled, Serving};
 use crate::findings::{both, unless};
 use crate::lent::Lent;
@@ -112,7 +113,7 @@ impl Running {
                 .map_err(|source| StartError::RunAs { user: user.clone(), source })?;
         }
         let keeper = Keeper::new(config, None)?;
-        let Loaded { accounts, host, tls } = parts(config, &keeper, false).await?;
+        let Loaded { accounts, host, tls } = parts(config, &keeper, tested).await?;
         let workers = Workers::start(worker_threads(config))?;
         let server = Server::new(
             TcpNetwork,
@@ -179,7 +180,7 @@ impl Running {
         let accounts = assemble::accounts(config, Arc::clone(&verifier), Arc::clone(&places) as _);
         let accounts = both(accounts, assemble::tls(config)).map_err(|wrong| wrong.mistakes);
         let ((accounts, tls), plugins) = both(accounts, assemble::host_settings(config))?;
-        if let Err(errors) = self.host.reconfigure(plugins).await {
+        if let Err(errors) = self.host.reconfigure(tested(plugins)).await {
             unless((), assemble::plugin_mistakes(config, &errors))?;
         }
         self.keeper.lent.go_by(&verifier, &places);
@@ -257,7 +258,8 @@ impl Keeper {
 pub(crate) async fn rehearse(config: &Config) -> Result<Host, StartError> {
     let keeper = Keeper::new(config, None)?;
     let refused = unless((), refusals(config)).map_err(|wrong| wrong.mistakes);
-    let parts = parts(config, &keeper, true).await.map_err(|wrong| wrong.mistakes);
+    let rehearsed = |settings| HostSettings { rehearsal: true, ..tested(settings) };
+    let parts = parts(config, &keeper, rehearsed).await.map_err(|wrong| wrong.mistakes);
     let ((), Loaded { host, .. }) = both(refused, parts)?;
     Ok(host)
 }
@@ -267,6 +269,11 @@ fn refusals(config: &Config) -> Vec<Mistake> {
     process::check_user(config).into_iter().collect()
 }
 
+/// Has plugins show that they work before they come into force.
+fn tested(settings: HostSettings) -> HostSettings {
+    HostSettings { self_test: Some(self_tester()), ..settings }
+}
+
 /// What a configuration names, loaded.
 struct Loaded {
     accounts: LocalAccounts,
@@ -274,11 +281,14 @@ struct Loaded {
     tls: Option<assemble::Tls>,
 }
 
-async fn parts(config: &Config, keeper: &Keeper, rehearsal: bool) -> Result<Loaded, Mistakes> {
+async fn parts(
+    config: &Config,
+    keeper: &Keeper,
+    own: impl FnOnce(HostSettings) -> HostSettings,
+) -> Result<Loaded, Mistakes> {
     let host = match assemble::host_settings(config) {
         Ok(settings) => {
-            let settings = HostSettings { rehearsal, ..settings };
-            let host = Host::load_with(settings, keeper.lent.services()).await;
+            let host = Host::load_with(own(settings), keeper.lent.services()).await;
             host.map_err(|errors| assemble::plugin_mistakes(config, &errors))
         }
         Err(mistakes) => Err(mistakes),

@@ -40,7 +40,10 @@ pub(crate) enum Written {
 impl Part {
     /// The settings that may lie beside a component.
     pub(crate) fn settings_of(component: &Path) -> Part {
-        let file = component.with_extension(EXTENSION);
+        Part::of(component.with_extension(EXTENSION))
+    }
+
+    pub(crate) fn of(file: PathBuf) -> Part {
         let stamp = fs::metadata(&file).ok().filter(fs::Metadata::is_file);
         Part { stamp: stamp.map(|metadata| Stamp::of(&metadata)), file }
     }

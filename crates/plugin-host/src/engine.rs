@@ -16,10 +16,10 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 
 use crate::bindings::Served;
 use crate::capability::wasi;
-use crate::compiler::Compiler;
 use crate::errors::Refusal;
 use crate::guest::Guest;
 use crate::limits;
+use crate::workshop::Workshop;
 
 /// The engine with what goes with it.
 pub(crate) struct Sandbox {
@@ -27,7 +27,10 @@ pub(crate) struct Sandbox {
     /// Everything that a guest may import.
     pub(crate) linker: Linker<Guest>,
     clock: &'static Clock,
-    pub(crate) compiler: Compiler,
+    /// Where components are compiled.
+    pub(crate) compiling: Workshop,
+    /// Where they are tried out.
+    pub(crate) testing: Workshop,
     /// Places of instances that belong to transfers and sessions, of all plugins.
     pub(crate) pins: Arc<Semaphore>,
 }
@@ -61,7 +64,8 @@ impl Sandbox {
         wasi::link(&mut linker)?;
         let clock = start_clock(engine.clone())?;
         let pins = Arc::new(Semaphore::new(limits::PINNED_MAX));
-        Ok(Sandbox { engine, linker, clock, compiler: Compiler::new(), pins })
+        let (compiling, testing) = (Workshop::new(), Workshop::new());
+        Ok(Sandbox { engine, linker, clock, compiling, testing, pins })
     }
 
     /// Keeps the clock ticking until the guard is dropped.

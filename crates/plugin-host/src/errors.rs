@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use waft_proto::command::printable;
 
+use crate::self_test::{Place, TestFailure};
 use crate::service::{self, Grant};
 use crate::settings::Listed;
+use crate::workshop::Undone;
 
 /// Octets of a mebibyte, the unit in messages.
 const MIB: u64 = 1 << 20;
@@ -165,6 +167,14 @@ pub enum Refusal {
     /// `init` failed or said no.
     #[error("init failed: {0}")]
     Init(String),
+    /// The scenario that lies beside it does not go as it is written.
+    #[error("its self-test fails: {}", Place(file, failure))]
+    SelfTest {
+        /// The scenario.
+        file: PathBuf,
+        /// What went otherwise.
+        failure: TestFailure,
+    },
     /// An authenticator's failure would let anybody in.
     #[error("decides who logs in, and on_error = \"allow\" would let in whoever it fails on")]
     AllowsLogins,
@@ -229,6 +239,17 @@ pub enum Refusal {
     Engine(String),
 }
 
+/// For work that compiles.
+impl From<Undone> for Refusal {
+    fn from(undone: Undone) -> Refusal {
+        match undone {
+            Undone::Late(within) => Refusal::CompileTime(within),
+            Undone::Busy(others) => Refusal::CompilerBusy(others),
+            Undone::Failed(reason) => Refusal::Compile(format!("the compiler: {reason}")),
+        }
+    }
+}
+
 impl Refusal {
     /// What to do about it, where that can be said.
     pub fn remedy(&self) -> Option<String> {
@@ -279,6 +300,12 @@ impl Refusal {
                     component.display()
                 )
             }
+            Refusal::SelfTest { file, failure } => match &failure.remedy {
+                Some(remedy) => remedy.clone(),
+                None => {
+                    format!("mend the plugin, or the scenario, or remove it: {}", file.display())
+                }
+            },
             Refusal::NotForShadow { .. } => "remove shadow = true".to_owned(),
             Refusal::SharesAlone => "remove share, or set isolation = \"pool\"".to_owned(),
             Refusal::SharesWaits { .. } => {

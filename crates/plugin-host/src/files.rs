@@ -69,6 +69,9 @@ pub(crate) fn plan(settings: &HostSettings) -> Plan {
     find(settings, &mut plan);
     let mut instances = 0_usize;
     for candidate in &mut plan.candidates {
+        if settings.self_test.is_some() && candidate.problem.is_none() {
+            candidate.parts.push(Part::scenario_of(&candidate.file));
+        }
         instances = instances.saturating_add(candidate.settings.limits.instances_max);
         if instances > limits::INSTANCES_CONFIGURED_MAX && candidate.problem.is_none() {
             let (wanted, max) = (instances, limits::INSTANCES_CONFIGURED_MAX);

@@ -31,6 +31,7 @@ use crate::outbox::Outbox;
 use crate::owners::Owners;
 use crate::plugin::Plugin;
 use crate::probation::{self, Flop, Probation};
+use crate::self_test::Compiled;
 use crate::services::Stock;
 use crate::services::metrics::Metric;
 use crate::settings::HostSettings;
@@ -111,11 +112,13 @@ impl Host {
         let lasting = settings.state.as_deref().filter(|_| !settings.rehearsal);
         let outbox = Outbox::new(services.clone(), lasting.map(Path::to_owned));
         let stock = Arc::new(Stock::new(lasting, services));
+        let known = settings.compiled.iter().map(|Compiled(it)| (it.digest, Arc::downgrade(it)));
         let mut loader = Loader {
             state: settings.state.clone(),
             compiled: OnceCell::new(),
             stock: Arc::clone(&stock),
-            artifacts: BTreeMap::new(),
+            artifacts: known.collect(),
+            self_test: None,
             budget,
             memory_budget: settings.memory_budget,
             owners: Owners::of(settings.run_as),

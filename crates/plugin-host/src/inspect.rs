@@ -245,5 +245,5 @@ pub(crate) async fn artifact(
 ) -> Result<Artifact, Refusal> {
     let within = HostSettings::default().compile_timeout;
     let work = move || Artifact::make(sandbox, &bytes, None, &BTreeSet::new());
-    sandbox.compiler.run(within, work).await
+    sandbox.compiling.run(within, work).await?
 }

@@ -146,6 +146,12 @@ pub(crate) const COMPILED_KEPT_MAX: usize = 64;
 /// Octets of the settings that lie beside a component.
 pub(crate) const SETTINGS_BYTES_MAX: usize = 1024 * 1024;
 
+/// Octets of the scenario that lies beside a component.
+pub(crate) const SCENARIO_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long such a scenario may take, by the clock on the wall.
+pub(crate) const SELF_TEST_MAX: Duration = Duration::from_secs(60);
+
 /// Functions of a trap's backtrace that are shown.
 pub(crate) const TRACE_FRAMES_MAX: usize = 6;
 

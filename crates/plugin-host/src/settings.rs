@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::errors::Flaw;
 use crate::hook::{Budget, Hook};
+use crate::self_test::{Compiled, SelfTester};
 use crate::service::Grant;
 
 /// Everything about plugins.
@@ -24,6 +25,11 @@ pub struct HostSettings {
     /// Who reads the settings that lie beside a component in the directory, in `NAME.toml`; `None`
     /// leaves such files alone.
     pub beside: Option<SettingsReader>,
+    /// Who plays the scenario that lies beside a component, in `NAME.scenario.txt`, before it comes into
+    /// force; `None` leaves such files alone.
+    pub self_test: Option<SelfTester>,
+    /// Components that need not be compiled again.
+    pub compiled: Vec<Compiled>,
     /// What becomes of components in the directory that neither `plugins` names nor settings lie
     /// beside.
     pub unlisted: Unlisted,
@@ -65,6 +71,8 @@ impl Default for HostSettings {
             directory: None,
             plugins: Vec::new(),
             beside: None,
+            self_test: None,
+            compiled: Vec::new(),
             unlisted: Unlisted::default(),
             dropped_in: PluginSettings::named(""),
             order: Vec::new(),

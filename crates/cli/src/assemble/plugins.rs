@@ -62,6 +62,8 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
         drain_timeout: config.plugins.drain_timeout,
         compile_timeout: config.plugins.compile_timeout,
         rehearsal: false,
+        self_test: None,
+        compiled: Vec::new(),
         debounce: config.plugins.debounce,
         poll: config.plugins.poll.unwrap_or(Duration::MAX),
     };

@@ -4,6 +4,7 @@ mod author;
 mod bench;
 mod calls;
 mod scenario;
+mod self_test;
 mod signature;
 mod site;
 mod trials;
@@ -19,6 +20,7 @@ use waft_plugin_host::{
     Refusal, Unlisted,
 };
 
+pub(crate) use self::self_test::tester as self_tester;
 use self::signature::Signature;
 use self::versions::Version;
 use super::runtime;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use waft_config::Config;
 use waft_core::event::{Event, EventSink};
-use waft_plugin_host::{Host, StandIns};
+use waft_plugin_host::{Compiled, Host, HostSettings, PluginSettings, StandIns};
 use waft_server::net::memory::MemoryNetwork;
 use waft_server::{Parts, Server};
 
@@ -18,6 +18,22 @@ pub(crate) struct Trial {
     pub(crate) server: Server<MemoryNetwork>,
     pub(crate) host: Host,
     _keeper: Keeper,
+}
+
+/// What such a server is given beside its configuration.
+#[derive(Default)]
+pub(crate) struct Given {
+    /// The only plugin, whatever the configuration says.
+    pub(crate) plugin: Option<PluginSettings>,
+    /// Components that need not be compiled.
+    pub(crate) compiled: Vec<Compiled>,
+}
+
+impl Given {
+    fn of(self, settings: HostSettings) -> HostSettings {
+        let plugins = self.plugin.map_or(settings.plugins, |plugin| vec![plugin]);
+        HostSettings { plugins, compiled: self.compiled, rehearsal: true, ..settings }
+    }
 }
 
 /// Passes events on, and tells their names.
@@ -34,11 +50,13 @@ impl Trial {
     /// The configuration cannot be acted on.
     pub(crate) async fn start(
         config: &Config,
+        given: Given,
         world: Arc<dyn StandIns>,
         told: UnboundedSender<&'static str>,
     ) -> Result<Self, StartError> {
         let keeper = Keeper::new(config, Some(world))?;
-        let Loaded { accounts, host, .. } = parts(config, &keeper, true).await?;
+        let Loaded { accounts, host, .. } =
+            parts(config, &keeper, |settings| given.of(settings)).await?;
         let parts = Parts {
             settings: assemble::server_settings(config),
             authenticator: Arc::new(accounts),

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use waft_plugin_host::{Fault, WebResponse};
 
+pub(super) use parse::Mistake;
 pub(super) use play::{Broken, play};
 use text::Pattern;
 

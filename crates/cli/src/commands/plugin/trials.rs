@@ -16,6 +16,7 @@ use super::site::{Ground, SETTINGS, Site};
 use crate::args::{Sources, TestedPlugin};
 use crate::failure::{Failure, Verdict};
 use crate::output;
+use crate::running::Given;
 
 /// What a plugin's scenario is in, and a directory of more of them.
 const SCENARIO: &str = "scenario.txt";
@@ -158,7 +159,7 @@ fn one(
     };
     let site = Site::make(&ground, &scenario.stage)
         .with_context(|| format!("cannot play {}", path.display()))?;
-    let played = play(scenario, &site.config, &site.files, || log.text());
+    let played = play(scenario, &site.config, &site.files, Given::default(), || log.text());
     played.map(Result::err).with_context(|| format!("cannot play {}", path.display()))
 }
 
@@ -193,22 +194,27 @@ fn told(path: &Path, outcome: Option<&Broken>, log: &Log) -> String {
 
 /// What the server logs, kept in memory.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     fn start() -> anyhow::Result<Self> {
         let log = Self::default();
-        let lines = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new(LOGGED))
-            .with_writer(log.clone())
-            .with_ansi(false)
-            .with_target(false)
-            .without_time();
-        tracing::subscriber::set_global_default(lines.finish())?;
+        tracing::subscriber::set_global_default(log.subscriber())?;
         Ok(log)
     }
 
-    fn text(&self) -> String {
+    /// What writes it.
+    pub(super) fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
+        tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new(LOGGED))
+            .with_writer(self.clone())
+            .with_ansi(false)
+            .with_target(false)
+            .without_time()
+            .finish()
+    }
+
+    pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 

@@ -15,9 +15,9 @@ const MORE: &str = "  | ";
 /// A line that says nothing sensible.
 #[derive(Debug)]
 pub(in super::super) struct Mistake {
-    line: usize,
-    text: String,
-    remedy: String,
+    pub(in super::super) line: usize,
+    pub(in super::super) text: String,
+    pub(in super::super) remedy: String,
 }
 
 impl fmt::Display for Mistake {

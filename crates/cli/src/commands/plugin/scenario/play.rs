@@ -21,7 +21,7 @@ use super::client::{self, Connection, PATIENCE};
 use super::text::{Pattern, quoted, shown};
 use super::world::World;
 use super::{Scenario, Step};
-use crate::running::Trial;
+use crate::running::{Given, Trial};
 
 const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
@@ -55,8 +55,8 @@ pub(in super::super) struct Broken {
 /// What was expected, and what came instead.
 type Otherwise = (String, String);
 
-/// Plays a scenario with the server that a configuration describes; `files` are those of all
-/// accounts, `log` is what the server has logged so far.
+/// Plays a scenario with the server that a configuration and `given` describe; `files` are those of
+/// all accounts, `log` is what the server has logged so far.
 ///
 /// # Errors
 ///
@@ -65,6 +65,7 @@ pub(in super::super) fn play(
     scenario: &Scenario,
     config: &Config,
     files: &Path,
+    given: Given,
     log: impl Fn() -> String,
 ) -> anyhow::Result<Result<(), Broken>> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -73,7 +74,7 @@ pub(in super::super) fn play(
         let _clock = Clock::start();
         let world = Arc::new(World::new(&scenario.stage));
         let (told, events) = mpsc::unbounded_channel();
-        let trial = Trial::start(config, Arc::clone(&world) as _, told).await;
+        let trial = Trial::start(config, given, Arc::clone(&world) as _, told).await;
         let trial = trial
             .map_err(|error| anyhow::anyhow!("the server does not take the plugin: {error}"))?;
         let mut player = Player {

@@ -1,8 +1,9 @@
-//! Compiling, off the sessions' threads, one component at a time, within its time.
+//! Long work for components, off the sessions' threads, one piece at a time, within its time:
+//! compiling them, and trying them out.
 //!
-//! A thread that compiles cannot be ended. One that takes too long is left to itself, at low
-//! priority, and counted; while too many are, nothing more is compiled. What it costs at most is
-//! bounded by the size of a component and by their number.
+//! A thread that works cannot be ended. One that takes too long is left to itself, at low priority,
+//! and counted; while too many are, nothing more is begun. What it costs at most is bounded by the
+//! size of a component and by their number.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,38 +13,48 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::errors::Refusal;
 use crate::limits;
 
-/// Who compiles.
+/// Where one kind of work is done.
 #[derive(Debug)]
-pub(crate) struct Compiler {
+pub(crate) struct Workshop {
     turn: Semaphore,
     /// Threads that nobody waits for any more.
     lost: Arc<AtomicUsize>,
 }
 
-impl Compiler {
-    /// Nothing is compiled yet.
-    pub(crate) fn new() -> Compiler {
-        Compiler { turn: Semaphore::new(1), lost: Arc::default() }
+/// Why work was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Undone {
+    /// It took too long.
+    Late(Duration),
+    /// So many others took too long, and still do.
+    Busy(usize),
+    /// It broke off.
+    Failed(String),
+}
+
+impl Workshop {
+    /// Nothing is done yet.
+    pub(crate) fn new() -> Workshop {
+        Workshop { turn: Semaphore::new(1), lost: Arc::default() }
     }
 
-    /// Does `work` on a thread of its own at low priority, behind the work of others: compiling on
-    /// all cores would stall the sessions.
+    /// Does `work` on a thread of its own at low priority, behind the work of others: on all
+    /// cores it would stall the sessions.
     ///
     /// # Errors
     /// It took too long or panicked, or there are too many that took too long.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         within: Duration,
-        work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let failed = |reason: &str| Refusal::Compile(reason.to_owned());
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Undone> {
+        let failed = |reason: &str| Undone::Failed(reason.to_owned());
         let _turn = self.turn.acquire().await.map_err(|_| failed("the server is ending"))?;
         let lost = self.lost.load(Ordering::SeqCst);
         if lost >= limits::COMPILATIONS_LOST_MAX {
-            return Err(Refusal::CompilerBusy(lost));
+            return Err(Undone::Busy(lost));
         }
         let (done, result) = oneshot::channel();
         let mut wait = Wait { result, lost: Arc::clone(&self.lost), is_over: false };
@@ -51,8 +62,7 @@ impl Compiler {
         let thread = thread::Builder::new().name("waft-plugin-load".to_owned()).spawn(move || {
             lower_priority();
             let outcome = catch_unwind(AssertUnwindSafe(work));
-            let outcome =
-                outcome.unwrap_or_else(|_| Err(Refusal::Compile("the compiler panicked".into())));
+            let outcome = outcome.map_err(|_| Undone::Failed("it panicked".to_owned()));
             if done.send(outcome).is_err() {
                 lost.fetch_sub(1, Ordering::SeqCst);
             }
@@ -65,8 +75,8 @@ impl Compiler {
         wait.is_over = outcome.is_ok();
         match outcome {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(failed("the compiler is gone")),
-            Err(_) => Err(Refusal::CompileTime(within)),
+            Ok(Err(_)) => Err(failed("its thread is gone")),
+            Err(_) => Err(Undone::Late(within)),
         }
     }
 }
@@ -111,7 +121,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_takes_too_long_is_given_up_and_its_thread_counted_until_it_ends() {
-        let compiler = Compiler::new();
+        let workshop = Workshop::new();
         let mut ends = Vec::new();
         for _ in 0..limits::COMPILATIONS_LOST_MAX {
             let (end, ended) = mpsc::channel::<()>();
@@ -120,29 +130,28 @@ mod tests {
             let work = move || {
                 let _ = ended.recv();
                 let _ = tell.send(());
-                Ok(())
             };
-            let refused = compiler.run(LONG, work).await.unwrap_err();
-            assert_eq!(refused, Refusal::CompileTime(LONG));
+            let refused = workshop.run(LONG, work).await.unwrap_err();
+            assert_eq!(refused, Undone::Late(LONG));
         }
-        let refused = compiler.run(LONG, || Ok(())).await.unwrap_err();
-        assert_eq!(refused, Refusal::CompilerBusy(limits::COMPILATIONS_LOST_MAX));
+        let refused = workshop.run(LONG, || ()).await.unwrap_err();
+        assert_eq!(refused, Undone::Busy(limits::COMPILATIONS_LOST_MAX));
         tokio::time::resume();
         for (end, told) in ends {
             drop(end);
             told.await.unwrap();
         }
-        while compiler.lost.load(Ordering::SeqCst) > 0 {
+        while workshop.lost.load(Ordering::SeqCst) > 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(compiler.run(LONG, || Ok(7)).await, Ok(7));
+        assert_eq!(workshop.run(LONG, || 7).await, Ok(7));
     }
 
     #[tokio::test]
-    async fn a_panic_costs_that_one_component() {
-        let compiler = Compiler::new();
-        let refused = compiler.run::<()>(LONG, || panic!("oh")).await.unwrap_err();
-        assert_eq!(refused, Refusal::Compile("the compiler panicked".to_owned()));
-        assert_eq!(compiler.run(LONG, || Ok(7)).await, Ok(7));
+    async fn a_panic_costs_that_one_piece_of_work() {
+        let workshop = Workshop::new();
+        let refused = workshop.run::<()>(LONG, || panic!("oh")).await.unwrap_err();
+        assert_eq!(refused, Undone::Failed("it panicked".to_owned()));
+        assert_eq!(workshop.run(LONG, || 7).await, Ok(7));
     }
 }
