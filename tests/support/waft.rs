@@ -71,6 +71,19 @@ impl Waft {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.process.id())).unwrap()
     }
 
+    /// The processes that it has started and that have not ended, by number.
+    pub(crate) fn children(&self) -> Vec<i32> {
+        let is_child = |number: &i32| {
+            let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+            // What stands before it may have blanks and brackets in it.
+            let mut behind = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+            behind.nth(1).is_some_and(|parent| parent == self.process.id().to_string())
+        };
+        let all = std::fs::read_dir("/proc").unwrap().flatten();
+        let all = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        all.filter(is_child).collect()
+    }
+
     /// Octets of memory that it has now.
     pub(crate) fn resident_bytes(&self) -> u64 {
         let status = self.proc("status");

@@ -254,6 +254,12 @@ pub(crate) enum Plugin {
     Sign(SignPlugin),
     /// Tell whether a component bears the signature of a key
     Verify(VerifyPlugin),
+    /// Compile the component on stdin for a server, which starts this itself
+    #[command(hide = true)]
+    CompileChild {
+        /// The seconds of the processor that it may take
+        seconds: u64,
+    },
 }
 
 #[derive(Debug, Subcommand)]

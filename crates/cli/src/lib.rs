@@ -37,6 +37,7 @@ pub use running::{BindError, Running, StartError};
 /// Runs the program: reads its arguments, the first of which is its own name, and does what they
 /// say.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    process::is_program();
     match args::Arguments::try_parse_from(arguments) {
         Ok(arguments) => failure::exit_code(commands::run(arguments.command)),
         Err(error) => failure::exit_code_of_clap(&error),

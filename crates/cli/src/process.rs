@@ -3,13 +3,36 @@
 use std::ffi::CString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context, ensure};
 use nix::unistd::{Gid, Uid, User, getgrouplist, getuid, initgroups, setgid, setuid};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use waft_config::{Config, Mistake};
+use waft_plugin_host::CompilerProcess;
 
 use crate::findings::mistake;
+
+/// Whether this process is the program, and not one that uses its library.
+static IS_PROGRAM: OnceLock<()> = OnceLock::new();
+
+/// Remembers that this process is the program, which can be started once more.
+pub(crate) fn is_program() {
+    // It was told so before.
+    let _ = IS_PROGRAM.set(());
+}
+
+/// Returns the program that compiles large components: this one, once more, whatever lies where it was
+/// started from by now.
+pub(crate) fn compiler() -> Option<CompilerProcess> {
+    IS_PROGRAM.get()?;
+    let program = match cfg!(target_os = "linux") {
+        true => PathBuf::from("/proc/self/exe"),
+        false => std::env::current_exe().ok()?,
+    };
+    let arguments = ["plugin", "compile-child"].map(Into::into).to_vec();
+    Some(CompilerProcess { program, arguments })
+}
 
 /// Lets the process open as many files as the system allows it to, and warns where that is not
 /// enough for the sessions that the configuration allows: each of them has a control and a data

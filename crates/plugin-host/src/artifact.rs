@@ -11,6 +11,7 @@ use wasmtime::component::{Component, Instance, InstancePre};
 
 use crate::bindings::exports::waft::plugin as exports;
 use crate::cache::CompiledStore;
+use crate::compiler::Compiler;
 use crate::engine::Sandbox;
 use crate::errors::{Refusal, one_line};
 use crate::guest::Guest;
@@ -139,6 +140,7 @@ impl Artifact {
     pub(crate) fn make(
         sandbox: &Sandbox,
         bytes: &[u8],
+        compiler: &Compiler,
         compiled: Option<&CompiledStore>,
         in_use: &BTreeSet<Digest>,
     ) -> Result<Artifact, Refusal> {
@@ -151,8 +153,7 @@ impl Artifact {
         let component = match kept {
             Some(component) => component,
             None => {
-                let component = Component::from_binary(&sandbox.engine, bytes)
-                    .map_err(|error| Refusal::Compile(one_line(&format!("{error:#}"))))?;
+                let component = compiler.compile(sandbox, bytes)?;
                 if let Some(store) = compiled {
                     store.put(digest, &component, in_use);
                 }

@@ -1,7 +1,7 @@
 //! Compiled components on disk, so that a large one need not be compiled again at every start.
 //!
 //! Loading a compiled component runs whatever machine code it holds: this module is the one place
-//! of the crate with `unsafe`. What makes it sound: files are made by this module only, in a
+//! of the crate with `unsafe`. What makes it sound, for files: they are made by this module only, in a
 //! directory that nobody else may enter, and each carries a keyed tag (HMAC-SHA-256, the key made
 //! at random for this installation) over its name and all its octets. The octets that were checked
 //! are the ones that are run: they are read once. Wasmtime itself refuses what another version or
@@ -139,9 +139,10 @@ impl CompiledStore {
 }
 
 #[expect(unsafe_code, reason = "running compiled code that this module made, see the module's top")]
-fn deserialize(sandbox: &Sandbox, code: &[u8]) -> Option<Component> {
-    // SAFETY: `check` found the tag over `code` right, made with a key that only this installation
-    // has, and only `put` makes such tags, over what wasmtime serialised.
+pub(crate) fn deserialize(sandbox: &Sandbox, code: &[u8]) -> Option<Component> {
+    // SAFETY: `code` is what wasmtime serialised. Either `check` found the tag over it right, made with
+    // a key that only this installation has, and only `put` makes such tags; or `compiler` has it from
+    // a process of this very program, over a pipe, behind a word that only that process was told.
     unsafe { Component::deserialize(&sandbox.engine, code) }.ok()
 }
 

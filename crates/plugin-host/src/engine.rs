@@ -74,6 +74,14 @@ impl Sandbox {
     }
 }
 
+/// An engine that makes what the sandbox's one runs, and reserves nothing to run it in.
+///
+/// # Errors
+/// The machine cannot have one.
+pub(crate) fn engine_to_compile() -> wasmtime::Result<Engine> {
+    Engine::new(&config(InstanceAllocationStrategy::OnDemand))
+}
+
 fn config(allocation: InstanceAllocationStrategy) -> Config {
     let mut config = Config::new();
     config

@@ -122,7 +122,7 @@ impl Host {
             budget,
             memory_budget: settings.memory_budget,
             owners: Owners::of(settings.run_as),
-            compile_timeout: settings.compile_timeout,
+            compiler: settings.compiler(),
             before: BTreeMap::new(),
             signer: None,
             bad: BTreeSet::new(),

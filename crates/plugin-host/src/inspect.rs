@@ -243,7 +243,8 @@ pub(crate) async fn artifact(
     sandbox: &'static Sandbox,
     bytes: Vec<u8>,
 ) -> Result<Artifact, Refusal> {
-    let within = HostSettings::default().compile_timeout;
-    let work = move || Artifact::make(sandbox, &bytes, None, &BTreeSet::new());
+    let compiler = HostSettings::default().compiler();
+    let within = compiler.within;
+    let work = move || Artifact::make(sandbox, &bytes, &compiler, None, &BTreeSet::new());
     sandbox.compiling.run(within, work).await?
 }

@@ -24,6 +24,7 @@ mod cache;
 mod canary;
 mod capability;
 mod chain;
+mod compiler;
 mod costs;
 mod engine;
 mod errands;
@@ -57,6 +58,7 @@ mod storage;
 mod watch;
 mod workshop;
 
+pub use compiler::{CompilerProcess, compile_apart};
 pub use costs::{Instances, instances};
 pub use errors::{Flaw, LoadError, LoadErrors, OperateError, Refusal, WatchError};
 pub use hook::Hook;

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
@@ -14,6 +13,7 @@ use crate::artifact::{Artifact, Digest};
 use crate::beside::Part;
 use crate::budget::Budget;
 use crate::cache::CompiledStore;
+use crate::compiler::Compiler;
 use crate::engine::{Sandbox, sandbox};
 use crate::errors::{LoadError, Refusal};
 use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
@@ -40,8 +40,8 @@ pub(crate) struct Loader {
     pub(crate) self_test: Option<SelfTester>,
     /// Who may own components.
     pub(crate) owners: Owners,
-    /// How long a component may take to be compiled.
-    pub(crate) compile_timeout: Duration,
+    /// Who compiles components, and for how long.
+    pub(crate) compiler: Compiler,
     /// The component to go back to, of plugins that had one before.
     pub(crate) before: BTreeMap<Key, Arc<Artifact>>,
     /// Who has to have signed components.
@@ -193,7 +193,7 @@ impl Loader {
         settled: Option<Arc<Settled>>,
     ) -> Gathered {
         self.memory_budget = settings.memory_budget;
-        self.compile_timeout = settings.compile_timeout;
+        self.compiler = settings.compiler();
         self.owners = Owners::of(settings.run_as);
         self.self_test.clone_from(&settings.self_test);
         let changed_signer = self.signer != settings.signer;
@@ -363,8 +363,9 @@ impl Loader {
         let open = || open_store(sandbox, self.state.as_deref());
         let compiled = self.compiled.get_or_init(open).await.clone();
         let kept: BTreeSet<Digest> = self.artifacts.keys().copied().collect();
-        let work = move || Artifact::make(sandbox, &bytes, compiled.as_deref(), &kept);
-        let artifact = Arc::new(sandbox.compiling.run(self.compile_timeout, work).await??);
+        let (compiler, within) = (self.compiler.clone(), self.compiler.within);
+        let work = move || Artifact::make(sandbox, &bytes, &compiler, compiled.as_deref(), &kept);
+        let artifact = Arc::new(sandbox.compiling.run(within, work).await??);
         self.artifacts.insert(digest, Arc::downgrade(&artifact));
         Ok(artifact)
     }

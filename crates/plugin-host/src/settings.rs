@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::compiler::{Compiler, CompilerProcess};
 use crate::errors::Flaw;
 use crate::hook::{Budget, Hook};
 use crate::self_test::{Compiled, SelfTester};
@@ -54,6 +55,9 @@ pub struct HostSettings {
     /// How long transfers may go on with a version that another took the place of; `None` is as
     /// long as they take.
     pub drain_timeout: Option<Duration>,
+    /// The program that compiles components above 4 MiB, in a process of its own; `None` has the server
+    /// do it.
+    pub compiler: Option<CompilerProcess>,
     /// How long a component may take to be compiled.
     pub compile_timeout: Duration,
     /// Whether this is only to see if it would work: nothing that plugins keep is read or written.
@@ -82,11 +86,18 @@ impl Default for HostSettings {
             signer: None,
             probation: Duration::from_secs(60),
             drain_timeout: None,
+            compiler: None,
             compile_timeout: Duration::from_secs(120),
             rehearsal: false,
             debounce: Duration::from_millis(250),
             poll: Duration::from_secs(30),
         }
+    }
+}
+
+impl HostSettings {
+    pub(crate) fn compiler(&self) -> Compiler {
+        Compiler { process: self.compiler.clone(), within: self.compile_timeout }
     }
 }
 

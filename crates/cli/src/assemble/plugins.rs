@@ -60,6 +60,7 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
         memory_budget: config.plugins.memory_budget,
         probation: config.plugins.probation.unwrap_or_default(),
         drain_timeout: config.plugins.drain_timeout,
+        compiler: process::compiler(),
         compile_timeout: config.plugins.compile_timeout,
         rehearsal: false,
         self_test: None,

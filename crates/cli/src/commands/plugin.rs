@@ -11,6 +11,7 @@ mod trials;
 mod versions;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -46,7 +47,15 @@ pub(crate) fn run(command: &Plugin) -> Result<(), Failure> {
         Plugin::Bench(arguments) => bench::run(arguments),
         Plugin::Sign(arguments) => signature::sign(arguments),
         Plugin::Verify(arguments) => signature::verify(arguments),
+        Plugin::CompileChild { seconds } => compile_child(Duration::from_secs(*seconds)),
     }
+}
+
+/// Compiles for the server that has started this process.
+fn compile_child(within: Duration) -> Result<(), Failure> {
+    let (input, output) = (std::io::stdin().lock(), std::io::stdout().lock());
+    let compiled = waft_plugin_host::compile_apart(input, output, within);
+    Ok(compiled.map_err(anyhow::Error::msg)?)
 }
 
 fn inspect(
