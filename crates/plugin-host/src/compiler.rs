@@ -52,7 +52,7 @@ impl Compiler {
     /// # Errors
     /// It cannot be compiled, or whoever does so fails.
     pub(crate) fn compile(&self, sandbox: &Sandbox, bytes: &[u8]) -> Result<Component, Refusal> {
-        let apart = self.process.as_ref().filter(|_| bytes.len() > limits::COMPILED_HERE_MAX);
+        let apart = self.process.as_ref().filter(|_| bytes.len() > limits::COMPILED_HERE_BYTES_MAX);
         if let Some(process) = apart
             && let Some(code) = process.compile(bytes, self.within)?
         {
@@ -226,7 +226,7 @@ mod tests {
 
     /// A component that is worth a process.
     fn large() -> Vec<u8> {
-        let data = vec![0; limits::COMPILED_HERE_MAX];
+        let data = vec![0; limits::COMPILED_HERE_BYTES_MAX];
         let length = u32::try_from(data.len() + 1).unwrap();
         // A custom section without a name; its length takes four octets of seven bits.
         let length = [0, 7, 14, 21].map(|by| (length >> by) as u8 | if by < 21 { 0x80 } else { 0 });

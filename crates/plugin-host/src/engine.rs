@@ -108,7 +108,7 @@ fn pool() -> PoolingAllocationConfig {
         .table_elements(limits::TABLE_ELEMENTS_MAX)
         .linear_memory_keep_resident(0)
         .table_keep_resident(0)
-        .max_unused_warm_slots(100);
+        .max_unused_warm_slots(limits::UNUSED_SLOTS_MAX);
     pool
 }
 

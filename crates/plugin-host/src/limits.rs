@@ -1,5 +1,8 @@
 //! Every bound that is not the operator's to set, with its name and unit.
 
+#[cfg(test)]
+mod page;
+
 use std::time::Duration;
 
 /// Octets of a component's file.
@@ -20,6 +23,9 @@ pub(crate) const PINNED_MAX: usize = 2048;
 /// Instances that the settings may ask for: while one generation drains, another starts, and
 /// sometimes a third.
 pub(crate) const INSTANCES_CONFIGURED_MAX: usize = 2048;
+
+/// Memories of instances that are gone which are kept mapped for the next ones.
+pub(crate) const UNUSED_SLOTS_MAX: u32 = 100;
 
 /// Core modules in one component.
 pub(crate) const CORE_INSTANCES_MAX: u32 = 64;
@@ -154,7 +160,7 @@ pub(crate) const SELF_TEST_MAX: Duration = Duration::from_secs(60);
 
 /// Octets of a component that is compiled by the server itself: larger ones take hundreds of MiB of
 /// memory to compile.
-pub(crate) const COMPILED_HERE_MAX: usize = 4 * 1024 * 1024;
+pub(crate) const COMPILED_HERE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Octets of the code that another process makes of a component.
 pub(crate) const COMPILED_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;

@@ -359,11 +359,14 @@ pub struct Grants {
 }
 
 impl Grants {
+    /// Octets of events on the disk where the operator says nothing of them.
+    pub const DURABLE_EVENTS_BYTES: u64 = 64 * 1024 * 1024;
+
     /// All that can be had without naming anything, for a look at a component: an empty store, no
     /// service to ask.
     pub fn without_effect() -> Grants {
         Grants {
-            kv: Some(KvGrant { bytes: 1 << 20, persistent: false }),
+            kv: Some(KvGrant { bytes: KvGrant::BYTES, persistent: false }),
             http: Some(HttpGrant::default()),
             control: true,
             ..Grants::default()
@@ -414,6 +417,11 @@ pub struct KvGrant {
     pub bytes: u64,
     /// Whether it is kept in the state directory.
     pub persistent: bool,
+}
+
+impl KvGrant {
+    /// Octets where the operator says nothing of them.
+    pub const BYTES: u64 = 1024 * 1024;
 }
 
 /// The web services that a plugin may ask.

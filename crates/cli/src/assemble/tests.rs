@@ -3,7 +3,8 @@ use std::path::PathBuf;
 
 use waft_core::storage::StoragePlace;
 use waft_plugin_host::{
-    Hook, Isolation, LoadError, LoadErrors, OnError, OnLoadError, Refusal, Secret,
+    CallLimits, Grants, Hook, HostSettings, Isolation, KvGrant, LoadError, LoadErrors, OnError,
+    OnLoadError, PluginSettings, Refusal, Secret,
 };
 
 use super::*;
@@ -215,6 +216,35 @@ fn plugins(directory: &Path, grant: &str) -> Config {
     Config::from_text(&directory.join("waft.toml"), &text).unwrap().0
 }
 
+/// The page of limits is made of the plugin host's.
+#[test]
+fn what_nobody_sets_is_what_the_plugin_host_says() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("p.wasm"), "").unwrap();
+    let text = "[server]\nstate = \".\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
+                [[plugin]]\nname = \"p\"\npath = \"p.wasm\"\n[plugin.grant]\nkv = { persistent = true }\n\
+                durable_events = true\n";
+    let config = Config::from_text(&directory.path().join("waft.toml"), text).unwrap().0;
+    let settings = host_settings(&config).unwrap();
+    let usual = HostSettings::default();
+    // Budgets are those of the hooks.
+    let plain = |mut settings: PluginSettings| {
+        let mut by_hook = std::mem::take(&mut settings.limits.by_hook).into_values();
+        assert!(by_hook.all(|own| own == CallLimits::default()));
+        settings
+    };
+    assert_eq!(plain(settings.dropped_in.clone()), usual.dropped_in);
+    assert_eq!((settings.memory_budget, settings.unlisted), (usual.memory_budget, usual.unlisted));
+    let times = |of: &HostSettings| (of.probation, of.compile_timeout, of.debounce, of.poll);
+    assert_eq!((times(&settings), settings.drain_timeout), (times(&usual), usual.drain_timeout));
+    let plugin = plain(settings.plugins[0].clone());
+    let kv = Some(KvGrant { bytes: KvGrant::BYTES, persistent: true });
+    let durable_events = Some(Grants::DURABLE_EVENTS_BYTES);
+    let grants = Grants { kv, durable_events, ..Grants::default() };
+    let (path, written) = (plugin.path.clone(), plugin.written.clone());
+    assert_eq!(plugin, PluginSettings { path, written, grants, ..PluginSettings::named("p") });
+}
+
 #[test]
 fn every_key_reaches_the_plugin_host() {
     let directory = tempfile::tempdir().unwrap();
@@ -272,7 +302,7 @@ fn secrets_that_cannot_be_had_are_told_together() {
         ),
     ];
     assert_eq!(told, expected);
-    assert_eq!(mistakes[0].origin.line, 22);
+    assert_eq!(mistakes[0].origin.line, 23);
 }
 
 #[test]
@@ -286,7 +316,7 @@ fn a_refused_plugin_points_at_what_brought_it_in() {
     };
     let errors = LoadErrors(vec![refused("two"), refused("dropped")]);
     let [named, dropped] = plugin_mistakes(&config, &errors).try_into().unwrap();
-    assert_eq!((named.key.as_str(), named.origin.line), ("plugin.1.path", 25));
+    assert_eq!((named.key.as_str(), named.origin.line), ("plugin.1.path", 26));
     let message = "plugin two (x.wasm): a core WebAssembly module, not a component";
     assert_eq!(named.message, message);
     assert_eq!(Some(named.remedy), Refusal::CoreModule.remedy());
