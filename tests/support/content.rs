@@ -20,13 +20,11 @@ pub(crate) fn octets(len: usize, seed: u64) -> Vec<u8> {
 /// Compares without printing megabytes where they differ.
 #[track_caller]
 pub(crate) fn assert_same(found: &[u8], expected: &[u8], what: &str) {
-    let differ = found.iter().zip(expected).position(|(a, b)| a != b);
-    assert!(
-        found == expected,
-        "{what}: {} octets instead of {}, first difference at {differ:?}",
-        found.len(),
-        expected.len()
-    );
+    if found != expected {
+        let differ = found.iter().zip(expected).position(|(a, b)| a != b);
+        let (found, expected) = (found.len(), expected.len());
+        panic!("{what}: {found} octets instead of {expected}, first difference at {differ:?}");
+    }
 }
 
 /// Compares a file with what it should hold.

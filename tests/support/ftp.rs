@@ -149,8 +149,13 @@ impl Ftp {
     /// Ends an upload that has begun.
     #[track_caller]
     pub(crate) fn put_rest(&mut self, mut data: TcpStream, octets: &[u8]) {
-        data.write_all(octets).unwrap();
-        data.shutdown(Shutdown::Write).unwrap();
+        send_rest(&mut data, octets);
+        self.expect_stored();
+    }
+
+    /// The reply to an upload whose data have ended.
+    #[track_caller]
+    pub(crate) fn expect_stored(&mut self) {
         let reply = self.reply();
         assert_eq!(reply.code, 226, "{reply:?}");
     }
@@ -160,6 +165,13 @@ impl Ftp {
     pub(crate) fn expect_end(&mut self) {
         assert_eq!(self.line(), None);
     }
+}
+
+/// Sends the last octets of an upload, and their end.
+#[track_caller]
+pub(crate) fn send_rest(data: &mut TcpStream, octets: &[u8]) {
+    data.write_all(octets).unwrap();
+    data.shutdown(Shutdown::Write).unwrap();
 }
 
 /// A transfer of each direction that has begun and goes on only when it is told to.
