@@ -63,8 +63,10 @@ The server demands signatures where public_key in [plugins] names public.pem. Th
 const PLUGIN_TEST_NOTES: &str = "\
 Lines of a scenario; docs/plugins/testing.md explains them:
   > LINE   < LINE           the client sends it; the server has to answer it ({any}: anything)
-  login: NAME PASSWORD      alice and secret unless told; session: NAME from ADDRESS
-  passive                   EPSV, and a data connection: data: send, expect, lines, gone
+  login: NAME PASSWORD      alice and secret unless told; session: NAME [implicit] [from ADDRESS]
+  tls   protect             AUTH TLS with its handshake; PROT P
+  passive   active          EPSV or EPRT, and a data connection: data: send, expect, lines, gone
+  listen PORT               the client awaits it there, for PORT or EPRT lines
   advance 60s               the clock jumps
   http: GET URL -> 200 \"BODY\"          http: expect GET URL
   kv: set KEY \"VALUE\"                  kv: expect KEY \"VALUE\"

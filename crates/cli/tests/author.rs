@@ -204,8 +204,20 @@ fn every_kind_of_line_fails_where_it_is_not_so() {
     assert_fails(
         &failed("login\ndata: send \"a\"\n"),
         "2",
-        "an open data connection: \"passive\" opens one",
+        "an open data connection: \"passive\" or \"active\" opens one",
         "none",
+    );
+    assert_fails(
+        &failed("server:\n  | [active]\n  | mode = \"off\"\nlogin\nactive\n"),
+        "4",
+        "a reply of code 200",
+        "< 502 Active mode is switched off here: use PASV or EPSV.",
+    );
+    assert_fails(
+        &failed("tls\nlogin\ntls\n"),
+        "3",
+        "a reply of code 234",
+        "< 503 The connection is protected already.",
     );
     assert_fails(&failed("login\ncheck: a holds \"1\"\n"), "2", "a: \"1\"", "no such file");
     assert_fails(
@@ -229,6 +241,20 @@ fn every_kind_of_line_fails_where_it_is_not_so() {
         "< 200 {any}",
         "the end of the connection",
     );
+}
+
+#[test]
+fn clients_have_tls_and_data_connections_of_both_kinds() {
+    let bench = Bench::with("examples/hello-site-rust");
+    let listed = "> NLST\n< 150 {any}\ndata: expect \"a\\r\\n\"\n< 226 {any}\n";
+    let told = bench.play(&format!(
+        "server:\n  | [tls]\n  | resumption = \"require\"\n  | data_connections = \"private\"\n\
+         file: a \"1\"\ntls\nlogin\n> NLST\n< 521 {{any}}\nprotect\npassive\n{listed}\
+         active\n{listed}listen 51210\n> PORT 192,0,2,7,200,10\n< 200 {{any}}\n{listed}\
+         session: b implicit from 2001:db8::7\nlogin\nactive\n{listed}\
+         log: listener=implicit\n"
+    ));
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
 }
 
 #[test]

@@ -22,22 +22,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 ///
 /// A name is none, or a file exists or cannot be written.
 pub(crate) fn self_signed(arguments: &SelfSigned) -> Result<(), Failure> {
-    let mut params = CertificateParams::new(arguments.names.clone())
-        .map_err(|error| Failure::Usage(format!("--name: {error}")))?;
-    let mut subject = DistinguishedName::new();
-    if let Some(name) = arguments.names.iter().find(|name| name.parse::<IpAddr>().is_err()) {
-        subject.push(DnType::CommonName, name);
-    }
-    params.distinguished_name = subject;
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let now = SystemTime::now();
-    // Clocks differ.
-    params.not_before = (now - DAY).into();
-    params.not_after = (now + DAY * arguments.days).into();
-    let key = KeyPair::generate().context("cannot make a key")?;
-    let certificate = params.self_signed(&key).context("cannot make a certificate")?;
-    write(&arguments.key, &key.serialize_pem(), 0o600)?;
-    write(&arguments.certificate, &certificate.pem(), 0o644)?;
+    let (certificate, key) = made(&arguments.names, arguments.days)?;
+    write(&arguments.key, &key, 0o600)?;
+    write(&arguments.certificate, &certificate, 0o644)?;
     output::tell(&format!(
         "written: {} and {}, valid for {} days, for {}",
         arguments.certificate.display(),
@@ -46,6 +33,29 @@ pub(crate) fn self_signed(arguments: &SelfSigned) -> Result<(), Failure> {
         arguments.names.join(", ")
     ));
     Ok(())
+}
+
+/// A certificate for names or addresses that nobody has signed, and its key, in PEM.
+///
+/// # Errors
+///
+/// A name is none.
+pub(crate) fn made(names: &[String], days: u32) -> Result<(String, String), Failure> {
+    let mut params = CertificateParams::new(names)
+        .map_err(|error| Failure::Usage(format!("--name: {error}")))?;
+    let mut subject = DistinguishedName::new();
+    if let Some(name) = names.iter().find(|name| name.parse::<IpAddr>().is_err()) {
+        subject.push(DnType::CommonName, name);
+    }
+    params.distinguished_name = subject;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let now = SystemTime::now();
+    // Clocks differ.
+    params.not_before = (now - DAY).into();
+    params.not_after = (now + DAY * days).into();
+    let key = KeyPair::generate().context("cannot make a key")?;
+    let certificate = params.self_signed(&key).context("cannot make a certificate")?;
+    Ok((certificate.pem(), key.serialize_pem()))
 }
 
 fn write(file: &Path, content: &str, mode: u32) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! A server for who tries a plugin: the parts that every server has, over a network in memory, with
 //! stand-ins for the world. Nothing listens, and nothing that plugins keep is read or written.
 
+use std::io;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -8,7 +9,8 @@ use waft_config::Config;
 use waft_core::event::{Event, EventSink};
 use waft_plugin_host::{Compiled, Host, HostSettings, PluginSettings, StandIns};
 use waft_server::net::memory::MemoryNetwork;
-use waft_server::{Parts, Server};
+use waft_server::tls::Tls;
+use waft_server::{Listener, Parts, Server};
 
 use super::{Keeper, Loaded, StartError, parts};
 use crate::assemble;
@@ -17,6 +19,8 @@ use crate::assemble;
 pub(crate) struct Trial {
     pub(crate) server: Server<MemoryNetwork>,
     pub(crate) host: Host,
+    /// In the order of the configuration.
+    pub(crate) listeners: Vec<Listener>,
     _keeper: Keeper,
 }
 
@@ -55,8 +59,14 @@ impl Trial {
         told: UnboundedSender<&'static str>,
     ) -> Result<Self, StartError> {
         let keeper = Keeper::new(config, Some(world))?;
-        let Loaded { accounts, host, .. } =
+        let Loaded { accounts, host, tls } =
             parts(config, &keeper, |settings| given.of(settings)).await?;
+        let listeners = config.listeners.iter().map(|listener| {
+            let settings = tls.as_ref().and_then(|tls| tls.settings(listener));
+            let tls = settings.map(Tls::new).transpose().map_err(io::Error::other)?;
+            Ok(Listener { name: listener.name.as_str().into(), tls: tls.map(Arc::new) })
+        });
+        let listeners = listeners.collect::<io::Result<_>>()?;
         let parts = Parts {
             settings: assemble::server_settings(config),
             authenticator: Arc::new(accounts),
@@ -66,7 +76,7 @@ impl Trial {
         };
         let server = Server::new(MemoryNetwork::new(), parts);
         host.act_on(server.control());
-        Ok(Self { server, host, _keeper: keeper })
+        Ok(Self { server, host, listeners, _keeper: keeper })
     }
 }
 

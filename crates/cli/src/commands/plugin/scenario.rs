@@ -5,9 +5,11 @@
 //! around the plugin meanwhile, its time, web services and failures, in [`world`].
 
 mod client;
+mod data;
 mod parse;
 mod play;
 mod text;
+mod tls;
 mod world;
 
 use std::net::IpAddr;
@@ -18,6 +20,7 @@ use waft_plugin_host::{Fault, WebResponse};
 pub(super) use parse::Mistake;
 pub(super) use play::{Broken, play};
 use text::Pattern;
+pub(super) use tls::NAME as TLS_NAME;
 
 /// Who logs in.
 pub(super) const USER: &str = "alice";
@@ -53,18 +56,24 @@ pub(super) struct Stage {
     answers: Vec<Answer>,
     /// What time it is.
     clock: Option<SystemTime>,
+    /// Whether the server has TLS, and a second listener on which it is implicit.
+    pub(super) has_tls: bool,
 }
 
 /// Something that is done, or has to be so.
 #[derive(Debug)]
 enum Step {
-    Session { name: String, from: Option<IpAddr> },
+    Session { name: String, from: Option<IpAddr>, is_implicit: bool },
     Login { name: String, password: String },
     Send(Vec<u8>),
     Expect(Pattern),
     Eof,
     Disconnect,
+    Tls,
+    Protect,
     Passive,
+    Active,
+    Listen(u16),
     DataSend(Vec<u8>),
     DataExpect(Vec<u8>),
     DataLines(Vec<Pattern>),

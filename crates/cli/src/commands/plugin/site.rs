@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use waft_config::Config;
 
-use super::scenario::{PASSWORD, Stage, USER};
+use super::scenario::{PASSWORD, Stage, TLS_NAME, USER};
+use crate::commands::cert;
 use crate::commands::user::hash;
 
 /// What an operator would write into `[[plugin]]`: settings, grants, limits.
@@ -15,6 +16,14 @@ pub(super) const SETTINGS: &str = "plugin.toml";
 
 /// Stands for the directory of all accounts' files in settings.
 const FILES: &str = "{files}";
+
+/// The server's certificate and its key, where it has TLS.
+const CERTIFICATE: &str = "cert.pem";
+const KEY: &str = "key.pem";
+
+/// A listener for TLS from the beginning.
+const IMPLICIT: &str =
+    "[[listener]]\nname = \"implicit\"\naddress = \"192.0.2.1:990\"\ntls = \"implicit\"\n";
 
 /// A server's directory.
 pub(super) struct Site {
@@ -73,6 +82,12 @@ impl Site {
             }
             fs::write(&path, octets).with_context(|| path.display().to_string())?;
         }
+        if stage.has_tls {
+            let (certificate, key) = cert::made(&[TLS_NAME.to_owned()], 1)
+                .map_err(|_| anyhow::anyhow!("cannot make a certificate"))?;
+            fs::write(directory.join(CERTIFICATE), certificate)?;
+            fs::write(directory.join(KEY), key)?;
+        }
         let config = configuration(ground, stage, &directory)?;
         Ok(Self { directory, component, files, config })
     }
@@ -96,15 +111,24 @@ fn configuration(ground: &Ground<'_>, stage: &Stage, directory: &Path) -> anyhow
     let users: String = [(USER, None)].into_iter().chain(others).map(user).collect();
     let Ground { name, address, state, .. } = ground;
     let state = std::path::absolute(state)?;
+    let (tls, implicit) = match stage.has_tls {
+        true => ("tls = \"explicit\"\n", IMPLICIT),
+        false => ("", ""),
+    };
     let text = format!(
-        "[[listener]]\naddress = \"{address}\"\n{users}\
+        "[[listener]]\naddress = \"{address}\"\n{tls}{implicit}{users}\
          [plugins]\ndirectory = \"plugins.d\"\n{}\
          [[plugin]]\nname = \"{name}\"\n{settings}\n",
         stage.server
     );
     let text = with_table(&text, "server", &format!("state = {state:?}"));
-    let text = with_table(&text, "active", "mode = \"lan\"");
-    let text = with_table(&text, "login", "failure_delay = \"0s\"");
+    let text = with_table(&text, "active", "mode = \"on\"");
+    let mut text = with_table(&text, "login", "failure_delay = \"0s\"");
+    if stage.has_tls {
+        for (key, file) in [("certificate", CERTIFICATE), ("private_key", KEY)] {
+            text = with_table(&text, "tls", &format!("{key} = \"{file}\""));
+        }
+    }
     match Config::from_text(&directory.join("waft.toml"), &text) {
         Ok((config, _)) => Ok(config),
         Err(mistakes) => {

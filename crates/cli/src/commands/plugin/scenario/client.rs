@@ -4,17 +4,24 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
-use waft_server::net::memory::MemoryStream;
+
+use super::text::quoted;
+use super::tls::Tls;
 
 /// How long a client waits for what has to come, by the scenario's clock, which goes on as every
 /// other.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What carries octets both ways.
+trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+
 /// A connection and what was read ahead.
 pub(super) struct Connection {
-    stream: MemoryStream,
+    stream: Box<dyn Transport>,
     buffer: Vec<u8>,
     /// Where the client is.
     pub(super) address: IpAddr,
@@ -23,8 +30,27 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: MemoryStream, address: IpAddr) -> Self {
-        Self { stream, buffer: Vec::new(), address, has_spoken: false }
+    pub(super) fn new(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        address: IpAddr,
+    ) -> Self {
+        Self { stream: Box::new(stream), buffer: Vec::new(), address, has_spoken: false }
+    }
+
+    /// Begins TLS.
+    pub(super) async fn secured(self, tls: &Tls) -> Result<Self, String> {
+        if !self.buffer.is_empty() {
+            return Err(format!("in clear text: {}", quoted(&self.buffer)));
+        }
+        let shaking = timeout(PATIENCE, tls.shake_hands(self.stream)).await;
+        let stream = shaking.map_err(|_| nothing(PATIENCE))?.map_err(told)?;
+        Ok(Self { stream: Box::new(stream), ..self })
+    }
+
+    /// Says that nothing follows.
+    pub(super) async fn end(&mut self) -> Result<(), String> {
+        let ending = timeout(PATIENCE, self.stream.shutdown()).await;
+        ending.map_err(|_| nothing(PATIENCE))?.map_err(told)
     }
 
     pub(super) async fn send(&mut self, octets: &[u8]) -> Result<(), String> {
@@ -74,8 +100,12 @@ impl Connection {
     /// Reads more; the outer error is that nothing comes.
     async fn read(&mut self, patience: Duration) -> Result<io::Result<usize>, String> {
         let read = timeout(patience, self.stream.read_buf(&mut self.buffer)).await;
-        read.map_err(|_| format!("nothing within {} s", patience.as_secs()))
+        read.map_err(|_| nothing(patience))
     }
+}
+
+fn nothing(patience: Duration) -> String {
+    format!("nothing within {} s", patience.as_secs())
 }
 
 pub(super) fn told(error: io::Error) -> String {
@@ -84,6 +114,8 @@ pub(super) fn told(error: io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use waft_server::net::memory::MemoryStream;
+
     use super::*;
 
     fn connection() -> (Connection, MemoryStream) {

@@ -63,6 +63,11 @@ impl Scenario {
                 }
             }
         }
+        let uses_tls = |(_, step): &(usize, Step)| {
+            matches!(step, Step::Tls | Step::Protect | Step::Session { is_implicit: true, .. })
+        };
+        scenario.stage.has_tls = scenario.stage.server.lines().any(|line| line.trim() == "[tls]")
+            || scenario.steps.iter().any(uses_tls);
         Ok(scenario)
     }
 
@@ -90,7 +95,7 @@ fn entries(text: &str) -> Result<Vec<Entry<'_>>, Mistake> {
 }
 
 /// The forms of lines, by what they begin with.
-const FORMS: [(&str, &str); 24] = [
+const FORMS: [(&str, &str); 28] = [
     (">", "> LINE"),
     ("<", "< LINE"),
     ("plugin", "plugin: and below it lines of TOML, each behind \"  | \""),
@@ -100,11 +105,15 @@ const FORMS: [(&str, &str); 24] = [
     ("directory", "directory: NAME"),
     ("secret", "secret: NAME \"OCTETS\""),
     ("clock", "clock: 20260131120000"),
-    ("session", "session: NAME, or session: NAME from ADDRESS"),
+    ("session", "session: NAME, and implicit, from ADDRESS or both in this order behind it"),
     ("login", "login, login: NAME, or login: NAME PASSWORD"),
     ("eof", "eof"),
     ("disconnect", "disconnect"),
+    ("tls", "tls"),
+    ("protect", "protect"),
     ("passive", "passive"),
+    ("active", "active"),
+    ("listen", "listen PORT, such as listen 51210"),
     ("data", "data: send \"OCTETS\", data: expect \"OCTETS\", data: lines, or data: gone"),
     ("advance", "advance 60s (also ms, m, h, d)"),
     ("http: expect", "http: expect METHOD URL, and \"BODY\" behind it"),
@@ -197,14 +206,20 @@ impl Step {
         if let Some(time) = text.strip_prefix("advance ") {
             return Some(Self::Advance(duration(time)?));
         }
+        if let Some(port) = text.strip_prefix("listen ") {
+            return Some(Self::Listen(port.parse().ok()?));
+        }
         let Some((key, value)) = text.split_once(": ") else { return Self::word(entry) };
         Some(match key {
-            "session" => match value.split_once(" from ") {
-                Some((name, from)) => {
-                    Self::Session { name: name.to_owned(), from: Some(from.parse().ok()?) }
-                }
-                None => Self::Session { name: value.to_owned(), from: None },
-            },
+            "session" => {
+                let (name, from) = match value.split_once(" from ") {
+                    Some((name, from)) => (name, Some(from.parse().ok()?)),
+                    None => (value, None),
+                };
+                let implicit = name.strip_suffix(" implicit");
+                let is_implicit = implicit.is_some();
+                Self::Session { name: implicit.unwrap_or(name).to_owned(), from, is_implicit }
+            }
             "login" => {
                 let (name, password) = named(value);
                 let password = password.unwrap_or(PASSWORD).to_owned();
@@ -242,7 +257,10 @@ impl Step {
     fn word(entry: &Entry<'_>) -> Option<Self> {
         Some(match entry.text {
             "login" => Self::Login { name: USER.to_owned(), password: PASSWORD.to_owned() },
+            "tls" => Self::Tls,
+            "protect" => Self::Protect,
             "passive" => Self::Passive,
+            "active" => Self::Active,
             "eof" => Self::Eof,
             "disconnect" => Self::Disconnect,
             _ => return None,
@@ -362,6 +380,17 @@ mod tests {
         assert!(told("file: ../a \"\"").starts_with("1: not a step"));
         assert!(told("advance soon").ends_with("(also ms, m, h, d)"));
         assert!(told("  | a").starts_with("1: not a step:   | a"));
+    }
+
+    #[test]
+    fn a_server_has_tls_where_the_scenario_uses_it() {
+        let has_tls = |text: &str| Scenario::parse(text).unwrap().stage.has_tls;
+        assert!(!has_tls("session: a from 192.0.2.9\n> AUTH TLS\nactive\nlisten 51210\n"));
+        for text in ["tls", "protect", "session: a implicit", "session: a implicit from ::1"] {
+            assert!(has_tls(text), "{text}");
+        }
+        assert!(has_tls("server:\n  | [tls]\n  | data_connections = \"private\"\nlogin\n"));
+        assert!(Scenario::parse("listen 66000").is_err());
     }
 
     #[test]

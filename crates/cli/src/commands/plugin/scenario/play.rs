@@ -13,20 +13,20 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep};
-use waft_config::Config;
-use waft_server::Listener;
+use waft_config::{Config, TlsMode};
 use waft_server::net::memory::MemoryStream;
 
 use super::client::{self, Connection, PATIENCE};
+use super::data::Data;
 use super::text::{Pattern, quoted, shown};
+use super::tls::{Tls, Trust};
 use super::world::World;
 use super::{Scenario, Step};
 use crate::running::{Given, Trial};
 
-const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+pub(super) const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
-const CONTROL_PORT: u16 = 21;
-const CLIENT_PORT: u16 = 40_000;
+pub(super) const CLIENT_PORT: u16 = 40_000;
 
 /// How often something that comes about behind the session is looked for.
 const LOOK: Duration = Duration::from_millis(5);
@@ -53,7 +53,7 @@ pub(in super::super) struct Broken {
 }
 
 /// What was expected, and what came instead.
-type Otherwise = (String, String);
+pub(super) type Otherwise = (String, String);
 
 /// Plays a scenario with the server that a configuration and `given` describe; `files` are those of
 /// all accounts, `log` is what the server has logged so far.
@@ -72,6 +72,7 @@ pub(in super::super) fn play(
     let runtime = runtime.enable_all().start_paused(true).build()?;
     runtime.block_on(async {
         let _clock = Clock::start();
+        let trust = config.tls.as_ref().map(|tls| Trust::read(&tls.certificate)).transpose()?;
         let world = Arc::new(World::new(&scenario.stage));
         let (told, events) = mpsc::unbounded_channel();
         let trial = Trial::start(config, given, Arc::clone(&world) as _, told).await;
@@ -83,6 +84,7 @@ pub(in super::super) fn play(
             events,
             config,
             files,
+            trust,
             log: &log,
             logged: 0,
             sessions: BTreeMap::new(),
@@ -135,20 +137,51 @@ impl Clock {
     }
 }
 
-struct Player<'a, L> {
-    trial: Trial,
+/// A client, as lines are about it.
+pub(super) struct Client {
+    pub(super) control: Connection,
+    tls: Option<Tls>,
+    /// Whether its data connections are under TLS.
+    is_private: bool,
+    /// What it has asked for by PROT.
+    asked: Option<bool>,
+}
+
+impl Client {
+    /// The TLS that its data connections are under.
+    pub(super) fn of_data(&self) -> Option<Tls> {
+        self.tls.clone().filter(|_| self.is_private)
+    }
+
+    /// Notes what it asks for.
+    fn asks(&mut self, line: &[u8]) {
+        let line = line.to_ascii_uppercase();
+        self.asked = line.strip_prefix(b"PROT ").map(|level| level.trim_ascii() == b"P");
+    }
+
+    /// Notes what the server says to that.
+    fn hears(&mut self, line: &[u8]) {
+        if let Some(asked) = self.asked.take().filter(|_| line.starts_with(b"200")) {
+            self.is_private = asked;
+        }
+    }
+}
+
+pub(super) struct Player<'a, L> {
+    pub(super) trial: Trial,
     world: Arc<World>,
     events: UnboundedReceiver<&'static str>,
     config: &'a Config,
+    trust: Option<Trust>,
     files: &'a Path,
     log: &'a L,
     /// Octets of the log that were looked at.
     logged: usize,
-    sessions: BTreeMap<String, Connection>,
+    sessions: BTreeMap<String, Client>,
     /// Whose control connection the lines are about.
     current: String,
-    data: Option<Connection>,
-    said: Vec<String>,
+    pub(super) data: Option<Data>,
+    pub(super) said: Vec<String>,
 }
 
 impl<L: Fn() -> String> Player<'_, L> {
@@ -175,19 +208,17 @@ impl<L: Fn() -> String> Player<'_, L> {
 
     async fn step(&mut self, line: usize, step: &Step) -> Result<(), Otherwise> {
         match step {
-            Step::Session { name, from } => {
+            Step::Session { name, from, is_implicit } => {
                 self.said.push(format!("session: {name}"));
                 self.current.clone_from(name);
-                self.open(from.unwrap_or(CLIENT)).await
+                self.open(from.unwrap_or(CLIENT), *is_implicit).await
             }
             Step::Login { name, password } => {
-                if !self.control().await?.has_spoken {
+                if !self.client().await?.control.has_spoken {
                     self.reply("220").await?;
                 }
-                self.send(format!("USER {name}").as_bytes()).await?;
-                self.reply("331").await?;
-                self.send(format!("PASS {password}").as_bytes()).await?;
-                self.reply("230").await
+                self.ask(&format!("USER {name}"), "331").await?;
+                self.ask(&format!("PASS {password}"), "230").await
             }
             Step::Send(line) => self.send(line).await,
             Step::Expect(pattern) => self.expect(pattern).await,
@@ -197,7 +228,17 @@ impl<L: Fn() -> String> Player<'_, L> {
                 self.sessions.remove(&self.current);
                 Ok(())
             }
+            Step::Tls => {
+                self.ask("AUTH TLS", "234").await?;
+                self.begin_tls().await
+            }
+            Step::Protect => {
+                self.ask("PBSZ 0", "200").await?;
+                self.ask("PROT P", "200").await
+            }
             Step::Passive => self.passive().await,
+            Step::Active => self.active().await,
+            Step::Listen(port) => self.listen(*port).await,
             Step::DataSend(_) | Step::DataExpect(_) | Step::DataLines(_) | Step::DataGone => {
                 self.transfer(step).await
             }
@@ -222,45 +263,76 @@ impl<L: Fn() -> String> Player<'_, L> {
         }
     }
 
-    /// The control connection that lines are about.
-    async fn control(&mut self) -> Result<&mut Connection, Otherwise> {
+    /// The client that lines are about.
+    pub(super) async fn client(&mut self) -> Result<&mut Client, Otherwise> {
         if !self.sessions.contains_key(&self.current) {
-            self.open(CLIENT).await?;
+            self.open(CLIENT, false).await?;
         }
         self.sessions.get_mut(&self.current).ok_or_else(|| otherwise("a session", "none"))
     }
 
-    /// Opens it, unless it is open.
-    async fn open(&mut self, from: IpAddr) -> Result<(), Otherwise> {
+    /// Opens a session, unless it is open.
+    async fn open(&mut self, from: IpAddr, is_implicit: bool) -> Result<(), Otherwise> {
         if self.sessions.contains_key(&self.current) {
             return Ok(());
         }
+        let of_kind = |implicit: &bool| *implicit == is_implicit;
+        let mut listeners = self.config.listeners.iter().zip(&self.trial.listeners);
+        let listener = listeners.find(|(own, _)| of_kind(&(own.tls == TlsMode::Implicit)));
+        let Some((own, listener)) = listener else { return Err(otherwise("a listener", "none")) };
         let (ours, theirs) = MemoryStream::pair();
         let (peer, local) =
-            (SocketAddr::new(from, CLIENT_PORT), SocketAddr::new(SERVER, CONTROL_PORT));
-        let name = self.config.listeners.first().map_or("scenario", |listener| &*listener.name);
-        let connection = Connection::new(ours, from);
-        if let Err(refused) = self.trial.server.serve(theirs, peer, local, Listener::from(name)) {
+            (SocketAddr::new(from, CLIENT_PORT), SocketAddr::new(SERVER, own.address.port()));
+        let control = Connection::new(ours, from);
+        if let Err(refused) = self.trial.server.serve(theirs, peer, local, listener.clone()) {
             let mut told = Connection::new(refused.stream, from);
             told.send(refused.reason.as_bytes()).await.map_err(|got| otherwise("a place", &got))?;
         }
-        self.sessions.insert(self.current.clone(), connection);
+        let client = Client { control, tls: None, is_private: is_implicit, asked: None };
+        self.sessions.insert(self.current.clone(), client);
+        match is_implicit {
+            true => self.begin_tls().await,
+            false => Ok(()),
+        }
+    }
+
+    /// Begins TLS on the control connection.
+    async fn begin_tls(&mut self) -> Result<(), Otherwise> {
+        let wrong = |got: &str| otherwise("a TLS handshake", got);
+        let tls = self.trust.as_ref().map(Trust::client).transpose();
+        let tls = tls.map_err(|error| wrong(&error.to_string()))?;
+        let (Some(tls), Some(client)) = (tls, self.sessions.remove(&self.current)) else {
+            return Err(wrong("no TLS"));
+        };
+        let control = client.control.secured(&tls).await.map_err(|got| wrong(&got))?;
+        self.said.push("(TLS)".to_owned());
+        self.sessions.insert(self.current.clone(), Client { control, tls: Some(tls), ..client });
         Ok(())
     }
 
-    async fn send(&mut self, line: &[u8]) -> Result<(), Otherwise> {
+    pub(super) async fn send(&mut self, line: &[u8]) -> Result<(), Otherwise> {
         self.said.push(format!("> {}", shown(line)));
         let octets = [line, b"\r\n"].concat();
-        let sent = self.control().await?.send(&octets).await;
+        let client = self.client().await?;
+        client.asks(line);
+        let sent = client.control.send(&octets).await;
         sent.map_err(|got| otherwise("the server to read", &got))
     }
 
-    async fn line(&mut self, expected: &str) -> Result<Vec<u8>, Otherwise> {
-        let line = self.control().await?.line(PATIENCE).await;
+    pub(super) async fn line(&mut self, expected: &str) -> Result<Vec<u8>, Otherwise> {
+        let client = self.client().await?;
+        let line = client.control.line(PATIENCE).await;
         let line = line.map_err(|got| otherwise(expected, &got))?;
         let line = line.ok_or_else(|| otherwise(expected, "the end of the connection"))?;
+        client.hears(&line);
         self.said.push(format!("< {}", shown(&line)));
         Ok(line)
+    }
+
+    /// Sends a command that has to have a reply of that code.
+    pub(super) async fn ask(&mut self, line: &str, code: &str) -> Result<(), Otherwise> {
+        self.send(line.as_bytes()).await?;
+        self.reply(code).await
     }
 
     /// A reply of that code, whatever its words.
@@ -292,50 +364,12 @@ impl<L: Fn() -> String> Player<'_, L> {
 
     async fn end(&mut self) -> Result<(), Otherwise> {
         let expected = "the end of the connection";
-        let rest = self.control().await?.rest().await;
+        let rest = self.client().await?.control.rest().await;
         let rest = rest.map_err(|got| otherwise(expected, &got))?;
         self.sessions.remove(&self.current);
         match rest.is_empty() {
             true => Ok(()),
             false => Err(otherwise(expected, &quoted(&rest))),
-        }
-    }
-
-    async fn passive(&mut self) -> Result<(), Otherwise> {
-        self.send(b"EPSV").await?;
-        let expected = "229 with a port";
-        let line = self.line(expected).await?;
-        let text = String::from_utf8_lossy(&line);
-        let port = text.strip_prefix("229").and_then(|text| text.split('|').nth(3));
-        let port = port.and_then(|port| port.parse().ok());
-        let port: u16 = port.ok_or_else(|| otherwise(expected, &text))?;
-        let address = self.control().await?.address;
-        let (to, from) = (SocketAddr::new(SERVER, port), SocketAddr::new(address, CLIENT_PORT));
-        let stream = self.trial.server.network().client_connect(to, from);
-        let stream = stream.map_err(|error| (expected.to_owned(), error.to_string()))?;
-        self.data = Some(Connection::new(stream, address));
-        Ok(())
-    }
-
-    /// Uses the data connection, which is over then.
-    async fn transfer(&mut self, step: &Step) -> Result<(), Otherwise> {
-        let open = "an open data connection: \"passive\" opens one";
-        let mut data = self.data.take().ok_or_else(|| otherwise(open, "none"))?;
-        if let Step::DataSend(octets) = step {
-            self.said.push(format!("data: send {}", quoted(octets)));
-            let sent = data.send(octets).await;
-            return sent.map_err(|got| otherwise("the server to take the data", &got));
-        }
-        if matches!(step, Step::DataGone) {
-            let gone = data.gone().await;
-            return gone.map_err(|got| otherwise("the end of the data connection", &got));
-        }
-        let got = data.rest().await.map_err(|got| otherwise("all of the data", &got))?;
-        self.said.push(format!("data: {}", quoted(&got)));
-        match step {
-            Step::DataExpect(expected) if *expected != got => Err((quoted(expected), quoted(&got))),
-            Step::DataLines(expected) => lines(expected, &got),
-            _ => Ok(()),
         }
     }
 
@@ -436,8 +470,8 @@ impl<L: Fn() -> String> Player<'_, L> {
     async fn finish(&mut self) -> Result<(), Otherwise> {
         sleep(SILENCE).await;
         self.check_requests()?;
-        for connection in self.sessions.values_mut() {
-            if let Ok(Some(line)) = connection.line(SILENCE).await {
+        for client in self.sessions.values_mut() {
+            if let Ok(Some(line)) = client.control.line(SILENCE).await {
                 return Err(otherwise("nothing more", &format!("< {}", shown(&line))));
             }
         }
@@ -445,7 +479,7 @@ impl<L: Fn() -> String> Player<'_, L> {
     }
 }
 
-fn otherwise(expected: &str, got: &str) -> Otherwise {
+pub(super) fn otherwise(expected: &str, got: &str) -> Otherwise {
     (expected.to_owned(), got.to_owned())
 }
 
@@ -457,24 +491,6 @@ fn found(path: &Path) -> io::Result<Option<Vec<u8>>> {
             Ok(None)
         }
         Err(error) => Err(error),
-    }
-}
-
-/// Compares lines in any order.
-fn lines(expected: &[Pattern], got: &[u8]) -> Result<(), Otherwise> {
-    let got = got.strip_suffix(b"\n").unwrap_or(got);
-    let mut left: Vec<&[u8]> =
-        if got.is_empty() { Vec::new() } else { got.split(|octet| *octet == b'\n').collect() };
-    for pattern in expected {
-        let fits = |line: &&[u8]| pattern.fits(line.strip_suffix(b"\r").unwrap_or(line));
-        match left.iter().position(fits) {
-            Some(at) => drop(left.remove(at)),
-            None => return Err((format!("a line: {}", pattern.source()), quoted(got))),
-        }
-    }
-    match left.first() {
-        Some(line) => Err(otherwise("no more lines", &quoted(line))),
-        None => Ok(()),
     }
 }
 
