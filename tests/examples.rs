@@ -13,14 +13,16 @@
 
 mod support;
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use support::client::{client, seconds};
 use support::content::{assert_file, assert_same, octets};
-use support::plugin::component;
-use support::process::{Finished, run};
-use support::site::{PASSWORD, Site, hash};
+use support::plugin::{component, tools};
+use support::process::{Finished, run, run_for};
+use support::site::{PASSWORD, Site, hash, program};
 use support::waft::Waft;
 use support::web::Web;
 
@@ -229,6 +231,184 @@ new_plugins_in_c! {
     an_author_begins_with_events_in_c: "event-sink",
     an_author_begins_with_a_command_in_c: "site-command",
     an_author_begins_with_a_timer_in_c: "timer",
+}
+
+/// Every hook, with a name that would break the plugin if anything in its sources were called so.
+const RUST: [(&str, &str); 10] = [
+    ("connection-filter", "self"),
+    ("command-filter", "std"),
+    ("reply-filter", "core"),
+    ("authenticator", "reply"),
+    ("file-filter", "plugin"),
+    ("content-filter", "waft"),
+    ("storage", "string"),
+    ("event-sink", "result"),
+    ("site-command", "session"),
+    ("timer", "waft-plugin-sdk"),
+];
+
+/// The kit is that of this repository, and what it needs is compiled once for all of them.
+#[test]
+fn an_author_begins_with_every_hook_in_rust() {
+    let library = ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"];
+    let library = run(Command::new("rustc").args(library), b"").succeeded().stdout();
+    if !Path::new(library.trim_end()).is_dir() {
+        skipped("no library for wasm32-unknown-unknown: rustup target add wasm32-unknown-unknown");
+        return;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let published = "git = \"https://github.com/waft-ftp/waft\"";
+    let local = format!("path = {:?}", root.join("crates/plugin-sdk"));
+    let site = Site::new("");
+    for (hook, name) in RUST {
+        let new = ["plugin", "new", name, "--lang", "rust", "--hook", hook];
+        site.waft(&new, "").succeeded();
+        let manifest = fs::read_to_string(site.path(name).join("Cargo.toml")).unwrap();
+        assert!(manifest.contains(published), "{manifest}");
+        site.write(format!("{name}/Cargo.toml"), manifest.replace(published, &local));
+        fs::copy(root.join("Cargo.lock"), site.path(name).join("Cargo.lock")).unwrap();
+        let mut test = program();
+        test.args(["plugin", "test", name]).current_dir(site.path(""));
+        test.env("CARGO_TARGET_DIR", site.path("cargo")).env_remove("CARGO_BUILD_TARGET");
+        run_for(COMPILING, &mut test, b"").succeeded();
+        assert!(site.path(format!("{name}/build/{name}.wasm")).is_file());
+    }
+}
+
+/// Says that a test could not be made, past the harness, which swallows what is printed.
+fn skipped(why: &str) {
+    use std::io::Write;
+    let notice = format!("\n*** SKIPPED, and nothing was tested: {why}\n\n");
+    std::io::stderr().write_all(notice.as_bytes()).unwrap();
+}
+
+/// The hooks whose beginnings are no examples: those are built and tried as they are.
+const JAVASCRIPT: [&str; 8] = [
+    "connection-filter",
+    "reply-filter",
+    "authenticator",
+    "file-filter",
+    "content-filter",
+    "storage",
+    "site-command",
+    "timer",
+];
+const PYTHON: [&str; 8] = [
+    "connection-filter",
+    "reply-filter",
+    "file-filter",
+    "content-filter",
+    "storage",
+    "event-sink",
+    "site-command",
+    "timer",
+];
+
+/// Every engine takes the server half a minute to compile. So all beginnings in a language are put
+/// into one plugin, whose scenarios are those of all of them; `source` is a file of a beginning by
+/// its hook, `whole` what puts them together.
+fn an_author_begins_with_all(
+    hooks: &[&str],
+    language: &str,
+    source: &dyn Fn(&str, &str) -> String,
+    whole: (&str, String),
+) {
+    let site = Site::new("");
+    let mut worlds = String::new();
+    for hook in hooks {
+        // A keyword of WIT and of both languages.
+        let begun = format!("{hook}/import");
+        site.make(hook);
+        site.waft(&["plugin", "new", &begun, "--lang", language, "--hook", hook], "").succeeded();
+        let read = |file: &str| fs::read_to_string(site.path(&begun).join(file)).unwrap();
+        let world = read("wit/world.wit");
+        assert!(world.starts_with("package example:%import;\n"), "{world}");
+        worlds.push_str(world.split_once('{').unwrap().1.split_once('}').unwrap().0);
+        site.write(format!("import/scenarios/{hook}.txt"), read("scenario.txt"));
+        site.write("import/wit/deps/waft-plugin.wit", read("wit/deps/waft-plugin.wit"));
+        if *hook == "authenticator" {
+            site.write("import/plugin.toml", read("plugin.toml"));
+        }
+        for entry in fs::read_dir(site.path(&begun)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".js") || name.ends_with(".py") {
+                site.write(format!("import/{}", source(hook, &name)), read(&name));
+            }
+        }
+    }
+    let world = format!("package example:%import;\n\nworld plugin {{{worlds}}}\n");
+    site.write("import/wit/world.wit", world);
+    site.write(format!("import/{}", whole.0), whole.1);
+    let mut test = program();
+    test.args(["plugin", "test", "import", "--tools"]).arg(tools()).current_dir(site.path(""));
+    let played = run_for(COMPILING, &mut test, b"").succeeded();
+    for hook in hooks {
+        let line = format!("import/scenarios/{hook}.txt: as expected\n");
+        assert!(played.stderr().contains(&line), "{}", played.story());
+    }
+}
+
+#[test]
+fn an_author_begins_with_every_hook_in_javascript() {
+    let camel = |hook: &str| {
+        let mut words = hook.split('-').map(str::to_owned);
+        let first = words.next().unwrap();
+        words.fold(first, |name, word| name + &word[..1].to_uppercase() + &word[1..])
+    };
+    let imports = JAVASCRIPT.map(|hook| {
+        let name = camel(hook);
+        format!("import * as {name}_ from './{hook}.js';\nexport const {name} = {name}_.{name};\n")
+    });
+    let parts = JAVASCRIPT.map(|hook| format!("{}_.lifecycle", camel(hook))).join(", ");
+    let whole = format!(
+        "{}const parts = [{parts}];\n\
+         const together = (said, key) => said.flatMap((one) => one[key]);\n\
+         export const lifecycle = {{\n\
+           describe() {{\n\
+             const said = parts.map((part) => part.describe());\n\
+             const lists = ['verbs', 'site', 'features', 'events', 'extra'];\n\
+             const all = lists.map((key) => [key, together(said, key)]);\n\
+             return {{ ...said[0], ...Object.fromEntries(all) }};\n\
+           }},\n\
+           init() {{ for (const part of parts) part.init(); }},\n\
+         }};\n",
+        imports.concat()
+    );
+    let source = |hook: &str, _: &str| format!("{hook}.js");
+    an_author_begins_with_all(&JAVASCRIPT, "javascript", &source, ("plugin.js", whole));
+}
+
+#[test]
+fn an_author_begins_with_every_hook_in_python() {
+    let module = |hook: &str| format!("begun_{}", hook.replace('-', "_"));
+    let class = |hook: &str| {
+        let words = hook.split('-').map(|word| word[..1].to_uppercase() + &word[1..]);
+        words.collect::<String>()
+    };
+    let imports = PYTHON.map(|hook| {
+        let (module, class) = (module(hook), class(hook));
+        format!("import {module}\n{class} = {module}.{class}\n")
+    });
+    let parts = PYTHON.map(|hook| format!("{}.Lifecycle()", module(hook))).join(", ");
+    let whole = format!(
+        "from wit_world import exports\n{}\
+         PARTS = [{parts}]\n\
+         class Lifecycle(exports.Lifecycle):\n    \
+             def describe(self):\n        \
+                 said = [part.describe() for part in PARTS]\n        \
+                 for key in (\"verbs\", \"site\", \"features\", \"events\", \"extra\"):\n            \
+                     setattr(said[0], key, [item for one in said for item in getattr(one, key)])\n        \
+                 return said[0]\n    \
+             def init(self):\n        \
+                 for part in PARTS:\n            \
+                     part.init()\n",
+        imports.concat()
+    );
+    let source = |hook: &str, file: &str| match file {
+        "plugin.py" => format!("{}.py", module(hook)),
+        resources => resources.to_owned(),
+    };
+    an_author_begins_with_all(&PYTHON, "python", &source, ("plugin.py", whole));
 }
 
 #[test]

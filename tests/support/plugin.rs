@@ -18,6 +18,11 @@ pub(crate) fn pasted(name: &str) -> String {
     block.split("```").next().unwrap().to_owned()
 }
 
+/// The tools for JavaScript and Python, as `cargo xtask examples` has fetched them.
+pub(crate) fn tools() -> PathBuf {
+    directory().join("../plugin-tools")
+}
+
 fn directory() -> PathBuf {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/plugins");
     std::env::var_os("WAFT_PLUGINS").map_or(built, PathBuf::from)

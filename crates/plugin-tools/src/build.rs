@@ -76,7 +76,7 @@ pub fn build(directory: &Path, output: &Path, tools: &Tools) -> Result<Built> {
         return Ok(Built { name, file, interfaces, is_unchanged: true });
     }
     let made = match language {
-        Language::Rust => rust(directory, &name, output)?,
+        Language::Rust => rust(directory, output)?,
         Language::C => c(directory, &name, output)?,
         Language::JavaScript => javascript(directory, &name, output, tools)?,
         Language::Python => python(directory, &name, output, tools)?,
@@ -130,19 +130,35 @@ fn assigned(text: &str) -> Option<String> {
 fn package(text: &str) -> Option<String> {
     let mut values = text.lines().filter_map(|line| line.trim().strip_prefix("package "));
     let value = values.next()?.split([';', '@']).next()?;
-    value.split_once(':').map(|(_, name)| name.trim().to_owned())
+    // A keyword stands behind a mark.
+    value.split_once(':').map(|(_, name)| name.trim().trim_start_matches('%').to_owned())
 }
 
-fn rust(directory: &Path, name: &str, output: &Path) -> Result<PathBuf> {
+/// The crate's library, whatever it is called, in whatever directory cargo makes it.
+fn rust(directory: &Path, output: &Path) -> Result<PathBuf> {
     const TARGET: &str = "wasm32-unknown-unknown";
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .args(["build", "--release", "--target", TARGET, "--target-dir"])
-        .arg(output.join("cargo"));
-    process::run(cargo.current_dir(directory))
+    cargo.args(["build", "--release", "--target", TARGET]);
+    cargo.arg("--message-format=json-render-diagnostics");
+    // Who builds several plugins has what they share compiled once.
+    if std::env::var_os("CARGO_TARGET_DIR").is_none() {
+        cargo.arg("--target-dir").arg(output.join("cargo"));
+    }
+    let messages = process::answer(cargo.current_dir(directory))
         .with_context(|| format!("if the target is missing: rustup target add {TARGET}"))?;
-    let modules = output.join("cargo").join(TARGET).join("release");
-    Ok(modules.join(name.replace('-', "_")).with_extension("wasm"))
+    let manifest = directory.join("Cargo.toml");
+    let made = messages.lines().filter_map(|line| module(line, &manifest)).next_back();
+    made.with_context(|| {
+        format!("{} makes no module: write crate-type = [\"cdylib\"]", manifest.display())
+    })
+}
+
+/// The module that a message of cargo's names, if it is of the crate with that manifest.
+fn module(message: &str, manifest: &Path) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    let of_crate = message.get("manifest_path")?.as_str()? == manifest.to_str()?;
+    let mut files = message.get("filenames").filter(|_| of_crate)?.as_array()?.iter();
+    files.find_map(|file| file.as_str().filter(|file| file.ends_with(".wasm"))).map(PathBuf::from)
 }
 
 fn c(directory: &Path, name: &str, output: &Path) -> Result<PathBuf> {
@@ -186,9 +202,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_module_of_a_crate_is_the_one_that_cargo_names() {
+        let message = |manifest: &str| {
+            format!(
+                "{{\"reason\":\"compiler-artifact\",\"manifest_path\":\"{manifest}\",\
+                 \"filenames\":[\"/t/liba.rlib\",\"/t/a.wasm\"]}}"
+            )
+        };
+        let manifest = Path::new("/a/Cargo.toml");
+        assert_eq!(module(&message("/a/Cargo.toml"), manifest), Some("/t/a.wasm".into()));
+        assert_eq!(module(&message("/b/Cargo.toml"), manifest), None);
+        assert_eq!(module("{\"reason\":\"build-finished\",\"success\":true}", manifest), None);
+        assert_eq!(module("   Compiling a", manifest), None);
+    }
+
+    #[test]
     fn a_plugin_has_the_name_of_its_package() {
         assert_eq!(package("// x\npackage example:passive-only;\n").unwrap(), "passive-only");
         assert_eq!(package("package a:b@0.1.0;").unwrap(), "b");
+        assert_eq!(package("package a:%list;").unwrap(), "list");
         assert_eq!(package("world plugin {}"), None);
         assert_eq!(assigned("[package]\nname = \"quota\"\n").unwrap(), "quota");
     }

@@ -159,8 +159,10 @@ const SUPPORT: (&str, &str) = ("support.h", include_str!("../templates/c/support
 
 /// Makes a directory with the sources of a new plugin, and returns the files in it.
 ///
+/// Any name will do that is one: nothing in the sources is called by it alone.
+///
 /// # Errors
-/// The directory is there already, the name is none or a keyword of WIT, or there is no such hook.
+/// The directory is there already, the name is none, or there is no such hook.
 pub fn create(
     directory: &Path,
     name: &str,
@@ -168,10 +170,11 @@ pub fn create(
     hook: &str,
 ) -> Result<Vec<PathBuf>> {
     if !is_name(name) {
-        bail!("a name is made of small letters, digits and hyphens, a letter first: {name}");
-    }
-    if is_keyword(name) {
-        bail!("a name is no keyword of WIT, in which the plugin's package bears it: {name}");
+        let proposal = proposed(name).map(|name| format!("; such as {name}")).unwrap_or_default();
+        bail!(
+            "a name is made of at most {NAME_LENGTH_MAX} small letters, digits and hyphens, a letter \
+             first: {name}{proposal}"
+        );
     }
     let mut of_language = TEMPLATES.iter().filter(|template| template.language == language);
     let Some(template) = of_language.clone().find(|template| template.hook == hook) else {
@@ -195,9 +198,14 @@ pub fn create(
 /// The files of a new plugin.
 fn files(template: &Template, name: &str) -> Vec<(&'static str, String)> {
     let Template { language, hook, .. } = template;
+    let package = format!("package example:{}", template.name);
     let renamed = |text: &str| {
+        let text = text.replace(&package, &format!("package example:{}", wit_name(name)));
         let text = text.replace(template.name, name);
-        text.replace(&camel_case(template.name), &camel_case(name))
+        match language {
+            Language::Rust => text.replace(&camel_case(template.name), &type_name(name)),
+            _ => text,
+        }
     };
     let has = |wanted: &str| template.files.iter().any(|(file, _)| *file == wanted);
     let is_by_settings = *hook == "authenticator" && !has(SETTINGS.0);
@@ -276,6 +284,7 @@ fn workflow(language: Language) -> String {
 }
 
 fn world(name: &str, hook: &str) -> String {
+    let name = wit_name(name);
     format!(
         "package example:{name};\n\n\
          /// What the plugin is; services that it uses beyond what every plugin has, such as\n\
@@ -284,8 +293,10 @@ fn world(name: &str, hook: &str) -> String {
     )
 }
 
-/// The manifest of a crate that is no part of this repository.
+/// The manifest of a crate that is no part of this repository, nor of another that it lies in. Its
+/// library has a name of its own: that of the package may be a keyword, or that of another crate.
 fn manifest(name: &str) -> String {
+    let library = format!("{}_plugin", stem(name).replace('-', "_"));
     format!(
         r#"[package]
 name = "{name}"
@@ -294,10 +305,14 @@ edition = "2024"
 description = "A plugin for waft"
 
 [lib]
+name = "{library}"
 crate-type = ["cdylib", "rlib"]
 
 [dependencies]
 waft-plugin-sdk = {{ git = "{REPOSITORY}" }}
+
+# A workspace of its own, wherever it lies.
+[workspace]
 
 # Small, and stopped by a panic; the names stay, for backtraces of traps.
 [profile.release]
@@ -310,18 +325,42 @@ panic = "abort"
     )
 }
 
+/// The longest name: directories, files and crates are called by it, with more behind.
+const NAME_LENGTH_MAX: usize = 64;
+
 fn is_name(name: &str) -> bool {
     let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.len() <= NAME_LENGTH_MAX
         && name.chars().all(is_part)
         && !name.ends_with('-')
         && !name.contains("--")
 }
 
-/// Whether a package cannot bear the name, though it is made as one.
-fn is_keyword(name: &str) -> bool {
+/// A name that is like what is none.
+fn proposed(text: &str) -> Option<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let joined = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
+    let name = joined.trim_start_matches(|c: char| !c.is_ascii_lowercase());
+    is_name(name).then(|| name.to_owned())
+}
+
+/// The name in WIT, where keywords stand behind a mark.
+fn wit_name(name: &str) -> String {
     let package = format!("package example:{name};\n\nworld plugin {{}}\n");
-    Resolve::default().push_str("world.wit", &package).is_err()
+    let is_keyword = Resolve::default().push_str("world.wit", &package).is_err();
+    if is_keyword { format!("%{name}") } else { name.to_owned() }
+}
+
+/// The name of the type in Rust that is the plugin: nothing that it uses is called so, nor is it a
+/// keyword.
+fn type_name(name: &str) -> String {
+    format!("{}Plugin", camel_case(stem(name)))
+}
+
+/// The name without what is put behind it anyway.
+fn stem(name: &str) -> &str {
+    name.strip_suffix("-plugin").unwrap_or(name)
 }
 
 fn camel_case(name: &str) -> String {
@@ -347,15 +386,42 @@ mod tests {
     }
 
     #[test]
-    fn keywords_are_no_names() {
+    fn what_is_no_name_is_refused_with_one_that_is() {
+        let refused = |name: &str| {
+            let refused = create(Path::new("/nowhere"), name, Language::Rust, "timer");
+            refused.unwrap_err().to_string()
+        };
+        let rule = "a name is made of at most 64 small letters, digits and hyphens, a letter first";
+        assert_eq!(refused("My_Plugin"), format!("{rule}: My_Plugin; such as my-plugin"));
+        assert_eq!(refused("2-go"), format!("{rule}: 2-go; such as go"));
+        assert_eq!(refused("..."), format!("{rule}: ..."));
+        let long = "a".repeat(65);
+        assert_eq!(refused(&long), format!("{rule}: {long}"));
+    }
+
+    #[test]
+    fn a_name_is_no_name_of_anything_else() {
+        assert_eq!(type_name("self"), "SelfPlugin");
+        assert_eq!(type_name("no-active-plugin"), "NoActivePlugin");
+        assert_eq!(type_name("plugin"), "PluginPlugin");
+        assert!(manifest("std").contains("\nname = \"std\"\n"));
+        assert!(manifest("std").contains("[lib]\nname = \"std_plugin\"\n"));
+    }
+
+    #[test]
+    fn keywords_of_wit_stand_behind_a_mark() {
         for name in ["list", "map", "from", "interface", "world", "stream", "use", "u8", "package"]
         {
-            let error = create(Path::new("/nowhere"), name, Language::Rust, "timer").unwrap_err();
-            let told = "a name is no keyword of WIT, in which the plugin's package bears it: ";
-            assert_eq!(error.to_string(), format!("{told}{name}"));
+            assert_eq!(wit_name(name), format!("%{name}"));
+            for template in TEMPLATES.iter().filter(|template| template.language != Language::Rust)
+            {
+                let all = files(template, name);
+                let (_, world) = all.iter().find(|(file, _)| *file == "wit/world.wit").unwrap();
+                assert!(world.starts_with(&format!("package example:%{name};")), "{world}");
+            }
         }
-        for name in ["lists", "my-list", "plugin", "on", "waft"] {
-            assert!(!is_keyword(name), "{name}");
+        for name in ["lists", "my-list", "plugin", "on", "waft", "no-uploads-2", "a-2b"] {
+            assert_eq!(wit_name(name), name);
         }
     }
 

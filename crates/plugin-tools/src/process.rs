@@ -33,6 +33,20 @@ pub fn capture(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// As [`capture`], where the program speaks to this terminal meanwhile.
+///
+/// # Errors
+/// As [`run`].
+pub fn answer(command: &mut Command) -> Result<String> {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let child = child.with_context(|| format!("cannot start: {}", show(command)))?;
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("failed with {}: {}", output.status, show(command));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Whether a program can be started at all.
 pub fn exists(program: impl AsRef<OsStr>) -> bool {
     let mut command = Command::new(program);
