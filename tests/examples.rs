@@ -14,12 +14,16 @@
 mod support;
 
 use std::fs;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use support::client::{client, seconds};
 use support::content::{assert_file, assert_same, octets};
+use support::ftp::Ftp;
+use support::log::Log;
 use support::plugin::{component, tools};
 use support::process::{Finished, run, run_for};
 use support::site::{PASSWORD, Site, hash, program};
@@ -124,7 +128,7 @@ fn a_command_of_its_own_is_answered_in_c() {
 fn users_of_its_own_log_in_in_python() {
     let files = tempfile::tempdir().unwrap();
     let (directory, hash) = (files.path().join("bob"), hash());
-    std::fs::create_dir(&directory).unwrap();
+    fs::create_dir(&directory).unwrap();
     let settings = format!(
         "[plugin.grant]\nstorage = [{:?}]\n[plugin.config.user.bob]\nhash = \"{hash}\"\n\
          directory = {directory:?}\npermissions = [\"list\", \"read\", \"write\"]",
@@ -244,7 +248,7 @@ const RUST: [(&str, &str); 10] = [
     ("storage", "string"),
     ("event-sink", "result"),
     ("site-command", "session"),
-    ("timer", "waft-plugin-sdk"),
+    ("timer", "wit-bindgen"),
 ];
 
 /// The kit is that of this repository, and what it needs is compiled once for all of them.
@@ -277,9 +281,8 @@ fn an_author_begins_with_every_hook_in_rust() {
 
 /// Says that a test could not be made, past the harness, which swallows what is printed.
 fn skipped(why: &str) {
-    use std::io::Write;
     let notice = format!("\n*** SKIPPED, and nothing was tested: {why}\n\n");
-    std::io::stderr().write_all(notice.as_bytes()).unwrap();
+    io::stderr().write_all(notice.as_bytes()).unwrap();
 }
 
 /// The hooks whose beginnings are no examples: those are built and tried as they are.
@@ -409,6 +412,74 @@ fn an_author_begins_with_every_hook_in_python() {
         resources => resources.to_owned(),
     };
     an_author_begins_with_all(&PYTHON, "python", &source, ("plugin.py", whole));
+}
+
+/// `waft plugin run`, until it is dropped: what it prints, and what it logs.
+struct Run {
+    process: Child,
+    printed: Log,
+    log: Log,
+}
+
+impl Run {
+    fn start(site: &Site, plugin: &str) -> Run {
+        let mut run = program();
+        run.args(["plugin", "run", plugin, "--listen", "127.0.0.1:0"]).current_dir(site.path(""));
+        run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = run.spawn().unwrap();
+        let printed = Log::collect(process.stdout.take().unwrap());
+        let log = Log::collect(process.stderr.take().unwrap());
+        Run { process, printed, log }
+    }
+
+    /// Where it listens.
+    fn address(&self) -> SocketAddr {
+        let line = self.log.wait("listening", |line| line.text.contains("listening"));
+        let address = line.text.split("address=").nth(1).unwrap();
+        address.split(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// A call that is printed, without the time that it took.
+    fn call(&self, begin: &str) -> String {
+        let line = self.printed.wait(begin, |line| line.text.trim_start().starts_with(begin));
+        let (call, time) = line.text.rsplit_once(" (").unwrap();
+        assert!(time.ends_with(" µs)") && time.as_bytes()[0].is_ascii_digit(), "{time}");
+        call.trim_start().to_owned()
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn every_call_is_printed_while_an_author_changes_the_plugin() {
+    let site = Site::new("");
+    site.waft(&["plugin", "new", "fresh", "--lang", "c"], "").succeeded();
+    let source = fs::read_to_string(site.path("fresh/plugin.c")).unwrap();
+    assert!(source.contains("{\"PORT\", \"EPRT\"}"));
+    site.write("fresh/plugin.c", source.replace("{\"PORT\", \"EPRT\"}", "{\"PASS\"}"));
+    let run = Run::start(&site, "fresh");
+    let mut ftp = Ftp::connect(run.address());
+    ftp.expect("USER alice", 331);
+    ftp.expect("PASS Sw0rdfish-7", 502);
+    let answer = "answer 502 Command not implemented. (ACTIVE mode is not supported - use PASSIVE \
+                  instead!)";
+    assert_eq!(run.call("1  "), format!("1  command-filter     PASS *** -> {answer}"));
+    let mark = run.log.mark();
+    site.write("fresh/plugin.c", &source);
+    run.log.wait_since(mark, "the new version", |line| line.text.contains("plugin replaced"));
+    ftp.expect("USER alice", 331);
+    ftp.expect("PASS secret", 230);
+    ftp.expect("PORT 127,0,0,1,200,10", 502);
+    let call = format!("1  command-filter     PORT 127,0,0,1,200,10 -> {answer}");
+    assert_eq!(run.call("1  command-filter     PORT"), call);
+    for secret in ["Sw0rdfish-7", "PASS secret"] {
+        assert!(!run.printed.text().contains(secret) && !run.log.text().contains(secret));
+    }
 }
 
 #[test]

@@ -7,15 +7,23 @@ use waft_accounts::Verifier;
 use waft_core::BoxFuture;
 use waft_core::auth::{PasswordVerifier, Secret, VerifyError};
 use waft_core::storage::{ErrorKind, Result, Storage, StorageError, StoragePlace, Storages};
-use waft_plugin_host::{Services, StandIns};
+use waft_plugin_host::{Onlooker, Services, StandIns};
 
 use crate::assemble::Places;
 
 /// What plugins are lent, kept in step with the configuration.
 pub(crate) struct Lent {
     by: Mutex<By>,
-    /// What takes the place of the world, where a plugin is tried.
-    stand_ins: Option<Arc<dyn StandIns>>,
+    beside: Beside,
+}
+
+/// What is there beside the parts where somebody tries a plugin.
+#[derive(Clone, Default)]
+pub(crate) struct Beside {
+    /// What takes the place of the world.
+    pub(crate) stand_ins: Option<Arc<dyn StandIns>>,
+    /// Who sees every call.
+    pub(crate) onlooker: Option<Arc<dyn Onlooker>>,
 }
 
 /// What a configuration says about it.
@@ -28,9 +36,9 @@ struct By {
 
 impl Lent {
     /// Lends that verifier, and no places yet.
-    pub(crate) fn new(verifier: &Arc<Verifier>, stand_ins: Option<Arc<dyn StandIns>>) -> Arc<Self> {
+    pub(crate) fn new(verifier: &Arc<Verifier>, beside: Beside) -> Arc<Self> {
         let by = By { verifier: Arc::clone(verifier), places: Weak::new() };
-        Arc::new(Self { by: Mutex::new(by), stand_ins })
+        Arc::new(Self { by: Mutex::new(by), beside })
     }
 
     /// Lends these from now on.
@@ -44,7 +52,8 @@ impl Lent {
         Services {
             passwords: Some(Arc::clone(self) as _),
             storages: Some(Arc::clone(self) as _),
-            stand_ins: self.stand_ins.clone(),
+            stand_ins: self.beside.stand_ins.clone(),
+            onlooker: self.beside.onlooker.clone(),
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use waft_accounts::{LocalAccounts, Lockout, Verifier, VerifierOptions};
 use waft_config::{Config, Mistake, Mistakes, Origin};
-use waft_plugin_host::{Host, HostSettings, StandIns, Watching};
+use waft_plugin_host::{Host, HostSettings, Onlooker, Watching};
 use waft_server::net::tcp::TcpNetwork;
 use waft_server::{Parts, Server, Workers};
 
@@ -22,7 +22,7 @@ pub(crate) use trial::{Given, Trial};
 use crate::commands::self_tester;
 use crate::control::{Controlled, Serving};
 use crate::findings::{both, unless};
-use crate::lent::Lent;
+use crate::lent::{Beside, Lent};
 use crate::metrics::{Measured, Telling};
 use crate::{assemble, process};
 use acme::Acme;
@@ -95,6 +95,22 @@ impl Running {
     ///
     /// The configuration cannot be acted on, or the system refuses. Nothing runs then.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        Self::begin(config, Beside::default()).await
+    }
+
+    /// The same, and tells somebody of every call of a plugin.
+    ///
+    /// # Errors
+    ///
+    /// Likewise.
+    pub(crate) async fn start_before(
+        config: &Config,
+        onlooker: Arc<dyn Onlooker>,
+    ) -> Result<Self, StartError> {
+        Self::begin(config, Beside { onlooker: Some(onlooker), ..Beside::default() }).await
+    }
+
+    async fn begin(config: &Config, beside: Beside) -> Result<Self, StartError> {
         unless((), refusals(config))?;
         let (mut listeners, mut failed) = Listeners::bind(&config.listeners);
         let mut acme = Acme::bind(config).unwrap_or_else(|error| {
@@ -112,7 +128,7 @@ impl Running {
             process::become_user(user)
                 .map_err(|source| StartError::RunAs { user: user.clone(), source })?;
         }
-        let keeper = Keeper::new(config, None)?;
+        let keeper = Keeper::new(config, beside)?;
         let Loaded { accounts, host, tls } = parts(config, &keeper, tested).await?;
         let workers = Workers::start(worker_threads(config))?;
         let server = Server::new(
@@ -216,12 +232,12 @@ impl Running {
 }
 
 impl Keeper {
-    fn new(config: &Config, stand_ins: Option<Arc<dyn StandIns>>) -> std::io::Result<Self> {
+    fn new(config: &Config, beside: Beside) -> std::io::Result<Self> {
         let options = assemble::verifier_options(config);
         let verifier = Arc::new(Verifier::new(options)?);
         Ok(Self {
             lockout: Arc::new(Lockout::new(assemble::lockout_options(config))),
-            lent: Lent::new(&verifier, stand_ins),
+            lent: Lent::new(&verifier, beside),
             verifier,
             options,
         })
@@ -256,7 +272,7 @@ impl Keeper {
 ///
 /// There is something.
 pub(crate) async fn rehearse(config: &Config) -> Result<Host, StartError> {
-    let keeper = Keeper::new(config, None)?;
+    let keeper = Keeper::new(config, Beside::default())?;
     let refused = unless((), refusals(config)).map_err(|wrong| wrong.mistakes);
     let rehearsed = |settings| HostSettings { rehearsal: true, ..tested(settings) };
     let parts = parts(config, &keeper, rehearsed).await.map_err(|wrong| wrong.mistakes);

@@ -145,6 +145,40 @@ fn a_check_tells_versions_memory_and_grants() {
 }
 
 #[test]
+fn a_component_is_checked_with_what_an_operator_writes() {
+    let bench = Bench::with("examples/guest-login-rust");
+    let without = bench.waft(&["check", "plugin.wasm"]);
+    assert_eq!(without.code, Some(1));
+    assert_eq!(without.stderr, "error: plugin.wasm: init failed: directory: is missing\n");
+    bench.write(
+        "plugin.toml",
+        "[plugin.config]\ndirectory = \"{files}\"\n[plugin.grant]\nstorage = [\"{files}\"]\n",
+    );
+    let with = bench.waft(&["check", "plugin.wasm", "--settings", "plugin.toml"]);
+    assert_eq!(with.code, Some(0), "{}", with.stderr);
+    assert!(with.stderr.starts_with("plugin.wasm can be loaded; hooks: "), "{}", with.stderr);
+    let both = bench.waft(&["check", "plugin.wasm", "--settings", "a", "--config", "b"]);
+    assert_eq!(both.code, Some(2), "{}", both.stderr);
+}
+
+#[test]
+fn an_inspection_ends_with_what_an_operator_pastes() {
+    let bench = Bench::with("checksum");
+    let told = bench.waft(&["inspect", "plugin.wasm"]).stdout;
+    let (rows, block) = told.split_once("\nto be pasted, and adapted:\n").unwrap();
+    let digest = rows.lines().find_map(|line| line.strip_prefix("sha256")).unwrap().trim();
+    let expected = format!(
+        "[[plugin]]\nname = \"plugin\"\nsha256 = \"{digest}\"  # this component and no other\n\
+         [plugin.grant]\nkv = \"1 MiB\"\n"
+    );
+    assert_eq!(block, expected);
+    let listener = "[[listener]]\naddress = \"127.0.0.1:0\"\n[plugins]\ndirectory = \".\"\n";
+    bench.write("waft.toml", format!("{listener}{block}"));
+    let checked = bench.waft(&["check", "plugin.wasm", "--config", "waft.toml"]);
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+}
+
+#[test]
 fn what_costs_more_than_it_may_is_told() {
     let bench = Bench::with("examples/hello-site-rust");
     let run = |more: &[&str]| bench.waft(&[&["bench", "plugin.wasm"], more].concat());

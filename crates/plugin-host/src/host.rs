@@ -64,7 +64,7 @@ pub(crate) struct Shared {
     /// Where versions tell that they fail on probation.
     flops: UnboundedSender<Flop>,
     /// Events on their way to plugins.
-    outbox: Outbox,
+    outbox: Arc<Outbox>,
     stock: Arc<Stock>,
     /// Tells the watcher that something may have changed.
     pub(crate) stir: Notify,
@@ -110,13 +110,14 @@ impl Host {
     pub async fn load_with(settings: HostSettings, services: Services) -> Result<Host, LoadErrors> {
         let budget = Arc::new(Budget::new(settings.memory_budget));
         let lasting = settings.state.as_deref().filter(|_| !settings.rehearsal);
-        let outbox = Outbox::new(services.clone(), lasting.map(Path::to_owned));
+        let outbox = Arc::new(Outbox::new(services.clone(), lasting.map(Path::to_owned)));
         let stock = Arc::new(Stock::new(lasting, services));
         let known = settings.compiled.iter().map(|Compiled(it)| (it.digest, Arc::downgrade(it)));
         let mut loader = Loader {
             state: settings.state.clone(),
             compiled: OnceCell::new(),
             stock: Arc::clone(&stock),
+            outbox: Arc::downgrade(&outbox),
             artifacts: known.collect(),
             self_test: None,
             budget,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use waft_core::auth::PasswordVerifier;
 use waft_core::storage::Storages;
 
+use crate::onlooker::Onlooker;
 use crate::stand_ins::StandIns;
 
 /// What other parts do for plugins. What is not there fails where a plugin needs it.
@@ -18,6 +19,8 @@ pub struct Services {
     pub storages: Option<Arc<dyn Storages>>,
     /// What takes the place of the world; a server has none.
     pub stand_ins: Option<Arc<dyn StandIns>>,
+    /// Who sees every call; a server has nobody.
+    pub onlooker: Option<Arc<dyn Onlooker>>,
 }
 
 impl fmt::Debug for Services {
@@ -26,6 +29,7 @@ impl fmt::Debug for Services {
             .field("passwords", &self.passwords.is_some())
             .field("storages", &self.storages.is_some())
             .field("stand_ins", &self.stand_ins.is_some())
+            .field("onlooker", &self.onlooker.is_some())
             .finish()
     }
 }

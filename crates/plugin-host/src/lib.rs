@@ -40,6 +40,7 @@ mod lent;
 mod limits;
 mod load;
 mod meter;
+mod onlooker;
 mod operate;
 mod outbox;
 mod outline;
@@ -68,6 +69,7 @@ pub use inspect::{
 };
 pub use lent::Services;
 pub use meter::{BUCKETS_US, HookCounts};
+pub use onlooker::{Called, Onlooker};
 pub use self_test::{Compiled, SelfTest, SelfTester, TestFailure};
 pub use service::Grant;
 pub use services::http::check_url;

@@ -17,6 +17,7 @@ use crate::compiler::Compiler;
 use crate::engine::{Sandbox, sandbox};
 use crate::errors::{LoadError, Refusal};
 use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
+use crate::outbox::Outbox;
 use crate::owners::Owners;
 use crate::plugin::{Plugin, pinned_to};
 use crate::self_test::{self, SelfTester};
@@ -31,6 +32,8 @@ pub(crate) struct Loader {
     /// The store there, opened for the first component: a server without plugins costs no sandbox.
     pub(crate) compiled: OnceCell<Option<Arc<CompiledStore>>>,
     pub(crate) stock: Arc<Stock>,
+    /// Where plugins tell of what went wrong.
+    pub(crate) outbox: Weak<Outbox>,
     pub(crate) artifacts: BTreeMap<Digest, Weak<Artifact>>,
     /// Memory of all instances.
     pub(crate) budget: Arc<Budget>,
@@ -492,6 +495,8 @@ impl Loader {
         let (stock, budget) = (&self.stock, &self.budget);
         let plugin = Plugin::start(sandbox()?, artifact, settings, file, generation, stock, budget);
         let plugin = plugin.await?;
+        // Set by nobody else: it was made above.
+        let _ = plugin.outbox.set(Weak::clone(&self.outbox));
         let (wanted, budget) = (plugin.memory_of_sessions() as u64, self.memory_budget);
         if wanted > budget {
             let sessions = plugin.settings.limits.sessions_max;

@@ -26,6 +26,8 @@ use crate::lent::Services;
 use crate::limits;
 use crate::load::blocking;
 use crate::meter::{HookCounts, Meters};
+use crate::onlooker::{Called, Told};
+use crate::outbox::Outbox;
 use crate::pool::{Lease, Pool, Turn};
 use crate::probation::Probation;
 use crate::services::{Share, Stock};
@@ -58,6 +60,8 @@ pub(crate) struct Plugin {
     last_error: Mutex<Option<LastError>>,
     /// Set where it took the place of another version.
     pub(crate) probation: OnceLock<Probation>,
+    /// Where others hear of what goes wrong.
+    pub(crate) outbox: OnceLock<Weak<Outbox>>,
     loaded: SystemTime,
     /// For lines about its failures.
     complaints: Gate,
@@ -74,6 +78,8 @@ pub(crate) struct Call<'a> {
     pub(crate) caller: Caller,
     session: Option<SessionId>,
     began: Instant,
+    /// What it is about, where somebody wants to know.
+    about: Option<Box<str>>,
 }
 
 impl Plugin {
@@ -143,6 +149,7 @@ impl Plugin {
             meters: Meters::default(),
             last_error: Mutex::default(),
             probation: OnceLock::new(),
+            outbox: OnceLock::new(),
             loaded: SystemTime::now(),
             complaints: Gate::new(limits::COMPLAINTS_MAX),
             slow: Gate::new(limits::COMPLAINTS_MAX),
@@ -216,7 +223,7 @@ impl Plugin {
         session: Option<SessionId>,
         lease: impl Future<Output = Result<L, Failure>>,
     ) -> (Call<'_>, Result<L, Failure>) {
-        let call = Call { plugin: self, caller, session, began: Instant::now() };
+        let call = Call { plugin: self, caller, session, began: Instant::now(), about: None };
         if self.breaker.is_open(call.began) {
             return (call, Err(Failure::BreakerOpen));
         }
@@ -228,7 +235,7 @@ impl Plugin {
     /// Begins a further call of an instance that was taken out before.
     pub(crate) fn begin_further(&self, caller: Caller, session: Option<SessionId>) -> Call<'_> {
         self.meters.began(caller.hook);
-        Call { plugin: self, caller, session, began: Instant::now() }
+        Call { plugin: self, caller, session, began: Instant::now(), about: None }
     }
 
     /// Octets of memory that the instances of as many sessions take as it may have; none where
@@ -345,11 +352,35 @@ impl Plugin {
 }
 
 impl Call<'_> {
+    /// Says what it is about, where somebody wants to know.
+    pub(crate) fn about(mut self, about: impl FnOnce() -> String) -> Self {
+        let watched = self.plugin.services().onlooker.is_some();
+        self.about = watched.then(|| cleaned(&about()).into());
+        self
+    }
+
+    /// Tells who looks on what came of it.
+    fn tell(&self, outcome: impl FnOnce() -> String) {
+        let Some(onlooker) = &self.plugin.services().onlooker else { return };
+        onlooker.called(&Called {
+            plugin: &self.plugin.name,
+            session: self.session.map(|session| session.0),
+            hook: self.caller.hook.name(),
+            about: self.about.as_deref().unwrap_or_default().to_owned(),
+            outcome: cleaned(&outcome()),
+            elapsed: self.began.elapsed(),
+        });
+    }
+
     /// Ends the call: an instance whose verdict can be carried out goes back, any other is gone.
     ///
     /// # Errors
     /// The failure, counted and logged.
-    pub(crate) fn end<T>(self, lease: Lease, verdict: Result<T, Failure>) -> Result<T, Failure> {
+    pub(crate) fn end<T: Told>(
+        self,
+        lease: Lease,
+        verdict: Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let plugin = self.plugin;
         let (verdict, lease) = self.keep(lease, verdict)?;
         plugin.pool.put_back(lease);
@@ -360,13 +391,14 @@ impl Call<'_> {
     ///
     /// # Errors
     /// As [`end`](Call::end).
-    pub(crate) fn keep<T>(
+    pub(crate) fn keep<T: Told>(
         self,
         lease: Lease,
         verdict: Result<T, Failure>,
     ) -> Result<(T, Lease), Failure> {
         match verdict {
             Ok(verdict) => {
+                self.tell(|| verdict.told());
                 // The time of the answer: asking the clock again costs more than it tells.
                 let ended = lease.warm.rested;
                 self.plugin.breaker.succeeded(ended);
@@ -386,6 +418,7 @@ impl Call<'_> {
         let plugin = self.plugin;
         let hook = self.caller.hook;
         plugin.meters.failed(hook, &failure);
+        self.tell(|| format!("failed: {failure}"));
         if matches!(failure, Failure::BreakerOpen | Failure::Gone) {
             return failure;
         }
@@ -409,12 +442,29 @@ impl Call<'_> {
                 generation = self.caller.generation,
                 session = self.session.map(|session| session.0),
                 hook = hook.name(),
-                reason,
+                reason = &*reason,
                 untold = (untold > 0).then_some(untold),
                 "plugin failed"
             );
+            self.tell_others(&failure, &reason);
         }
         failure
+    }
+
+    /// Has the other plugins hear of it. Not of those that broke on events: that would be another
+    /// event for another one to break on.
+    fn tell_others(&self, failure: &Failure, reason: &str) {
+        let name = match failure {
+            Failure::Trap(_) | Failure::Memory { .. } => "plugin.trap",
+            Failure::Cpu(_) | Failure::Wall(_) => "plugin.timeout",
+            _ => return,
+        };
+        let hook = self.caller.hook;
+        let outbox = self.plugin.outbox.get().and_then(Weak::upgrade);
+        if let Some(outbox) = outbox.filter(|_| hook != Hook::EventSink) {
+            let facts = [("hook", hook.name()), ("reason", reason)];
+            outbox.tell(name, &self.plugin.name, &facts);
+        }
     }
 
     fn trip_breaker(&self) {

@@ -35,6 +35,7 @@ use crate::errors::{Failure, Refusal, one_line};
 use crate::guest::{Caller, Guest, Warm};
 use crate::hook::Hook;
 use crate::host::Shared;
+use crate::onlooker::Told;
 use crate::plugin::Plugin;
 use listing::Listed;
 
@@ -99,8 +100,9 @@ impl PluginStorage {
 
 impl Asked {
     /// Makes one call, and checks what comes of it.
-    async fn call<T, U>(
+    async fn call<T, U: Told>(
         &self,
+        about: impl FnOnce() -> String,
         call: impl AsyncFnOnce(
             &wit::Guest,
             &mut Store<Guest>,
@@ -109,6 +111,7 @@ impl Asked {
         check: impl FnOnce(T) -> std::result::Result<U, Failure>,
     ) -> Result<U> {
         let (begun, lease) = self.plugin.begin(self.caller, Some(&self.session)).await;
+        let begun = begun.about(about);
         let mut lease = match lease {
             Ok(lease) => lease,
             Err(failure) => return Err(broken(begun.failed(failure))),
@@ -129,7 +132,7 @@ impl Asked {
         let stat = async |storage: &wit::Guest, store: &mut Store<Guest>, session| {
             storage.call_stat(store, session, path).await
         };
-        self.call(stat, |stat| Ok(metadata(&stat))).await
+        self.call(|| format!("stat {path}"), stat, |stat| Ok(metadata(&stat))).await
     }
 
     /// The size of the file that `path` names; nothing if nothing is there.
@@ -190,14 +193,15 @@ macro_rules! plain {
     (
         $self:ident,
         $able:expr,
-        [$($path:ident),+],
+        $name:literal [$($path:ident),+],
         |$storage:ident, $store:ident, $session:ident| $call:expr
     ) => {
         Box::pin(async move {
             let asked = $self.ask_able($able)?;
             $(let $path = shown($path)?;)+
             let call = async |$storage: &wit::Guest, $store: &mut Store<Guest>, $session| $call;
-            asked.call(call, Ok).await
+            let about = || [$name, $($path),+].join(" ");
+            asked.call(about, call, Ok).await
         })
     };
 }
@@ -264,19 +268,19 @@ impl Storage for PluginStorage {
     }
 
     fn make_directory<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<()>> {
-        plain!(self, |able| able.make_directory, [path], |storage, store, session| {
+        plain!(self, |able| able.make_directory, "make-dir"[path], |storage, store, session| {
             storage.call_make_dir(store, session, path).await
         })
     }
 
     fn remove_directory<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<()>> {
-        plain!(self, |able| able.remove, [path], |storage, store, session| {
+        plain!(self, |able| able.remove, "remove-dir"[path], |storage, store, session| {
             storage.call_remove_dir(store, session, path).await
         })
     }
 
     fn remove_file<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<()>> {
-        plain!(self, |able| able.remove, [path], |storage, store, session| {
+        plain!(self, |able| able.remove, "remove-file"[path], |storage, store, session| {
             storage.call_remove_file(store, session, path).await
         })
     }
@@ -287,7 +291,7 @@ impl Storage for PluginStorage {
         to: &'a VirtualPath,
         replace: Replace,
     ) -> BoxFuture<'a, Result<()>> {
-        plain!(self, |able| able.rename, [from, to], |storage, store, session| {
+        plain!(self, |able| able.rename, "rename" [from, to], |storage, store, session| {
             let replace = replace == Replace::File;
             storage.call_rename(store, session, from, to, replace).await
         })
@@ -308,7 +312,7 @@ impl ChangeFacts for PluginStorage {
         path: &'a VirtualPath,
         modified: Timestamp,
     ) -> BoxFuture<'a, Result<()>> {
-        plain!(self, |able| able.set_modified, [path], |storage, store, session| {
+        plain!(self, |able| able.set_modified, "set-modified"[path], |storage, store, session| {
             let time = modified.to_system_time();
             let since = time.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
             let ms = since.and_then(|since| u64::try_from(since.as_millis()).ok());
@@ -333,7 +337,10 @@ impl Space for PluginStorage {
             let call = async |storage: &wit::Guest, store: &mut Store<Guest>, session| {
                 storage.call_free_space(store, session).await
             };
-            Ok(asked.call(call, Ok).await?.ok_or(ErrorKind::Unsupported)?)
+            Ok(asked
+                .call(|| "free-space".to_owned(), call, Ok)
+                .await?
+                .ok_or(ErrorKind::Unsupported)?)
         })
     }
 }

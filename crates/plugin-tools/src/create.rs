@@ -172,8 +172,8 @@ pub fn create(
     if !is_name(name) {
         let proposal = proposed(name).map(|name| format!("; such as {name}")).unwrap_or_default();
         bail!(
-            "a name is made of at most {NAME_LENGTH_MAX} small letters, digits and hyphens, a letter \
-             first: {name}{proposal}"
+            "a name is made of at most {NAME_LENGTH_MAX} small letters, digits and hyphens, and each \
+             word in it begins with a letter: {name}{proposal}"
         );
     }
     let mut of_language = TEMPLATES.iter().filter(|template| template.language == language);
@@ -213,7 +213,8 @@ fn files(template: &Template, name: &str) -> Vec<(&'static str, String)> {
     let given = template.files.iter().chain(support).chain(is_by_settings.then_some(&SETTINGS));
     let mut files: Vec<_> = given.map(|(file, text)| (*file, renamed(text))).collect();
     files.push((".gitignore", "/build/\n/target/\n__pycache__/\n".to_owned()));
-    files.push(("README.md", readme(name, hook, *language)));
+    let has_settings = files.iter().any(|(file, _)| *file == SETTINGS.0);
+    files.push(("README.md", readme(name, hook, *language, has_settings)));
     files.push((BUILD, "#!/bin/sh\nexec waft plugin build \"$(dirname \"$0\")\"\n".to_owned()));
     files.push((".github/workflows/plugin.yml", workflow(*language)));
     match language {
@@ -241,8 +242,9 @@ fn make_executable(_: &Path) -> Result<()> {
     Ok(())
 }
 
-fn readme(name: &str, hook: &str, language: Language) -> String {
+fn readme(name: &str, hook: &str, language: Language, has_settings: bool) -> String {
     let language = language.name();
+    let settings = if has_settings { " --settings plugin.toml" } else { "" };
     format!(
         "# {name}\n\n\
          A plugin for [waft]({REPOSITORY}) in {language}, with the hook `{hook}`.\n\n\
@@ -250,7 +252,7 @@ fn readme(name: &str, hook: &str, language: Language) -> String {
          waft plugin build .                         # or ./build.sh: makes build/{name}.wasm\n\
          waft plugin test .                          # plays scenario.txt\n\
          waft plugin run .                           # serves with it, built anew when it changes\n\
-         waft plugin check build/{name}.wasm   # whether a server takes it, and with which grants\n\
+         waft plugin check build/{name}.wasm{settings}   # whether a server takes it, and with which grants\n\
          ```\n\n\
          Put `build/{name}.wasm` into the folder of plugins, and what it needs into the server's\n\
          configuration:\n\n\
@@ -328,20 +330,27 @@ panic = "abort"
 /// The longest name: directories, files and crates are called by it, with more behind.
 const NAME_LENGTH_MAX: usize = 64;
 
+/// Whether a package in WIT can bear the name, as the tools of every language read it: there are
+/// some that take no word that begins with a digit.
 fn is_name(name: &str) -> bool {
-    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.len() <= NAME_LENGTH_MAX
-        && name.chars().all(is_part)
-        && !name.ends_with('-')
-        && !name.contains("--")
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_word = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_lowercase()) && word.chars().all(is_part)
+    };
+    name.len() <= NAME_LENGTH_MAX && name.split('-').all(is_word)
 }
 
 /// A name that is like what is none.
 fn proposed(text: &str) -> Option<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let joined = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
-    let name = joined.trim_start_matches(|c: char| !c.is_ascii_lowercase());
+    let mut name = String::new();
+    for word in words {
+        if !name.is_empty() && word.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            name.push('-');
+        }
+        name.push_str(&word.to_ascii_lowercase());
+    }
+    let name = name.trim_start_matches(|c: char| !c.is_ascii_lowercase());
     is_name(name).then(|| name.to_owned())
 }
 
@@ -378,11 +387,11 @@ mod tests {
 
     #[test]
     fn names_are_those_that_every_language_can_have() {
-        assert!(is_name("no-uploads-2"));
-        for name in ["", "2go", "a--b", "a-", "Big", "a_b", "../a"] {
+        assert!(is_name("no-uploads2"));
+        for name in ["", "2go", "a--b", "a-", "-a", "a-2", "Big", "a_b", "../a"] {
             assert!(!is_name(name), "{name}");
         }
-        assert_eq!(camel_case("no-uploads-2"), "NoUploads2");
+        assert_eq!(camel_case("no-uploads2"), "NoUploads2");
     }
 
     #[test]
@@ -391,9 +400,11 @@ mod tests {
             let refused = create(Path::new("/nowhere"), name, Language::Rust, "timer");
             refused.unwrap_err().to_string()
         };
-        let rule = "a name is made of at most 64 small letters, digits and hyphens, a letter first";
+        let rule = "a name is made of at most 64 small letters, digits and hyphens, and each word in \
+                    it begins with a letter";
         assert_eq!(refused("My_Plugin"), format!("{rule}: My_Plugin; such as my-plugin"));
         assert_eq!(refused("2-go"), format!("{rule}: 2-go; such as go"));
+        assert_eq!(refused("sha-256-sums"), format!("{rule}: sha-256-sums; such as sha256-sums"));
         assert_eq!(refused("..."), format!("{rule}: ..."));
         let long = "a".repeat(65);
         assert_eq!(refused(&long), format!("{rule}: {long}"));
@@ -420,7 +431,7 @@ mod tests {
                 assert!(world.starts_with(&format!("package example:%{name};")), "{world}");
             }
         }
-        for name in ["lists", "my-list", "plugin", "on", "waft", "no-uploads-2", "a-2b"] {
+        for name in ["lists", "my-list", "plugin", "on", "waft", "no-uploads2"] {
             assert_eq!(wit_name(name), name);
         }
     }

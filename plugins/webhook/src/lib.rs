@@ -16,7 +16,7 @@ use waft_plugin_sdk::{
 };
 
 /// The names of all events; those of `events.dropped` come unasked.
-const EVENTS: [&str; 23] = [
+const EVENTS: [&str; 25] = [
     "session.open",
     "session.close",
     "auth.ok",
@@ -40,6 +40,8 @@ const EVENTS: [&str; 23] = [
     "plugin.refuse",
     "plugin.revoke",
     "plugin.drain",
+    "plugin.trap",
+    "plugin.timeout",
 ];
 
 /// What is posted unless the operator says otherwise.

@@ -59,6 +59,9 @@ pub(crate) struct PluginCheck {
     /// it, nothing is set, and everything is granted and leads nowhere
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// What an operator writes under [[plugin]], such as the plugin.toml beside a scenario
+    #[arg(long, value_name = "plugin.toml", conflicts_with = "config")]
+    pub(crate) settings: Option<PathBuf>,
     /// The key, in PEM, whose signature has to lie beside the component; that of the configuration
     /// unless told
     #[arg(long, value_name = "FILE")]

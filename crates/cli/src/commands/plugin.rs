@@ -23,6 +23,7 @@ use waft_plugin_host::{
 
 pub(crate) use self::self_test::tester as self_tester;
 use self::signature::Signature;
+use self::trials::Temporary;
 use self::versions::Version;
 use super::runtime;
 use crate::args::{Component, Plugin, PluginCheck, PluginInspect};
@@ -101,13 +102,18 @@ struct Document<'a> {
 }
 
 fn check(arguments: &PluginCheck) -> Result<(), Failure> {
-    let PluginCheck { component: Component { file, json }, config, public_key, against } =
-        arguments;
+    let PluginCheck { component, config, settings: written, public_key, against } = arguments;
+    let Component { file, json } = component;
     let config = config.as_deref().map(|file| Config::load(Some(file))).transpose()?;
     let config = config.as_ref().map(|(config, _)| config);
-    let (settings, host) = match config {
-        Some(config) => configured(file, config)?,
-        None => (on_its_own(file)?, HostSettings::default()),
+    let temporary = Temporary::new()?;
+    let (settings, host) = match (config, written) {
+        (Some(config), _) => configured(file, config)?,
+        (None, Some(written)) => {
+            let host = bench::settings(file, Some(written), &temporary.0)?;
+            (host.plugins.first().cloned().context("no plugin")?, host)
+        }
+        (None, None) => (on_its_own(file)?, HostSettings::default()),
     };
     let against = against.as_deref().map(Version::known).transpose()?;
     let signer = signature::signer(public_key.as_deref(), config)?;
@@ -131,7 +137,8 @@ fn check(arguments: &PluginCheck) -> Result<(), Failure> {
     } else {
         output::tell(&match (&result, refusal, &reason) {
             (Ok(inspection), _, None) => {
-                loadable(file, inspection, config.is_some(), signer.is_some())
+                let is_configured = config.is_some() || written.is_some();
+                loadable(file, inspection, is_configured, signer.is_some())
             }
             (_, Some(refusal), _) => format!("error: {}", refused(file, refusal)),
             (_, None, Some(reason)) => format!("error: {}: {reason}", file.display()),
@@ -243,7 +250,6 @@ fn described(
         ("file", file.display().to_string()),
         ("size", format!("{} bytes", inspection.bytes)),
         ("sha256", inspection.sha256.clone()),
-        ("pin it with", format!("sha256 = \"{}\"", inspection.sha256)),
         ("signature", signature.told().to_owned()),
         ("settings", settings.unwrap_or_else(|| "none beside it".to_owned())),
         ("interface", inspection.wit_version.clone().unwrap_or_else(|| "not named".to_owned())),
@@ -255,7 +261,6 @@ fn described(
             "imports",
             listed(inspection.capabilities.iter().map(|c| available(&c.name, c.available))),
         ),
-        ("grants", inspection.grants.as_ref().map_or("none", String::as_str).replace('\n', "; ")),
         ("made with", listed(inspection.producers.iter().map(producer))),
     ];
     if let Some(descriptor) = &inspection.descriptor {
@@ -271,7 +276,17 @@ fn described(
     }
     rows.extend(inspection.problems.iter().map(|problem| ("problem", told(problem))));
     let line = |(what, value): (&str, String)| format!("{what:<14}{value}\n");
-    rows.into_iter().map(line).collect()
+    let rows: String = rows.into_iter().map(line).collect();
+    format!("{rows}\nto be pasted, and adapted:\n{}", block(file, inspection))
+}
+
+/// What an operator writes to have the plugin.
+fn block(file: &Path, inspection: &Inspection) -> String {
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    let pin = format!("sha256 = \"{}\"  # this component and no other", inspection.sha256);
+    let grants = inspection.grants.iter().flat_map(|grants| grants.lines()).map(str::to_owned);
+    let lines = ["[[plugin]]".to_owned(), format!("name = {name:?}"), pin];
+    lines.into_iter().chain(grants).map(|line| format!("{line}\n")).collect()
 }
 
 /// Says what a plugin wants to see, for the hooks that it has, and with no configuration: it may

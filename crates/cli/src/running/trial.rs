@@ -14,6 +14,7 @@ use waft_server::{Listener, Parts, Server};
 
 use super::{Keeper, Loaded, StartError, parts};
 use crate::assemble;
+use crate::lent::Beside;
 
 /// The server and its plugins.
 pub(crate) struct Trial {
@@ -58,7 +59,7 @@ impl Trial {
         world: Arc<dyn StandIns>,
         told: UnboundedSender<&'static str>,
     ) -> Result<Self, StartError> {
-        let keeper = Keeper::new(config, Some(world))?;
+        let keeper = Keeper::new(config, Beside { stand_ins: Some(world), ..Beside::default() })?;
         let Loaded { accounts, host, tls } =
             parts(config, &keeper, |settings| given.of(settings)).await?;
         let listeners = config.listeners.iter().map(|listener| {

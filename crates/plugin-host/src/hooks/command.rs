@@ -14,6 +14,7 @@ use crate::guest::Caller;
 use crate::hook::Hook;
 use crate::hooks::{failed, made, not_unicode, shown};
 use crate::limits;
+use crate::onlooker::Told;
 use crate::plugin::Plugin;
 use crate::settings::OnError;
 
@@ -24,6 +25,17 @@ pub(crate) enum Verdict {
     Rewrite(Command),
     Answer(Reply),
     Close(Reply),
+}
+
+impl Told for Verdict {
+    fn told(&self) -> String {
+        match self {
+            Verdict::Pass => "pass".to_owned(),
+            Verdict::Rewrite(command) => format!("rewrite {command}"),
+            Verdict::Answer(reply) => format!("answer {}", reply.told()),
+            Verdict::Close(reply) => format!("close {}", reply.told()),
+        }
+    }
 }
 
 /// Asks `plugin` about `command`. Whatever goes wrong is settled by the plugin's policy.
@@ -39,6 +51,7 @@ pub(crate) async fn ask(
     };
     let caller = Caller { hook: Hook::CommandFilter, generation };
     let (call, lease) = plugin.begin(caller, Some(session)).await;
+    let call = call.about(|| command.to_string());
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {

@@ -12,6 +12,7 @@ use crate::errors::Failure;
 use crate::guest::Caller;
 use crate::hook::Hook;
 use crate::hooks::made;
+use crate::onlooker::Told;
 use crate::plugin::Plugin;
 use crate::settings::OnError;
 
@@ -23,10 +24,21 @@ pub(crate) enum Verdict {
     Drop,
 }
 
+impl Told for Verdict {
+    fn told(&self) -> String {
+        match self {
+            Verdict::Pass => "pass".to_owned(),
+            Verdict::Reject(reply) => format!("reject {}", reply.told()),
+            Verdict::Drop => "drop".to_owned(),
+        }
+    }
+}
+
 /// Asks `plugin` about the client of `session`.
 pub(crate) async fn ask(plugin: &Plugin, generation: u64, session: &Arc<SessionFacts>) -> Verdict {
     let caller = Caller { hook: Hook::ConnectionFilter, generation };
     let (call, lease) = plugin.begin(caller, Some(session)).await;
+    let call = call.about(|| format!("{} at {}", session.peer, session.listener));
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {

@@ -24,6 +24,7 @@ use crate::bindings::waft::plugin::types;
 use crate::errors::Failure;
 use crate::guest::{Caller, Guest};
 use crate::hook::Hook;
+use crate::onlooker::{self, Told};
 use crate::plugin::{Pinned, Plugin, pieces};
 use crate::settings::OnError;
 
@@ -109,6 +110,7 @@ async fn wants(
     };
     let session: &Arc<SessionFacts> = &passage.session;
     let (call, lease) = plugin.begin(caller, Some(session)).await;
+    let call = call.about(|| format!("wants {}", told(passage)));
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {
@@ -151,10 +153,12 @@ impl Wanted {
         // It was UTF-8 when the plugin was asked.
         let path = std::str::from_utf8(self.passage.path.as_bytes()).ok()?.to_owned();
         let direction = direction(self.passage.direction);
+        let passage = self.passage.clone();
         let opened = Pinned::open(
             plugin,
             self.caller,
             &self.passage.session,
+            move || format!("open {}", told(&passage)),
             move |exports, store, session| {
                 Box::pin(async move {
                     let filter = exported(exports)?.filter();
@@ -215,7 +219,9 @@ impl Filter {
                 Ok(piece) => Ok(Ok(piece)),
                 Err(reply) => negative(reply).map(Err),
             };
+            let octets = piece.len();
             let pushed = pinned.call(
+                move || format!("push {octets} octets"),
                 |exports, store, filter| {
                     Box::pin(async move {
                         exported(exports)?.filter().call_push(store, filter, &piece).await
@@ -248,6 +254,7 @@ impl Filter {
             wit::Verdict::Accept(last) => Ok(Said::Accept(last)),
         };
         let finished = pinned.call(
+            || "finish".to_owned(),
             |exports, store, filter| {
                 Box::pin(
                     async move { exported(exports)?.filter().call_finish(store, filter).await },
@@ -275,6 +282,21 @@ enum Said {
     Accept(Vec<u8>),
     Refuse(Reply),
     Quarantine(Reply),
+}
+
+impl Told for Said {
+    fn told(&self) -> String {
+        match self {
+            Said::Accept(last) => format!("accept, {}", last.told()),
+            Said::Refuse(reply) => format!("refuse {}", reply.told()),
+            Said::Quarantine(reply) => format!("quarantine {}", reply.told()),
+        }
+    }
+}
+
+/// A transfer, in words.
+fn told(passage: &Passage) -> String {
+    format!("{} {}", onlooker::direction(passage.direction), passage.path)
 }
 
 /// The functions of the guest's hook. It has them: nobody asks a plugin without.

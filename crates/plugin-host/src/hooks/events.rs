@@ -20,6 +20,10 @@ pub(crate) enum Delivery {
 pub(crate) async fn deliver(plugin: &Plugin, generation: u64, events: &[Event]) -> Delivery {
     let caller = Caller { hook: Hook::EventSink, generation };
     let (call, lease) = plugin.begin(caller, None).await;
+    let call = call.about(|| {
+        let names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
+        names.join(" ")
+    });
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use waft_core::hooks::{Closing, FileOp, WriteKind, check_refusal};
+use waft_core::hooks::{Closing, FileOp, FileOpKind, WriteKind, check_refusal};
 use waft_core::storage::{FileKind, Metadata};
 use waft_core::{SessionFacts, VirtualPath};
 use waft_proto::{Code, Reply};
@@ -18,6 +18,7 @@ use crate::guest::Caller;
 use crate::hook::Hook;
 use crate::hooks::{made, not_unicode};
 use crate::limits;
+use crate::onlooker::Told;
 use crate::plugin::Plugin;
 use crate::settings::OnError;
 
@@ -27,6 +28,27 @@ pub(crate) enum Verdict {
     Pass,
     Redirect(VirtualPath),
     Deny(Reply),
+}
+
+impl Told for Verdict {
+    fn told(&self) -> String {
+        match self {
+            Verdict::Pass => "pass".to_owned(),
+            Verdict::Redirect(path) => format!("redirect {path}"),
+            Verdict::Deny(reply) => format!("deny {}", reply.told()),
+        }
+    }
+}
+
+/// What is to be done, in words.
+fn told(op: &FileOp) -> String {
+    let names = FileOpKind::ALL.iter();
+    let word = names.filter(|(kind, _)| *kind == op.kind()).map(|(_, name)| *name).next();
+    match op {
+        FileOp::Rename(from, to) => format!("rename {from} to {to}"),
+        FileOp::Change(path, facts) => format!("change {path} {facts}"),
+        _ => format!("{} {}", word.unwrap_or_default(), op.target()),
+    }
 }
 
 /// An entry of a directory, as a guest sees it.
@@ -42,6 +64,7 @@ pub(crate) async fn ask(
     let Some(shown) = shown(op) else { return Verdict::Deny(not_unicode()) };
     let caller = Caller { hook: Hook::FileFilter, generation };
     let (call, lease) = plugin.begin(caller, Some(session)).await;
+    let call = call.about(|| told(op));
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {
@@ -73,6 +96,7 @@ pub(crate) async fn ask_list(
 ) -> Result<Vec<bool>, Undecided> {
     let caller = Caller { hook: Hook::FileFilter, generation };
     let (call, lease) = plugin.begin(caller, Some(session)).await;
+    let call = call.about(|| format!("list {directory}, {} entries", entries.len()));
     let policy = || match plugin.settings.on_error(Hook::FileFilter) {
         OnError::Deny => Err(Undecided),
         OnError::Allow => Ok(vec![true; entries.len()]),

@@ -17,6 +17,7 @@ use crate::errors::Failure;
 use crate::guest::Caller;
 use crate::hook::Hook;
 use crate::limits;
+use crate::onlooker::Told;
 use crate::plugin::Plugin;
 
 pub(crate) use account::Admitted;
@@ -33,6 +34,29 @@ pub(crate) enum Verdict {
     Failed(Option<String>),
 }
 
+impl Told for Verdict {
+    fn told(&self) -> String {
+        let because = |reason: &Option<String>| reason.as_ref().map(|r| format!(" {r}"));
+        match self {
+            Verdict::Abstain => "abstain".to_owned(),
+            Verdict::Accept(admitted) => format!("accept {}", admitted.name()),
+            Verdict::Deny(reason) => format!("deny{}", because(reason).unwrap_or_default()),
+            Verdict::Replace(credentials) => format!("replace {}", offered(credentials)),
+            Verdict::NeedAccount => "need-account".to_owned(),
+            Verdict::Failed(reason) => format!("fail{}", because(reason).unwrap_or_default()),
+        }
+    }
+}
+
+/// What is offered, in words.
+fn offered(credentials: &Credentials) -> String {
+    let what = match credentials {
+        Credentials::Password { .. } => "password",
+        Credentials::Certificate { .. } => "certificate",
+    };
+    format!("{what} of {}", credentials.user())
+}
+
 /// Asks `plugin` about `credentials`.
 pub(crate) async fn ask(
     plugin: &Plugin,
@@ -42,6 +66,7 @@ pub(crate) async fn ask(
 ) -> Verdict {
     let caller = Caller { hook: Hook::Authenticator, generation };
     let (call, lease) = plugin.begin(caller, Some(session)).await;
+    let call = call.about(|| offered(credentials));
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {

@@ -11,6 +11,7 @@ use crate::errors::Failure;
 use crate::guest::Caller;
 use crate::hook::Hook;
 use crate::hooks::{made, shown};
+use crate::onlooker::Told;
 use crate::plugin::Plugin;
 
 /// Asks `plugin` about `reply`. `None` leaves it as it is.
@@ -21,6 +22,7 @@ pub(crate) async fn ask(
     command: Option<&Command>,
     reply: &Reply,
 ) -> Option<Reply> {
+    let asked = command.map(|command| command.name().as_str()).unwrap_or_default();
     let command = match command {
         Some(command) => shown(command)?,
         None => types::Command { verb: String::new(), arg: None },
@@ -28,6 +30,10 @@ pub(crate) async fn ask(
     let old = shown_reply(reply)?;
     let caller = Caller { hook: Hook::ReplyFilter, generation };
     let (call, lease) = plugin.begin(caller, Some(session)).await;
+    let call = call.about(|| {
+        let to = if asked.is_empty() { String::new() } else { format!(" to {asked}") };
+        format!("{}{to}", reply.told())
+    });
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {

@@ -29,6 +29,7 @@ pub(crate) async fn run(
     };
     let caller = Caller { hook: Hook::SiteCommand, generation };
     let (call, lease) = plugin.begin(caller, Some(session)).await;
+    let call = call.about(|| format!("{name} {}", argument.unwrap_or_default()));
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {

@@ -8,6 +8,7 @@ use crate::plugin::Plugin;
 pub(crate) async fn ring(plugin: &Plugin, generation: u64, name: &str) {
     let caller = Caller { hook: Hook::Timer, generation };
     let (call, lease) = plugin.begin(caller, None).await;
+    let call = call.about(|| name.to_owned());
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {

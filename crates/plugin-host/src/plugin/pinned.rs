@@ -27,6 +27,7 @@ use crate::capability::sessions::Session;
 use crate::errors::Failure;
 use crate::guest::{Caller, Guest};
 use crate::limits;
+use crate::onlooker::Told;
 use crate::pool::Hold;
 
 /// What a call of the guest's comes to.
@@ -63,10 +64,11 @@ impl Pinned {
     ///
     /// # Errors
     /// The failure, counted and logged.
-    pub(crate) async fn open<E: Send + 'static>(
+    pub(crate) async fn open<E: Told + Send + 'static>(
         plugin: &Arc<Plugin>,
         caller: Caller,
         session: &Arc<SessionFacts>,
+        about: impl FnOnce() -> String + Send + 'static,
         make: impl for<'a> FnOnce(
             &'a Exports,
             &'a mut Store<Guest>,
@@ -79,6 +81,7 @@ impl Pinned {
         let is_shared = plugin.settings.share > 1;
         let opening = async move {
             let (call, joined) = plugin.begin_transfer(caller, Some(session.id)).await;
+            let call = call.about(about);
             let (mut lease, turn) = match joined {
                 Ok(joined) => joined,
                 Err(failure) => return Err(call.failed(failure)),
@@ -106,8 +109,9 @@ impl Pinned {
     ///
     /// # Errors
     /// The failure, counted and logged. There is no further call then.
-    pub(crate) async fn call<T: Send + 'static, U: Send + 'static>(
+    pub(crate) async fn call<T: Send + 'static, U: Told + Send + 'static>(
         &mut self,
+        about: impl FnOnce() -> String + Send + 'static,
         call: impl for<'a> FnOnce(&'a Exports, &'a mut Store<Guest>, ResourceAny) -> Said<'a, T>
         + Send
         + 'static,
@@ -118,7 +122,7 @@ impl Pinned {
         let is_shared = held.hold.is_shared();
         let calling = async move {
             let Held { plugin, caller, session, hold, thing } = held;
-            let further = plugin.begin_further(caller, Some(session.id));
+            let further = plugin.begin_further(caller, Some(session.id)).about(about);
             let (mut lease, turn) = match hold.take().await {
                 Ok(taken) => taken,
                 Err(failure) => return Err(further.failed(failure)),
@@ -197,7 +201,7 @@ impl Held {
         let Held { plugin, caller, session, hold, thing } = self;
         let session = Some(session.id);
         let Ok((mut lease, turn)) = hold.take().await else { return };
-        let further = plugin.begin_further(caller, session);
+        let further = plugin.begin_further(caller, session).about(|| "drop".to_owned());
         let call =
             async |_: &Exports, store: &mut Store<Guest>| thing.resource_drop_async(store).await;
         let dropped = lease.warm.call(caller, session, call).await;
@@ -256,6 +260,13 @@ pub(crate) fn pieces(octets: &Bytes) -> impl Iterator<Item = Bytes> + use<'_> {
         let end = octets.len().min(start.saturating_add(limits::CHUNK_BYTES_MAX));
         octets.slice(start..end)
     })
+}
+
+/// What a guest makes for a transfer.
+impl Told for ResourceAny {
+    fn told(&self) -> String {
+        "opened".to_owned()
+    }
 }
 
 impl fmt::Debug for Pinned {

@@ -42,7 +42,8 @@ pub(super) async fn open_read(
     let size = asked.size(path).await?.ok_or(ErrorKind::NotFound)?;
     let size = size.checked_sub(offset).ok_or(ErrorKind::BadOffset)?;
     let path = shown(path)?.to_owned();
-    let opened = pinned(asked, move |exports, store, session| {
+    let about = about("open-read", &path);
+    let opened = pinned(asked, about, move |exports, store, session| {
         Box::pin(
             async move { exported(exports)?.call_open_read(store, session, &path, offset).await },
         )
@@ -59,7 +60,8 @@ pub(super) async fn open_write(
 ) -> Result<impl Writer + use<>> {
     let beginning = asked.beginning(path, mode).await?;
     let path = shown(path)?.to_owned();
-    let opened = pinned(asked, move |exports, store, session| {
+    let about = about("open-write", &path);
+    let opened = pinned(asked, about, move |exports, store, session| {
         Box::pin(async move {
             let (storage, Beginning { mode, offset }) = (exported(exports)?, beginning);
             storage.call_open_write(store, session, &path, mode, offset).await
@@ -68,8 +70,15 @@ pub(super) async fn open_write(
     Ok(PluginWriter { pinned: opened.await? })
 }
 
+/// What a call is about: the name of the function, and a path.
+fn about(name: &'static str, path: &str) -> impl FnOnce() -> String + Send + use<> {
+    let path = path.to_owned();
+    move || format!("{name} {path}")
+}
+
 async fn pinned(
     asked: &Asked,
+    about: impl FnOnce() -> String + Send + 'static,
     make: impl for<'a> FnOnce(
         &'a Exports,
         &'a mut Store<Guest>,
@@ -78,7 +87,7 @@ async fn pinned(
     + Send
     + 'static,
 ) -> Result<Pinned> {
-    let opened = Pinned::open(&asked.plugin, asked.caller, &asked.session, make).await;
+    let opened = Pinned::open(&asked.plugin, asked.caller, &asked.session, about, make).await;
     let pinned = opened.map_err(broken)?.map_err(refused)?;
     if asked.is_apart {
         pinned.stand_apart();
@@ -107,6 +116,7 @@ impl Reader for PluginReader {
                 said => Ok(said),
             };
             let read = pinned.call(
+                move || format!("read, at most {wanted} octets"),
                 move |exports, store, reader| {
                     Box::pin(async move {
                         exported(exports)?.reader().call_read(store, reader, wanted).await
@@ -137,7 +147,9 @@ impl Writer for PluginWriter {
             // Shared with the call, which may outlive who waits for it.
             let octets = Bytes::from(data);
             for piece in pieces(&octets) {
+                let length = piece.len();
                 let write = self.pinned.call(
+                    move || format!("write {length} octets"),
                     |exports, store, writer| {
                         Box::pin(async move {
                             exported(exports)?.writer().call_write(store, writer, &piece).await
@@ -156,6 +168,7 @@ impl Writer for PluginWriter {
     fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<Metadata>> {
         Box::pin(async move {
             let finished = self.pinned.call(
+                || "finish".to_owned(),
                 |exports, store, writer| {
                     Box::pin(
                         async move { exported(exports)?.writer().call_finish(store, writer).await },

@@ -55,7 +55,8 @@ impl Listed {
             storage.call_list_dir(store, session, path, cursor, max).await
         };
         let empty_pages = self.empty_pages;
-        let page = self.asked.call(call, |page| check(page, cursor, empty_pages)).await?;
+        let about = || format!("list-dir {path}");
+        let page = self.asked.call(about, call, |page| check(page, cursor, empty_pages)).await?;
         self.count += page.entries.len() as u64;
         if self.count > limits::LISTING_ENTRIES_MAX {
             return Err(ErrorKind::TooManyEntries.into());

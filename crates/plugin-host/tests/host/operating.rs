@@ -424,3 +424,27 @@ async fn what_is_in_the_shadow_and_fails_stops_nobody() {
     let verdict = hooks.files().unwrap().on_file(&session(), &op).await;
     assert!(matches!(verdict, FileVerdict::Pass), "{verdict:?}");
 }
+
+#[tokio::test]
+async fn what_hears_of_events_hears_of_calls_of_others_that_failed() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &hostile());
+    directory.put("errands.wasm", &component("tests/errands"));
+    let mut settings = settings(&directory);
+    let mut sink =
+        plugin("errands", &[("events.0", "plugin.trap"), ("events.1", "plugin.timeout")]);
+    sink.limits.instances_max = 1;
+    settings.plugins.push(sink);
+    let host = load(settings).await;
+    assert_eq!(ask(&host, "NOOP").await, DENIED);
+    let status = host.status();
+    let p = status.plugins.iter().find(|p| p.name == "p").unwrap();
+    let reason = p.last_error.clone().unwrap().reason;
+    assert!(reason.starts_with("trap: "), "{reason}");
+    host.drain_events(Duration::from_secs(30)).await;
+    let hooks = host.current();
+    let heard = hooks.site().unwrap().run(&session(), "SITE HEARD", None).await;
+    let heard = text(&heard.reply);
+    let expected = format!("plugin.trap plugin=p hook=command-filter reason={reason}");
+    assert!(heard.contains(&expected), "{expected}\n{heard}");
+}

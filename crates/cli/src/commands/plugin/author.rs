@@ -4,9 +4,11 @@ use std::fs;
 use std::future::ready;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use waft_config::{LogFormat, LogLevel};
+use waft_plugin_host::{Called, Onlooker};
 use waft_plugin_tools::{Built, Language, Tools};
 
 use super::scenario::{PASSWORD, Stage, USER};
@@ -48,17 +50,42 @@ pub(super) fn build(sources: &Sources) -> Result<(), Failure> {
     Ok(output::print(&format!("{}\n", built.file.display()))?)
 }
 
+/// Writes a line for every call.
+struct Printer;
+
+impl Onlooker for Printer {
+    fn called(&self, call: &Called<'_>) {
+        // Nobody reads it any more, and the server goes on.
+        let _ = output::print(&line(call));
+    }
+}
+
+/// The longest that is shown of what a call was about, and of what came of it.
+const SHOWN_CHARS_MAX: usize = 160;
+
+/// A call on one line: session, hook, what it was about, what came of it, time.
+fn line(call: &Called<'_>) -> String {
+    let session = call.session.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let shortened = |text: &str| match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    };
+    let (about, outcome) = (shortened(call.about.trim_end()), shortened(&call.outcome));
+    let (hook, us) = (call.hook, call.elapsed.as_micros());
+    format!("{session:>3}  {hook:<17}  {about} -> {outcome} ({us} µs)\n")
+}
+
 /// Serves with a plugin, and builds it anew when its sources change, until it is interrupted.
 pub(super) fn run(sources: &Sources, listen: SocketAddr) -> Result<(), Failure> {
     let built = built(sources)?;
     let site = site(sources, &built, &listen.to_string())?;
-    let _logging = logging::start(LogFormat::Human, LogLevel::Debug)?;
+    let _logging = logging::start(LogFormat::Human, LogLevel::Info)?;
     output::tell(&format!(
         "user {USER}, password {PASSWORD}, files in {}; Ctrl-C ends it",
         site.directory.join("files").display()
     ));
     runtime(None)?.block_on(async {
-        let running = Running::start(&site.config)
+        let running = Running::start_before(&site.config, Arc::new(Printer))
             .await
             .map_err(|error| anyhow::anyhow!("the server does not take the plugin: {error}"))?;
         rebuild(sources, &site.component).await?;
@@ -116,4 +143,26 @@ fn site(sources: &Sources, built: &Built, address: &str) -> anyhow::Result<Site>
         address,
     };
     Site::make(&ground, &Stage::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_a_line_of_bounded_length() {
+        let call = Called {
+            plugin: "no-active",
+            session: Some(7),
+            hook: "command-filter",
+            about: "PORT 127,0,0,1,4,1".to_owned(),
+            outcome: "answer 502 No.".to_owned(),
+            elapsed: Duration::from_micros(84),
+        };
+        let told = "  7  command-filter     PORT 127,0,0,1,4,1 -> answer 502 No. (84 µs)\n";
+        assert_eq!(line(&call), told);
+        let long = Called { session: None, about: "ä".repeat(1000), outcome: "x ".into(), ..call };
+        let about = "ä".repeat(SHOWN_CHARS_MAX);
+        assert!(line(&long).starts_with(&format!("  -  command-filter     {about}... -> x ")));
+    }
 }

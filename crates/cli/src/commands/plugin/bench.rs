@@ -141,7 +141,12 @@ async fn measure(arguments: &BenchedPlugin) -> Result<Costs> {
     let file = &arguments.file;
     let bytes = std::fs::metadata(file).with_context(|| file.display().to_string())?.len();
     let temporary = Temporary::new()?;
-    let settings = settings(arguments, &temporary.0)?;
+    let mut settings = settings(file, arguments.settings.as_deref(), &temporary.0)?;
+    for plugin in &mut settings.plugins {
+        // The same instance is asked every time, however often.
+        plugin.limits.instances_max = 1;
+        plugin.limits.instance_calls = u64::MAX;
+    }
     let (host, compile_ms) = load(&settings).await?;
     drop(host);
     let (host, load_ms) = load(&settings).await?;
@@ -173,11 +178,14 @@ async fn measure(arguments: &BenchedPlugin) -> Result<Costs> {
 }
 
 /// The plugin alone, with the settings of a file, or with none and grants that lead nowhere.
-fn settings(arguments: &BenchedPlugin, directory: &Path) -> Result<HostSettings> {
-    let file = &arguments.file;
+pub(super) fn settings(
+    file: &Path,
+    written: Option<&Path>,
+    directory: &Path,
+) -> Result<HostSettings> {
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let state = directory.join("state");
-    let mut settings = match &arguments.settings {
+    let mut settings = match written {
         Some(written) => {
             std::fs::metadata(written).with_context(|| written.display().to_string())?;
             let ground = Ground {
@@ -202,10 +210,7 @@ fn settings(arguments: &BenchedPlugin, directory: &Path) -> Result<HostSettings>
         }
     };
     for plugin in &mut settings.plugins {
-        plugin.path = Some(file.clone());
-        // The same instance is asked every time, however often.
-        plugin.limits.instances_max = 1;
-        plugin.limits.instance_calls = u64::MAX;
+        plugin.path = Some(file.to_owned());
     }
     Ok(settings)
 }

@@ -55,6 +55,11 @@ impl Admitted {
         })
     }
 
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Where its files are.
     pub(crate) fn place(&self) -> &StoragePlace {
         &self.place
