@@ -243,7 +243,7 @@ fn every_kind_of_line_fails_where_it_is_not_so() {
     );
     assert_fails(
         &failed("server:\n  | [active]\n  | mode = \"off\"\nlogin\nactive\n"),
-        "4",
+        "5",
         "a reply of code 200",
         "< 502 Active mode is switched off here: use PASV or EPSV.",
     );

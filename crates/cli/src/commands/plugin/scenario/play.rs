@@ -214,9 +214,7 @@ impl<L: Fn() -> String> Player<'_, L> {
                 self.open(from.unwrap_or(CLIENT), *is_implicit).await
             }
             Step::Login { name, password } => {
-                if !self.client().await?.control.has_spoken {
-                    self.reply("220").await?;
-                }
+                self.greeting().await?;
                 self.ask(&format!("USER {name}"), "331").await?;
                 self.ask(&format!("PASS {password}"), "230").await
             }
@@ -229,6 +227,7 @@ impl<L: Fn() -> String> Player<'_, L> {
                 Ok(())
             }
             Step::Tls => {
+                self.greeting().await?;
                 self.ask("AUTH TLS", "234").await?;
                 self.begin_tls().await
             }
@@ -327,6 +326,14 @@ impl<L: Fn() -> String> Player<'_, L> {
         client.hears(&line);
         self.said.push(format!("< {}", shown(&line)));
         Ok(line)
+    }
+
+    /// Reads the greeting, unless it was looked at.
+    async fn greeting(&mut self) -> Result<(), Otherwise> {
+        match self.client().await?.control.has_spoken {
+            true => Ok(()),
+            false => self.reply("220").await,
+        }
     }
 
     /// Sends a command that has to have a reply of that code.
