@@ -350,8 +350,8 @@ fn a_password_from_stdin_becomes_a_hash_on_stdout() {
 #[test]
 fn accounts_are_added_listed_changed_and_removed() {
     let site = Site::new(&format!("{LISTENER}[users]\nfile = \"users.toml\"\n"));
-    let file = site.path("users.toml");
-    let root = site.path("");
+    let (file, root) = (site.path("users.toml"), site.path("files"));
+    fs::create_dir(&root).unwrap();
     let user = |arguments: &[&str], input: &str| {
         run_with(&[&["user"], arguments, &["--file", &file]].concat(), input)
     };
