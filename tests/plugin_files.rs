@@ -348,3 +348,131 @@ fn mistakes_about_places_are_told_with_line_and_remedy() {
         assert!(told.contains(what), "{what}: {told}");
     }
 }
+
+/// Checks what `waft check` says of settings in `conf.d/p.toml`, beside which `p.wasm` lies.
+#[track_caller]
+fn assert_told(settings: &str, code: i32, expected: &[&str]) {
+    let site = Site::new("");
+    site.write("conf.d/p.wasm", component("command-policy"));
+    site.write("conf.d/p.toml", settings);
+    let checked = site.waft(&["check", "--config", "waft.toml"], "");
+    let here = site.path("").display().to_string();
+    let told = checked.stderr().replace("conf.d/", "").replace(&here, "");
+    assert_eq!(checked.status.code(), Some(code), "{settings}\n{told}");
+    for expected in expected {
+        assert!(told.contains(expected), "{expected}\n--- is not in\n{told}");
+    }
+}
+
+const P: &str = "[[plugin]]\nname = \"p\"\npath = \"p.wasm\"\n";
+
+#[test]
+fn what_a_plugin_says_of_its_settings_is_told_where_they_are_written() {
+    assert_told(
+        &format!("{P}[plugin.config]\nmessage = 5\n[plugin.config.nonsense]\na = [\"x\"]\n"),
+        2,
+        &[
+            "p.toml:7:6: plugin.0.config.nonsense.a.0: plugin p: unknown key",
+            "\n  remedy: write [plugin.config] as its documentation says",
+        ],
+    );
+    assert_told(
+        &format!("{P}[plugin.limits]\nmemory = \"64KiB\"\n"),
+        2,
+        &[
+            "p.toml:5:10: plugin.0.limits.memory: plugin p (p.wasm): needs more memory than an instance \
+           may have: 65536 bytes\n  remedy: raise memory in its limits",
+        ],
+    );
+    assert_told(
+        &format!("{P}limits = {{ instances = 0 }}\n"),
+        2,
+        &[
+            "plugin.0.limits.instances: not a whole number from 1 to 10000: 0\n  remedy: write 1 or more",
+        ],
+    );
+}
+
+#[test]
+fn grants_that_are_none_are_told_where_they_are_written() {
+    assert_told(
+        &format!("{P}[plugin.grant]\nhttp = [\"http://127.0.0.1/\", \"example.org\"]\n"),
+        2,
+        &["p.toml:5:30: plugin.0.grant.http.1: plugin p (p.wasm): the grant http: "],
+    );
+    assert_told(
+        &format!("{P}[plugin.grant]\nstorage = [\"gone\", \"plugin:p\"]\n"),
+        2,
+        &[
+            "p.toml:5:12: plugin.0.grant.storage.0: no such directory: gone\n  remedy: make it: ",
+            "p.toml:5:20: plugin.0.grant.storage.1: not a directory: plugin:p\n  remedy: remove it: the \
+             storages of plugins need no grant",
+        ],
+    );
+    assert_told(
+        &format!("{P}[plugin.grant]\nsecrets = {{ a = \"file:none\", b = \"credential:b\" }}\n"),
+        2,
+        &[
+            "p.toml:5:17: plugin.0.grant.secrets.a: cannot be read: none: No such file or directory \
+             (os error 2)\n  remedy: name a file that the server can read, which holds the secret alone",
+            "p.toml:5:34: plugin.0.grant.secrets.b: no such credential: b: no credentials: not a service \
+             of systemd that is given any\n  remedy: write LoadCredential=b:PATH in the unit of the \
+             service",
+        ],
+    );
+}
+
+#[test]
+fn what_is_said_of_a_plugin_in_vain_is_warned_of() {
+    assert_told(
+        &format!(
+            "{P}[plugin.grant]\ncontrol = true\nkv = \"1MiB\"\n\
+             [plugin.on_error_by_hook]\ncommand_filter = \"deny\"\nfile_filter = \"allow\"\n\
+             [plugin.limits.timer]\nwall = \"1s\"\n"
+        ),
+        0,
+        &[
+            "p.toml:5:11: plugin.0.grant.control: plugin p has no use for it\n  remedy: remove it",
+            "p.toml:6:6: plugin.0.grant.kv: plugin p has no use for it",
+            "plugin.0.on_error_by_hook.file_filter: plugin p has no hook file-filter",
+            "plugin.0.limits.timer: plugin p has no hook timer",
+            // The accounts' own file is warned of as well.
+            "5 warnings",
+        ],
+    );
+}
+
+#[test]
+fn files_are_in_plugins_that_are_storages() {
+    let hash = hash();
+    let bob = format!("[[user]]\nname = \"bob\"\npassword = \"{hash}\"\nstorage = \"plugin:p\"\n");
+    let no_storage = "plugin p (p.wasm): has no hook storage, and is where files should be\n  remedy: name \
+                      a plugin that has the hook storage";
+    let mount = "[[mount]]\npath = \"/m\"\nplugin = ";
+    let of_mount = format!("p.toml:6:10: mount.0.plugin: {no_storage}");
+    assert_told(&format!("{P}{mount}\"p\"\n"), 2, &[&of_mount]);
+    let of_user = format!("user.1.storage: {no_storage}");
+    assert_told(&format!("{P}{bob}"), 2, &[&of_user]);
+    assert_told(
+        &format!("{P}{mount}\"nobody\"\n"),
+        2,
+        &[
+            "p.toml:6:10: mount.0.plugin: no plugin of this name: nobody\n  remedy: correct it, or add \
+           [[plugin]] with name = \"nobody\" and path = …",
+        ],
+    );
+}
+
+#[test]
+fn a_storage_gives_way_to_no_component_that_is_none() {
+    let waft = vault(ABLE).serve();
+    let mut ftp = bob(&waft);
+    ftp.put("STOR f", b"kept");
+    waft.and_wait(
+        |site| site.write("plugins.d/vault.wasm", component("command-policy")),
+        "the refusal",
+        |line| line.message() == "plugin not replaced, the version before stays in force",
+    );
+    assert_eq!(ftp.fetch("RETR f"), b"kept");
+    assert_eq!(bob(&waft).fetch("RETR f"), b"kept");
+}

@@ -50,7 +50,7 @@ fn server() -> Waft {
         "[login]\nfailure_delay = \"0s\"\n[plugins]\ndirectory = \"plugins.d\"\n\
          [[plugin]]\nname = \"{GUEST}\"\n\
          [plugin.grant]\nkv = \"1MiB\"\nhttp = [\"{url}\"]\nhttp_private = true\ncontrol = true\n\
-         storage = [\"plugin:{GUEST}\"]\nsecrets = {{ word = \"file:word\" }}\n\
+         secrets = {{ word = \"file:word\" }}\n\
          [plugin.config]\nhash = \"{CHEAP_HASH}\"\nurl = \"{url}/\"\n"
     ));
     site.write("word", "swordfish");

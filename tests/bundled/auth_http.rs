@@ -175,7 +175,9 @@ fn a_wrong_setting_is_told_by_its_name() {
     site.write("token", "t0ken\n");
     let token = site.path("token").display().to_string();
     let entry = std::fs::read_to_string(site.path("conf.d/plugin.toml")).unwrap();
-    site.write("conf.d/plugin.toml", entry.replace("/etc/waft/login-token", &token));
+    let files = site.path("alice").display().to_string();
+    let entry = entry.replace("/etc/waft/login-token", &token).replace("/srv/ftp", &files);
+    site.write("conf.d/plugin.toml", entry);
     let checked = site.waft(&["check", "--config", "waft.toml"], "");
     assert!(!checked.status.success());
     let told = checked.stderr() + &checked.stdout();

@@ -3,6 +3,7 @@
 
 mod acme;
 mod plugins;
+mod refusals;
 pub(crate) mod signer;
 mod storages;
 mod tls;
@@ -26,7 +27,8 @@ use waft_storage_fs::{LocalStorage, Options};
 use crate::findings::{both, mistake};
 
 pub(crate) use acme::acme_settings;
-pub(crate) use plugins::{host_settings, plugin_mistakes, settings_in};
+pub(crate) use plugins::{host_settings, settings_in};
+pub(crate) use refusals::{idle, plugin_mistakes};
 pub(crate) use storages::Places;
 pub(crate) use tls::{Tls, certificate_warnings, tls};
 

@@ -70,10 +70,12 @@ impl PluginFile {
         }
     }
 
-    /// Returns where the value of a dotted key was written; where it is not, the file as a whole.
+    /// Returns where the value of a dotted key was written; where it is not, the nearest table around
+    /// it that is, or the file as a whole.
     #[must_use]
     pub fn origin(&self, key: &str) -> &Origin {
-        self.origins.get(key).unwrap_or(&self.file)
+        let mut keys = std::iter::successors(Some(key), |key| Some(key.rsplit_once('.')?.0));
+        keys.find_map(|key| self.origins.get(key)).unwrap_or(&self.file)
     }
 }
 

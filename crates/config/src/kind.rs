@@ -135,7 +135,14 @@ impl<const LEAST: u32, const MOST: u32> Kind for Number<LEAST, MOST> {
             _ => None,
         };
         number.filter(|number| (LEAST..=MOST).contains(number)).or_else(|| {
-            reader.refuse_kind(node, &Self::what(), "write a whole number, without quotes")
+            let remedy = match node.value {
+                Value::Integer(number) if number < i64::from(LEAST) => {
+                    format!("write {LEAST} or more")
+                }
+                Value::Integer(_) => format!("write {MOST} or less"),
+                _ => "write a whole number, without quotes".to_owned(),
+            };
+            reader.refuse_kind(node, &Self::what(), &remedy)
         })
     }
 
@@ -757,11 +764,30 @@ impl Kind for Free {
             let message = format!("two settings with the same dotted name: {name}");
             return reader.refuse(&node.origin, message, "rename the key that has a dot in it");
         }
+        remember_all(node, reader);
         Some(Settings::new(table.clone(), flattened))
     }
 
     fn show(_: &Settings) -> String {
         String::new()
+    }
+}
+
+/// Remembers where everything in a table was written: a plugin may find something wrong with it.
+fn remember_all(node: &Node, reader: &mut Reader) {
+    reader.remember(node);
+    match &node.value {
+        Value::Table(table) => {
+            for (name, node) in table.iter() {
+                reader.within(name, |reader| remember_all(node, reader));
+            }
+        }
+        Value::Array(items) => {
+            for (index, node) in items.iter().enumerate() {
+                reader.within(&index.to_string(), |reader| remember_all(node, reader));
+            }
+        }
+        _ => {}
     }
 }
 

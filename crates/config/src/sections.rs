@@ -88,7 +88,8 @@ section! {
         greeting: Vec<String> as Lines = Vec::new(); "the name, and that it is ready",
         /// Threads that serve sessions, at most; 0 means 16 for each processor.
         worker_threads: Option<u32> as Limit<Number<0, 1024>> = None,
-        /// Directory for what the server keeps from one run to the next, such as compiled plugins.
+        /// Directory for what the server keeps from one run to the next, such as compiled plugins. It must
+        /// not be within the root of any account, nor within what a plugin is granted for files.
         state: Option<PathBuf> as Maybe<FileName> = None; "nothing is kept",
         /// The user that the server becomes once it listens, where it was started as root.
         run_as: Option<String> as Maybe<Name> = None; "it stays who it is",
@@ -418,7 +419,8 @@ section! {
     /// Plugins as a whole.
     pub struct Plugins {
         /// The directory of plugins: every `*.wasm` in it is loaded, and reloaded when it changes.
-        /// It must not be within the root of any account; it and they belong to root or the user that
+        /// It must not be within the root of any account, nor within what a plugin is granted for files;
+        /// it and they belong to root or the user that
         /// the server runs as, and nobody else may write there.
         directory: Option<PathBuf> as Maybe<FileName> = None,
         /// The names of plugins in the order in which they are asked; the others come after.
@@ -631,7 +633,8 @@ section! {
         control: bool as Flag = false,
         /// Whether it is shown the passwords that clients offer.
         passwords: bool as Flag = false,
-        /// The directories within which the accounts that it lets in may have their files.
+        /// The directories within which the accounts that it lets in may have their files. The storages
+        /// of plugins need no grant.
         storage: Vec<PathBuf> as List<FileName> = Vec::new(),
         /// Secrets, such as passwords for services.
         secrets: BTreeMap<String, Node> as Secrets = BTreeMap::new(),

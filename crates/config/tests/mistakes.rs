@@ -95,12 +95,8 @@ fn a_value_of_the_wrong_kind_is_told_with_the_way_to_write_it() {
             "a whole number: \"many\"",
             "write a whole number, without quotes",
         ),
-        ("limits.sessions = -1", "a whole number: -1", "write a whole number, without quotes"),
-        (
-            "transfers.deflate_level = 10",
-            "a whole number from 1 to 9: 10",
-            "write a whole number, without quotes",
-        ),
+        ("limits.sessions = -1", "a whole number: -1", "write 0 or more"),
+        ("transfers.deflate_level = 10", "a whole number from 1 to 9: 10", "write 9 or less"),
         (
             "transfers.deflate = \"yes\"",
             "true or false: \"yes\"",
@@ -460,6 +456,8 @@ fn the_files_of_an_account_are_in_one_place() {
         &[
             "waft.toml:4:8: user.0.root: not a path in the storage of a plugin -> write it from the \
            root of that storage, as in \"/in\"",
+            "waft.toml:5:11: user.0.storage: no plugin of this name: one -> correct it, or add \
+           [[plugin]] with name = \"one\" and path = …",
         ],
     );
     check(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::bindings::exports::waft::plugin::event_sink::{Event, Value};
 use crate::engine::sandbox;
-use crate::errors::{LoadError, Refusal, one_line};
+use crate::errors::{LoadError, Refusal, lines, one_line};
 use crate::files::{self, Content};
 use crate::guest::Warm;
 use crate::hooks::events::deliver;
@@ -66,7 +66,7 @@ pub async fn instances(settings: &PluginSettings, count: usize) -> Result<Instan
                 warm.map_err(|failure| Refusal::Start(one_line(&failure.to_string())))?;
             let said = warm.init().await;
             let said = said.map_err(|failure| Refusal::Init(one_line(&failure.to_string())))?;
-            said.map_err(|reason| Refusal::Init(one_line(&reason)))?;
+            said.map_err(|reason| Refusal::SaidNo(lines(&reason)))?;
             made.started.push(began.elapsed());
             made.held.push(warm);
         }

@@ -164,7 +164,7 @@ pub enum Refusal {
     /// `describe` failed or its answer makes no sense.
     #[error("describe failed: {0}")]
     Describe(String),
-    /// `init` failed or said no.
+    /// `init` failed.
     #[error("init failed: {0}")]
     Init(String),
     /// The scenario that lies beside it does not go as it is written.
@@ -175,6 +175,18 @@ pub enum Refusal {
         /// What went otherwise.
         failure: TestFailure,
     },
+    /// `init` said what is wrong with its settings, a line each.
+    #[error("init failed: {}", .0.replace('\n', "; "))]
+    SaidNo(String),
+    /// It needs more memory than one instance may have.
+    #[error("needs more memory than an instance may have: {limit} bytes")]
+    Memory {
+        /// What the operator lets it have.
+        limit: usize,
+    },
+    /// Files should be in it, and it has none.
+    #[error("has no hook storage, and is where files should be")]
+    NoStorage,
     /// An authenticator's failure would let anybody in.
     #[error("decides who logs in, and on_error = \"allow\" would let in whoever it fails on")]
     AllowsLogins,
@@ -223,7 +235,10 @@ pub enum Refusal {
     },
     /// The operator took it out.
     #[error("disabled by the operator")]
-    Disabled,
+    Disabled {
+        /// The plugin.
+        plugin: String,
+    },
     /// Its version was in force and gave way to the one before.
     #[error("rolled back from {sha256}: {why}")]
     RolledBack {
@@ -311,7 +326,10 @@ impl Refusal {
             Refusal::SharesWaits { .. } => {
                 "remove share, or build it without these imports".to_owned()
             }
-            Refusal::Disabled => "waft plugin enable".to_owned(),
+            Refusal::Disabled { plugin } => format!("waft plugin enable {plugin}"),
+            Refusal::SaidNo(_) => "write [plugin.config] as its documentation says".to_owned(),
+            Refusal::Memory { .. } => "raise memory in its limits".to_owned(),
+            Refusal::NoStorage => "name a plugin that has the hook storage".to_owned(),
             Refusal::RolledBack { plugin, .. } => {
                 format!("replace the file, or try it again: waft plugin reload {plugin}")
             }
@@ -472,8 +490,15 @@ impl OperateError {
     pub fn remedy(&self) -> Option<String> {
         match self {
             OperateError::Unknown(_) => Some("see waft plugin list".to_owned()),
+            OperateError::AlreadyDisabled(plugin) => Some(format!("waft plugin enable {plugin}")),
+            OperateError::NotDisabled(plugin) => Some(format!("see waft plugin status {plugin}")),
+            OperateError::NoVersionBefore(_) => {
+                Some("put the file of the version before in its place".to_owned())
+            }
+            OperateError::NoCanary(_) => {
+                Some("write canary = \"5%\" for it, then replace its file".to_owned())
+            }
             OperateError::NotStarted { refusal, .. } => refusal.remedy(),
-            _ => None,
         }
     }
 
@@ -489,9 +514,14 @@ pub struct WatchError(pub String);
 
 /// Text of several lines, from a library or a guest, as one line without control characters.
 pub(crate) fn one_line(text: &str) -> String {
+    lines(text).replace('\n', "; ")
+}
+
+/// The same, line by line.
+pub(crate) fn lines(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let lines: Vec<_> = lines.map(|line| printable(line.as_bytes())).collect();
-    lines.join("; ")
+    lines.join("\n")
 }
 
 /// Why one call of a plugin gave no verdict.

@@ -72,6 +72,7 @@ pub(crate) fn plan(settings: &HostSettings) -> Plan {
         if settings.self_test.is_some() && candidate.problem.is_none() {
             candidate.parts.push(Part::scenario_of(&candidate.file));
         }
+        candidate.settings.holds_files = settings.storages.contains(&candidate.settings.name);
         instances = instances.saturating_add(candidate.settings.limits.instances_max);
         if instances > limits::INSTANCES_CONFIGURED_MAX && candidate.problem.is_none() {
             let (wanted, max) = (instances, limits::INSTANCES_CONFIGURED_MAX);

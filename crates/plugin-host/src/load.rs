@@ -156,7 +156,7 @@ pub(crate) fn notes(slots: &Slots) -> Vec<Note> {
         written: slot.settings.written.clone(),
         in_force: slot.plugin.is_some(),
         state: match trouble.refusal {
-            Refusal::Disabled => State::Disabled,
+            Refusal::Disabled { .. } => State::Disabled,
             Refusal::Missing => State::Waiting,
             _ => State::Rejected,
         },
@@ -209,7 +209,8 @@ impl Loader {
                 candidate.settings = slot.settings.clone();
             }
             if candidate.problem.is_none() && self.disabled.contains(&candidate.settings.name) {
-                candidate.problem = Some(Refusal::Disabled);
+                let plugin = candidate.settings.name.clone();
+                candidate.problem = Some(Refusal::Disabled { plugin });
             }
         }
         let mut gathered = Gathered::default();
@@ -433,7 +434,7 @@ impl Loader {
         gathered: &mut Gathered,
     ) -> Option<Slot> {
         let running = before.and_then(|slot| slot.plugin.as_ref());
-        let disabled = trouble.refusal == Refusal::Disabled;
+        let disabled = matches!(trouble.refusal, Refusal::Disabled { .. });
         let missing = trouble.refusal == Refusal::Missing && !candidate.settings.required;
         let gone = missing || disabled;
         // Of settings that contradict others, none are wanted; those beside a component are for it

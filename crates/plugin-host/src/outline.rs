@@ -205,12 +205,16 @@ impl Outline {
 
     /// The grants of these settings that nothing it imports takes, and no hook of it.
     pub(crate) fn idle_grants(&self, grants: &Grants) -> Vec<Grant> {
-        let of_imports = [Grant::Kv, Grant::Http, Grant::Control];
-        let idle =
-            |grant: &Grant| grants.has(*grant) && !self.wants().any(|(_, wanted)| wanted == *grant);
-        let deaf = grants.has(Grant::DurableEvents) && !self.exports_hook(Hook::EventSink);
-        let of_hooks = deaf.then_some(Grant::DurableEvents);
-        of_imports.into_iter().filter(idle).chain(of_hooks).collect()
+        let is_used = |grant: &Grant| match grant {
+            Grant::Kv | Grant::Http | Grant::Control => {
+                self.wants().any(|(_, wanted)| wanted == *grant)
+            }
+            Grant::Passwords | Grant::Storage => self.exports_hook(Hook::Authenticator),
+            Grant::DurableEvents => self.exports_hook(Hook::EventSink),
+            // Whatever reads settings can read them.
+            Grant::Secrets => true,
+        };
+        Grant::ALL.into_iter().filter(|grant| grants.has(*grant) && !is_used(grant)).collect()
     }
 
     /// Everything that keeps this host from running it, versions first.

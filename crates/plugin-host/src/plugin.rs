@@ -17,7 +17,7 @@ use crate::breaker::Breaker;
 use crate::budget::Budget;
 use crate::capability::log::{Gate, cleaned, shortened};
 use crate::engine::Sandbox;
-use crate::errors::{Failure, Refusal, one_line};
+use crate::errors::{Failure, Refusal, lines, one_line};
 use crate::guest::{Caller, Identity, Warm};
 use crate::hook::Hook;
 use crate::inspect::Descriptor;
@@ -30,6 +30,7 @@ use crate::onlooker::{Called, Told};
 use crate::outbox::Outbox;
 use crate::pool::{Lease, Pool, Turn};
 use crate::probation::Probation;
+use crate::service::Grant;
 use crate::services::{Share, Stock};
 use crate::settings::{Isolation, OnError, PluginSettings};
 use crate::status::{Counts, DrainingPlugin, LastError, PluginStatus, State};
@@ -108,6 +109,9 @@ impl Plugin {
         if let Some(refusal) = artifact.outline.unwanted(&settings) {
             return Err(refusal);
         }
+        if settings.holds_files && !artifact.has(Hook::Storage) {
+            return Err(Refusal::NoStorage);
+        }
         if let Some(refusal) = unshareable(&artifact, &settings) {
             return Err(refusal);
         }
@@ -123,9 +127,9 @@ impl Plugin {
             tracing::warn!(plugin = &*identity.name, %grant, "plugin is granted what it does not use");
         }
         let said = first.init().await;
-        let said = said.map_err(|failure| Refusal::Init(one_line(&failure.to_string())))?;
+        let said = said.map_err(|failure| broken(&failure, Refusal::Init))?;
         said.map_err(|reason| {
-            Refusal::Init(one_line(&shortened(&reason, limits::INIT_ERROR_BYTES_MAX)))
+            Refusal::SaidNo(lines(&shortened(&reason, limits::INIT_ERROR_BYTES_MAX)))
         })?;
         let abilities = storage::abilities(&mut first, &artifact, generation).await?;
         let (own, budget) = (Arc::clone(&identity), Arc::clone(budget));
@@ -190,6 +194,12 @@ impl Plugin {
     /// Has the services go by its grants: it is in force from now on.
     pub(crate) fn take_share(&self, stock: &Stock) {
         stock.take(&self.settings, &self.identity.share);
+    }
+
+    /// The keys of the grants that it has no use for.
+    fn idle_grants(&self) -> Vec<&'static str> {
+        let idle = self.artifact.outline.idle_grants(&self.settings.grants);
+        idle.into_iter().map(Grant::name).collect()
     }
 
     /// What other parts do for it.
@@ -288,6 +298,7 @@ impl Plugin {
             since_generation: self.since,
             component: format!("{} {}", self.descriptor.name, self.descriptor.version),
             hooks: self.artifact.outline.hooks(),
+            idle_grants: self.idle_grants(),
             instances_idle,
             breaker_open,
             counts: Counts {
@@ -522,7 +533,15 @@ impl Call<'_> {
 pub(crate) fn not_started(failure: Failure) -> Refusal {
     match failure {
         Failure::Misfit(reason) => Refusal::Misfit(reason),
-        other => Refusal::Start(one_line(&other.to_string())),
+        other => broken(&other, Refusal::Start),
+    }
+}
+
+/// Why it did not get through its first calls.
+fn broken(failure: &Failure, refusal: fn(String) -> Refusal) -> Refusal {
+    match failure {
+        Failure::Memory { limit, .. } => Refusal::Memory { limit: *limit },
+        other => refusal(one_line(&other.to_string())),
     }
 }
 
@@ -578,7 +597,7 @@ fn tell_what_is_unheard(plugin: &str, artifact: &Artifact, said: &lifecycle::Des
 /// It cannot say.
 pub(crate) async fn describe(warm: &mut Warm) -> Result<lifecycle::Descriptor, Refusal> {
     let described = warm.describe().await;
-    described.map_err(|failure| Refusal::Describe(one_line(&failure.to_string())))
+    described.map_err(|failure| broken(&failure, Refusal::Describe))
 }
 
 /// What a plugin of these settings has of the services.

@@ -31,6 +31,8 @@ pub struct HostSettings {
     pub self_test: Option<SelfTester>,
     /// Components that need not be compiled again.
     pub compiled: Vec<Compiled>,
+    /// The names of plugins that have to be storages: accounts or mounts have their files in them.
+    pub storages: Vec<String>,
     /// What becomes of components in the directory that neither `plugins` names nor settings lie
     /// beside.
     pub unlisted: Unlisted,
@@ -74,6 +76,7 @@ impl Default for HostSettings {
         HostSettings {
             directory: None,
             plugins: Vec::new(),
+            storages: Vec::new(),
             beside: None,
             self_test: None,
             compiled: Vec::new(),
@@ -180,6 +183,9 @@ pub struct PluginSettings {
     pub canary_percent: Option<u8>,
     /// What it may do beyond its hooks.
     pub grants: Grants,
+    /// Whether files are to be in it: it has to be a storage then. Follows from
+    /// [`HostSettings::storages`].
+    pub holds_files: bool,
     /// Where these settings come from.
     pub listed: Listed,
     /// The file that they were written in, for who asks.
@@ -218,6 +224,7 @@ impl PluginSettings {
             shadow: false,
             canary_percent: None,
             grants: Grants::default(),
+            holds_files: false,
             listed: Listed::Yes,
             written: None,
         }

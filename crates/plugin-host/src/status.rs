@@ -201,6 +201,8 @@ pub struct PluginStatus {
     pub component: String,
     /// The hooks that it serves.
     pub hooks: Vec<&'static str>,
+    /// The grants that it has no use for.
+    pub idle_grants: Vec<&'static str>,
     /// Instances that wait for a call.
     pub instances_idle: usize,
     /// Instances that are in use, by calls and by transfers.

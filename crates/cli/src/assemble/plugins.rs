@@ -1,4 +1,4 @@
-//! Plugins: what the configuration says about them, and what is wrong with them in its words.
+//! Plugins: what the configuration says about them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,12 @@ use waft_config::{
 };
 use waft_plugin_host::{
     CallLimits, Flaw, Grants, Hook, HostSettings, HttpGrant, Isolation, KvGrant, Limits, Listed,
-    LoadError, LoadErrors, OnError, OnLoadError, PluginSettings, Refusal, Secret, SettingsReader,
-    Unlisted,
+    OnError, OnLoadError, PluginSettings, Secret, SettingsReader, Unlisted,
 };
 
 use super::signer::signer;
 use super::{bytes, count};
 use crate::failure::Failure;
-use crate::findings::mistake;
 use crate::process;
 
 /// Translates everything about plugins, and reads the secrets that they are granted.
@@ -41,6 +39,7 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
     let settings = HostSettings {
         directory: config.plugins.directory.clone(),
         plugins,
+        storages: super::storages::of_plugins(config),
         signer,
         dropped_in: PluginSettings {
             on_error: on_error(config.plugins.on_error),
@@ -182,17 +181,14 @@ fn grants(plugin: &Plugin, mistakes: &mut Vec<Mistake>) -> Grants {
 }
 
 fn secrets(plugin: &Plugin, mistakes: &mut Vec<Mistake>) -> Vec<(String, Secret)> {
-    let mut refuse = |name: &str, node: &Node, message: String| {
-        let key = format!("{}.grant.secrets.{name}", plugin.key);
-        let remedy = "write NAME = \"file:PATH\", \"env:VARIABLE\" or \"credential:NAME\"";
-        let remedy = remedy.to_owned();
-        mistakes.push(Mistake { origin: node.origin.clone(), key, message, remedy });
-    };
     let mut secrets = Vec::new();
     for (name, node) in &plugin.grant.secrets {
         match secret(node) {
             Ok(secret) => secrets.push((name.clone(), secret)),
-            Err(error) => refuse(name, node, error.to_string()),
+            Err((message, remedy)) => {
+                let key = format!("{}.grant.secrets.{name}", plugin.key);
+                mistakes.push(Mistake { origin: node.origin.clone(), key, message, remedy });
+            }
         }
     }
     secrets
@@ -200,19 +196,37 @@ fn secrets(plugin: &Plugin, mistakes: &mut Vec<Mistake>) -> Vec<(String, Secret)
 
 /// Reads a secret from where it is kept: the configuration only says where. The line end at the
 /// end of a file is not part of it.
-fn secret(node: &Node) -> io::Result<Secret> {
-    let nowhere =
-        || io::Error::other("neither a file, a variable of the environment nor a credential");
+///
+/// # Errors
+/// It cannot be had; with the remedy.
+fn secret(node: &Node) -> Result<Secret, (String, String)> {
+    let nowhere = || {
+        let message = "neither a file, a variable of the environment nor a credential";
+        let remedy = "write NAME = \"file:PATH\", \"env:VARIABLE\" or \"credential:NAME\"";
+        (message.to_owned(), remedy.to_owned())
+    };
     let Value::String(place) = &node.value else { return Err(nowhere()) };
     match place.split_once(':') {
-        Some(("file", path)) => secret_file(&node.origin.resolve(path.as_ref())),
+        Some(("file", path)) => {
+            let file = node.origin.resolve(path.as_ref());
+            secret_file(&file).map_err(|error| {
+                let remedy = "name a file that the server can read, which holds the secret alone";
+                (format!("cannot be read: {}: {error}", file.display()), remedy.to_owned())
+            })
+        }
         Some(("credential", name)) => {
             let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-            credential(directory.as_deref(), name)
+            credential(directory.as_deref(), name).map_err(|error| {
+                let remedy = format!("write LoadCredential={name}:PATH in the unit of the service");
+                (format!("no such credential: {name}: {error}"), remedy)
+            })
         }
         Some(("env", variable)) => match std::env::var_os(variable) {
             Some(value) => Ok(Secret::new(value.into_encoded_bytes())),
-            None => Err(io::Error::other(format!("not in the environment: {variable}"))),
+            None => {
+                let remedy = format!("set {variable} where the server is started");
+                Err((format!("not in the environment: {variable}"), remedy))
+            }
         },
         _ => Err(nowhere()),
     }
@@ -233,64 +247,6 @@ fn credential(directory: Option<&Path>, name: &str) -> io::Result<Secret> {
         return Err(io::Error::other(format!("not the name of a credential: {name}")));
     }
     secret_file(&directory.ok_or_else(none)?.join(name))
-}
-
-/// Tells why plugins are not loaded, with the place in the configuration that brought them in.
-pub(crate) fn plugin_mistakes(config: &Config, errors: &LoadErrors) -> Vec<Mistake> {
-    errors.0.iter().flat_map(|error| mistakes_of(config, error)).collect()
-}
-
-fn mistakes_of(config: &Config, error: &LoadError) -> Vec<Mistake> {
-    match &error.refusal {
-        Refusal::Settings(flaws) => flaws.iter().map(told).collect(),
-        _ => vec![plugin_mistake(config, error)],
-    }
-}
-
-fn told(flaw: &Flaw) -> Mistake {
-    let Flaw { file, line, column, key, message, remedy } = flaw.clone();
-    let origin = Origin { file: file.into(), line, column };
-    Mistake { origin, key, message, remedy }
-}
-
-fn plugin_mistake(config: &Config, error: &LoadError) -> Mistake {
-    let named = config.named_plugins.iter().find(|plugin| plugin.name == error.plugin);
-    let beside = if named.is_none() { beside(config, error) } else { None };
-    let own = match &error.refusal {
-        Refusal::NotForShadow { .. } => "shadow",
-        Refusal::SharesAlone | Refusal::SharesWaits { .. } => "share",
-        Refusal::Pinned { .. } => "sha256",
-        Refusal::NotGranted { .. } => "grant",
-        Refusal::SessionsTooLarge { .. } => "isolation",
-        Refusal::TooManyInstances { .. } => "limits.instances",
-        Refusal::AllowsLogins => "on_error",
-        _ => "path",
-    };
-    let general = match &error.refusal {
-        Refusal::TooManyInstances { .. } => "plugins.limits.instances",
-        _ => "plugins.directory",
-    };
-    let key = match (named, &beside, &error.refusal) {
-        (_, _, Refusal::CompileTime(_)) => "plugins.compile_timeout".to_owned(),
-        (Some(plugin), _, Refusal::SettingsTwice { .. }) => plugin.key.clone(),
-        (Some(plugin), _, _) => format!("{}.{own}", plugin.key),
-        (None, Some(_), _) => own.to_owned(),
-        (None, None, _) => general.to_owned(),
-    };
-    let file = error.file.as_ref().map(|file| format!(" ({})", file.display()));
-    let message = format!("plugin {}{}: {}", error.plugin, file.unwrap_or_default(), error.refusal);
-    let remedy = error.refusal.remedy().unwrap_or_else(|| "replace the file".to_owned());
-    match beside.filter(|_| !key.starts_with("plugins.")) {
-        Some(file) => Mistake { origin: file.origin(&key).clone(), key, message, remedy },
-        None => mistake(config, &key, message, remedy),
-    }
-}
-
-/// The settings that lie beside a component which nothing else names, where they are valid.
-fn beside(config: &Config, error: &LoadError) -> Option<PluginFile> {
-    let file = error.file.as_ref()?.with_extension("toml");
-    let octets = std::fs::read(&file).ok()?;
-    PluginFile::read(&file, &octets, &config.plugins).ok()
 }
 
 #[cfg(test)]

@@ -68,12 +68,24 @@ fn within(storage: Arc<dyn Storage>, root: &VirtualPath) -> Arc<dyn Storage> {
     }
 }
 
+/// The plugin that is a storage, if one is.
+pub(super) fn plugin_of(storage: &str) -> Option<&str> {
+    storage.strip_prefix(PLUGIN)
+}
+
+/// The plugins that files are to be in.
+pub(super) fn of_plugins(config: &Config) -> Vec<String> {
+    let users = config.users.iter().filter_map(|user| plugin_of(user.storage.as_deref()?));
+    let mounts = config.mounts.iter().map(|mount| mount.plugin.as_str());
+    users.chain(mounts).map(str::to_owned).collect()
+}
+
 /// Where the files of an account are.
 ///
 /// # Errors
 /// The root is no path in the storage of the plugin.
 pub(super) fn place(config: &Config, user: &User) -> std::result::Result<StoragePlace, Mistake> {
-    let storage = user.storage.as_deref().and_then(|storage| storage.strip_prefix(PLUGIN));
+    let storage = user.storage.as_deref().and_then(plugin_of);
     let Some(name) = storage else { return Ok(StoragePlace::Local(user.root.clone())) };
     let root = VirtualPath::root().join(user.root.as_os_str().as_encoded_bytes());
     let root = root.map_err(|error| {

@@ -177,7 +177,8 @@ fn a_root_that_is_no_path_in_the_storage_of_a_plugin_is_not_all_of_it() {
     let text = "[[listener]]\naddress = \"127.0.0.1:0\"\n\
                 [[user]]\nname = \"alice\"\n\
                 password = \"$2b$04$abcdefghijklmnopqrstuuDPLHifYoaWSdOKqBS2.4JkNKNY008z.\"\n\
-                storage = \"plugin:vault\"\nroot = \"/in\"\nhome = \"/a\"\n";
+                storage = \"plugin:vault\"\nroot = \"/in\"\nhome = \"/a\"\n\
+                [plugins]\ndirectory = \".\"\n";
     let mut config = config(text);
     let spec = account(&config, &config.users[0]).unwrap();
     let path = |text: &str| VirtualPath::root().join(text.as_bytes()).unwrap();
@@ -289,8 +290,11 @@ fn secrets_that_cannot_be_had_are_told_together() {
     let mistakes = host_settings(&plugins(directory.path(), grant)).unwrap_err();
     let told: Vec<(&str, &str)> =
         mistakes.iter().map(|m| (m.key.as_str(), m.message.as_str())).collect();
+    let missing = directory.path().join("missing");
+    let missing =
+        format!("cannot be read: {}: No such file or directory (os error 2)", missing.display());
     let expected = [
-        ("plugin.0.grant.secrets.a", "No such file or directory (os error 2)"),
+        ("plugin.0.grant.secrets.a", &*missing),
         ("plugin.0.grant.secrets.b", "not in the environment: NO_SUCH_VARIABLE_HERE"),
         (
             "plugin.0.grant.secrets.c",
@@ -303,6 +307,15 @@ fn secrets_that_cannot_be_had_are_told_together() {
     ];
     assert_eq!(told, expected);
     assert_eq!(mistakes[0].origin.line, 23);
+    let remedies: Vec<_> = mistakes.iter().map(|m| &*m.remedy).collect();
+    let syntax = "write NAME = \"file:PATH\", \"env:VARIABLE\" or \"credential:NAME\"";
+    let expected = [
+        "name a file that the server can read, which holds the secret alone",
+        "set NO_SUCH_VARIABLE_HERE where the server is started",
+        syntax,
+        syntax,
+    ];
+    assert_eq!(remedies, expected);
 }
 
 #[test]

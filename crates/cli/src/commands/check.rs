@@ -9,6 +9,7 @@ use waft_plugin_host::{HostStatus, PluginStatus};
 
 use super::runtime;
 use crate::args::Check;
+use crate::assemble;
 use crate::failure::{Failure, Verdict, told};
 use crate::output;
 use crate::running::{self, StartError};
@@ -65,12 +66,16 @@ pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
 }
 
 fn find(source: &Source) -> Result<Findings, Failure> {
-    let (config, warnings) = match source.load() {
+    let (config, mut warnings) = match source.load() {
         Ok(read) => read,
         Err(mistakes) => return Ok(Findings { valid: None, mistakes }),
     };
     let (valid, mistakes) = match runtime(Some(1))?.block_on(running::rehearse(&config)) {
-        Ok(host) => (Some((config, host.status())), Vec::new()),
+        Ok(host) => {
+            let status = host.status();
+            warnings.0.append(&mut assemble::idle(&config, &status));
+            (Some((config, status)), Vec::new())
+        }
         Err(StartError::Configuration(wrong)) => (None, wrong.mistakes),
         Err(error) => return Err(error.into()),
     };

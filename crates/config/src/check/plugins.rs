@@ -1,7 +1,9 @@
 //! Components: code that runs beside the server, from files.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use super::storages::PLUGIN;
 use super::{At, Findings, directory, duplicates, everyone, file};
 use crate::config::Config;
 use crate::place::Origin;
@@ -27,8 +29,7 @@ pub(super) fn general(config: &Config, findings: &mut Findings) {
     );
     for (index, name) in order {
         if !is_known(config, name) {
-            let message = format!("no plugin of this name: {name}");
-            let remedy = "correct it, or put the component into the plugin directory";
+            let (message, remedy) = unknown(config, name);
             findings.warn(At::key(config, &key(index)), message, remedy);
         }
     }
@@ -37,6 +38,15 @@ pub(super) fn general(config: &Config, findings: &mut Findings) {
 pub(super) fn is_known(config: &Config, name: &str) -> bool {
     let dropped = config.plugins.directory.iter().any(|d| d.join(format!("{name}.wasm")).exists());
     dropped || config.named_plugins.iter().any(|plugin| plugin.name == name)
+}
+
+/// What is said where a plugin is named that is not there.
+pub(super) fn unknown(config: &Config, name: &str) -> (String, String) {
+    let remedy = match &config.plugins.directory {
+        Some(_) => "correct it, or put the component into the plugin directory".to_owned(),
+        None => format!("correct it, or add [[plugin]] with name = {name:?} and path = …"),
+    };
+    (format!("no plugin of this name: {name}"), remedy)
 }
 
 pub(super) fn named(config: &Config, findings: &mut Findings) {
@@ -48,6 +58,10 @@ pub(super) fn named(config: &Config, findings: &mut Findings) {
     for plugin in plugins {
         let at = |key| At::of(config, &plugin.key, key, &plugin.origin);
         self::plugin(plugin, &config.origins, findings);
+        for (index, path) in plugin.grant.storage.iter().enumerate() {
+            let key = format!("{}.grant.storage.{index}", plugin.key);
+            granted(path, At::key(config, &key), findings);
+        }
         if plugin.grant.durable_events.is_some() && config.server.state.is_none() {
             let remedy = "set state in [server], or take it from the grant";
             findings.mistake(at("grant.durable_events"), "nowhere to keep them", remedy);
@@ -77,6 +91,18 @@ pub(crate) fn plugin(plugin: &Plugin, origins: &BTreeMap<String, Origin>, findin
         findings.mistake(at("on_error_by_hook.authenticator"), message, "write \"deny\"");
     }
     instances(&plugin.limits, at("limits.instances"), findings);
+}
+
+/// A directory that a plugin is granted for the files of its accounts.
+fn granted(path: &Path, at: At<'_>, findings: &mut Findings) {
+    let here = std::path::absolute(at.origin.resolve(Path::new(""))).unwrap_or_default();
+    let written = path.strip_prefix(here).unwrap_or(path);
+    if written.as_os_str().as_encoded_bytes().starts_with(PLUGIN.as_bytes()) {
+        let message = format!("not a directory: {}", written.display());
+        findings.mistake(at, message, "remove it: the storages of plugins need no grant");
+    } else {
+        directory(path, at, findings);
+    }
 }
 
 fn instances(limits: &PluginLimits, at: At<'_>, findings: &mut Findings) {

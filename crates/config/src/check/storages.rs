@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use super::plugins::is_known;
+use super::plugins::{is_known, unknown};
 use super::{At, Findings, directory, duplicates};
 use crate::config::Config;
 use crate::sections::User;
 
 /// What goes before the name of a plugin.
-const PLUGIN: &str = "plugin:";
+pub(super) const PLUGIN: &str = "plugin:";
 
 /// Every account has one place for its files.
 pub(super) fn users(config: &Config, findings: &mut Findings) {
@@ -77,8 +77,11 @@ pub(super) fn mounts(config: &Config, findings: &mut Findings) {
 /// Whoever drops components into the directory may name their storages first.
 fn plugin(config: &Config, name: &str, at: At<'_>, findings: &mut Findings) {
     if !is_known(config, name) {
-        let remedy = "correct it, or put the component into the plugin directory";
-        findings.warn(at, format!("no plugin of this name: {name}"), remedy);
+        let (message, remedy) = unknown(config, name);
+        match config.plugins.directory {
+            Some(_) => findings.warn(at, message, remedy),
+            None => findings.mistake(at, message, remedy),
+        }
     }
 }
 

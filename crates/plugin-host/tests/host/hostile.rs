@@ -227,7 +227,7 @@ async fn a_guest_that_fails_to_start_is_not_loaded() {
     for (misdeed, reason) in [
         ("loop", "over its computing time"),
         ("recursion", "out of bounds memory access"),
-        ("memory", "memory limit of 8388608 bytes"),
+        ("memory", "needs more memory than an instance may have: 8388608 bytes"),
         ("trap", "unreachable"),
         ("fail", "refused to start,"),
     ] {

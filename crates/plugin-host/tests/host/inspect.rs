@@ -71,7 +71,10 @@ async fn check_loads_a_plugin_with_its_settings() {
     assert_eq!(verbs.as_deref(), Some(&["NOOP".to_owned()][..]));
     let bad = PluginSettings { path, ..plugin("echo", &[("answer.NOOP", "hello")]) };
     let error = check(&bad, &host).await.unwrap_err();
-    assert!(matches!(&error.refusal, Refusal::Init(reason) if reason.contains("hello")), "{error}");
+    assert!(
+        matches!(&error.refusal, Refusal::SaidNo(reason) if reason.contains("hello")),
+        "{error}"
+    );
     let missing = PluginSettings { path: Some(directory.file("no.wasm")), ..plugin("no", &[]) };
     assert_eq!(check(&missing, &host).await.unwrap_err().refusal, Refusal::Missing);
 }

@@ -299,7 +299,7 @@ async fn what_is_dropped_in_goes_by_what_holds_for_all() {
     let mut settings = directory.settings();
     settings.dropped_in.limits.memory = 64 * 1024;
     let errors = load_errors(settings).await;
-    assert!(matches!(errors.0[0].refusal, Refusal::Start(_)), "{errors}");
+    assert!(matches!(errors.0[0].refusal, Refusal::Memory { limit: 65536 }), "{errors}");
     assert_eq!(errors.0[0].plugin, "p");
 }
 

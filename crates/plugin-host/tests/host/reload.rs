@@ -204,7 +204,7 @@ async fn settings_that_are_not_taken_stay_trouble_until_a_start_with_them_succee
     host.rescan().await;
     assert!(trouble().starts_with("init failed"), "{}", trouble());
     let changes = host.reload(Some("p")).await.unwrap();
-    assert!(matches!(changes[0].what, What::Kept(Refusal::Init(_))), "{changes:?}");
+    assert!(matches!(changes[0].what, What::Kept(Refusal::SaidNo(_))), "{changes:?}");
     assert!(trouble().starts_with("init failed"), "{}", trouble());
     assert_eq!(ask(&host, "PORT 1").await, "p answers: 502 old");
     host.reconfigure(settings("502 new")).await.unwrap();
