@@ -163,7 +163,8 @@ fn of_tls(config: &Config) -> impl Iterator<Item = Place<'_>> {
             let at = At::of(config, &acme.key, "directory", &acme.origin);
             Place::new(KEY, &acme.directory, at)
         });
-        let own = Some(own).filter(|own| !own.path.as_os_str().is_empty());
+        // That of an authority lies in the directory of `[tls.acme]`.
+        let own = Some(own).filter(|own| tls.acme.is_none() && !own.path.as_os_str().is_empty());
         own.into_iter().chain(hosts).chain(authorities).chain(acme)
     })
 }
