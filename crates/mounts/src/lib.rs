@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod directory;
+mod routed;
 mod subtree;
 
 use std::future::ready;
@@ -22,6 +23,7 @@ use waft_core::{BoxFuture, SessionFacts, VirtualPath};
 use waft_proto::Timestamp;
 
 use directory::WithMounts;
+use routed::{Routed, Wanted, abilities_of_its_storage, left_to_its_storage};
 
 pub use subtree::Subtree;
 
@@ -39,14 +41,9 @@ impl Mounts {
         Mounts { base, mounts: mounts.into() }
     }
 
-    /// The storage that a path belongs to, and the path in it.
-    fn route(&self, path: &VirtualPath) -> (&dyn Storage, VirtualPath) {
-        let (storage, inner, _) = self.place(path);
-        (storage, inner)
-    }
-
-    /// The same, with the number of the mount; none for the base.
-    fn place(&self, path: &VirtualPath) -> (&dyn Storage, VirtualPath, Option<usize>) {
+    /// The storage that a path belongs to, the path in it, and the number of the mount; none for the
+    /// base.
+    fn route(&self, path: &VirtualPath) -> (&dyn Storage, VirtualPath, Option<usize>) {
         let above = self.mounts.iter().enumerate().filter(|(_, (at, _))| path.starts_with(at));
         let nearest = above.max_by_key(|(_, (at, _))| at.as_bytes().len());
         match nearest {
@@ -89,21 +86,20 @@ const MADE: Metadata = Metadata {
     unique: None,
 };
 
-/// Leaves the work to the storage that the path belongs to; `unless` names the error where the
-/// path is a directory that only mounts make.
-macro_rules! at {
-    ($self:ident, $path:ident, unless $error:ident, $($work:tt)+) => {{
-        if $self.is_fixed($path) {
-            return refused(ErrorKind::$error);
+impl Routed for Mounts {
+    fn place(&self, path: &VirtualPath, wanted: Wanted) -> Result<(&dyn Storage, VirtualPath)> {
+        let refusal = match wanted {
+            Wanted::Anything => None,
+            Wanted::File => Some(ErrorKind::IsADirectory),
+            Wanted::Nothing => Some(ErrorKind::Exists),
+            Wanted::Directory => Some(ErrorKind::Denied),
+        };
+        if let Some(refusal) = refusal.filter(|_| self.is_fixed(path)) {
+            return Err(refusal.into());
         }
-        at!($self, $path, $($work)+)
-    }};
-    ($self:ident, $path:ident, |$storage:ident, $inner:ident| $call:expr) => {
-        Box::pin(async move {
-            let ($storage, ref $inner) = $self.route($path);
-            $call.await
-        })
-    };
+        let (storage, inner, _) = self.route(path);
+        Ok((storage, inner))
+    }
 }
 
 impl Storage for Mounts {
@@ -130,7 +126,7 @@ impl Storage for Mounts {
 
     fn stat<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<Metadata>> {
         Box::pin(async move {
-            let (storage, inner) = self.route(path);
+            let (storage, inner, _) = self.route(path);
             match storage.stat(&inner).await {
                 Ok(found) if found.kind == FileKind::Directory || !self.is_fixed(path) => Ok(found),
                 Err(error) if !self.is_fixed(path) => Err(error),
@@ -144,7 +140,7 @@ impl Storage for Mounts {
         path: &'a VirtualPath,
     ) -> BoxFuture<'a, Result<Box<dyn Directory>>> {
         Box::pin(async move {
-            let (storage, inner, mount) = self.place(path);
+            let (storage, inner, mount) = self.route(path);
             let made = self.made_in(path);
             let opened = storage.open_directory(&inner).await;
             if made.is_empty() {
@@ -160,53 +156,7 @@ impl Storage for Mounts {
         })
     }
 
-    fn open_read<'a>(
-        &'a self,
-        path: &'a VirtualPath,
-        offset: u64,
-    ) -> BoxFuture<'a, Result<Box<dyn Reader>>> {
-        at!(self, path, unless IsADirectory, |storage, inner| storage.open_read(inner, offset))
-    }
-
-    fn check_write<'a>(
-        &'a self,
-        path: &'a VirtualPath,
-        mode: WriteMode,
-    ) -> BoxFuture<'a, Result<()>> {
-        at!(self, path, unless IsADirectory, |storage, inner| storage.check_write(inner, mode))
-    }
-
-    fn open_write<'a>(
-        &'a self,
-        path: &'a VirtualPath,
-        mode: WriteMode,
-    ) -> BoxFuture<'a, Result<Box<dyn Writer>>> {
-        at!(self, path, unless IsADirectory, |storage, inner| storage.open_write(inner, mode))
-    }
-
-    fn open_write_unseen<'a>(
-        &'a self,
-        path: &'a VirtualPath,
-        mode: WriteMode,
-    ) -> BoxFuture<'a, Result<Box<dyn Writer>>> {
-        at!(self, path, unless IsADirectory, |storage, inner| storage.open_write_unseen(inner, mode))
-    }
-
-    fn resume_offset<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<u64>> {
-        at!(self, path, unless IsADirectory, |storage, inner| storage.resume_offset(inner))
-    }
-
-    fn make_directory<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<()>> {
-        at!(self, path, unless Exists, |storage, inner| storage.make_directory(inner))
-    }
-
-    fn remove_directory<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<()>> {
-        at!(self, path, unless Denied, |storage, inner| storage.remove_directory(inner))
-    }
-
-    fn remove_file<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<()>> {
-        at!(self, path, unless IsADirectory, |storage, inner| storage.remove_file(inner))
-    }
+    left_to_its_storage!();
 
     fn rename<'a>(
         &'a self,
@@ -217,8 +167,8 @@ impl Storage for Mounts {
         if self.is_fixed(from) || self.is_fixed(to) {
             return refused(ErrorKind::Denied);
         }
-        let (storage, from, here) = self.place(from);
-        let (_, to, there) = self.place(to);
+        let (storage, from, here) = self.route(from);
+        let (_, to, there) = self.route(to);
         if here != there {
             return refused(ErrorKind::CrossDevice);
         }
@@ -234,44 +184,7 @@ impl Storage for Mounts {
     }
 }
 
-/// Leaves the work to the ability of the storage that the path belongs to, if it has it.
-macro_rules! able_at {
-    ($self:ident, $path:ident, $ability:ident, |$able:ident, $inner:ident| $call:expr) => {
-        Box::pin(async move {
-            let (storage, ref $inner) = $self.route($path);
-            let $able = storage.$ability().ok_or(ErrorKind::Unsupported)?;
-            $call.await
-        })
-    };
-}
-
-impl ChangeFacts for Mounts {
-    fn set_modified<'a>(
-        &'a self,
-        path: &'a VirtualPath,
-        modified: Timestamp,
-    ) -> BoxFuture<'a, Result<()>> {
-        able_at!(self, path, facts, |facts, inner| facts.set_modified(inner, modified))
-    }
-
-    fn set_created<'a>(
-        &'a self,
-        path: &'a VirtualPath,
-        created: Timestamp,
-    ) -> BoxFuture<'a, Result<()>> {
-        able_at!(self, path, facts, |facts, inner| facts.set_created(inner, created))
-    }
-
-    fn set_mode<'a>(&'a self, path: &'a VirtualPath, mode: u32) -> BoxFuture<'a, Result<()>> {
-        able_at!(self, path, facts, |facts, inner| facts.set_mode(inner, mode))
-    }
-}
-
-impl Space for Mounts {
-    fn available<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<u64>> {
-        able_at!(self, path, space, |space, inner| space.available(inner))
-    }
-}
+abilities_of_its_storage!(Mounts);
 
 fn refused<'a, T: Send + 'a>(kind: ErrorKind) -> BoxFuture<'a, Result<T>> {
     Box::pin(ready(Err(kind.into())))

@@ -9,8 +9,10 @@ use waft_core::storage::{
 use waft_core::{BoxFuture, SessionFacts, VirtualPath};
 use waft_proto::Timestamp;
 
+use crate::routed::{Routed, Wanted, abilities_of_its_storage, left_to_its_storage};
+
 /// What is in one directory of a storage, and nothing else of it: every path goes through
-/// [`inner`](Self::inner), and no path leads above its root.
+/// [`place`](Routed::place), and no path leads above its root.
 ///
 /// The directory itself is the root, which cannot be removed, renamed or replaced. It need not be
 /// there; until it is, nothing is.
@@ -25,32 +27,17 @@ impl Subtree {
     pub fn new(storage: Arc<dyn Storage>, root: VirtualPath) -> Subtree {
         Subtree { storage, root }
     }
-
-    /// The path in the storage beneath.
-    fn inner(&self, path: &VirtualPath) -> Result<VirtualPath> {
-        if path.is_root() {
-            return Ok(self.root.clone());
-        }
-        self.root.join(path.relative()).map_err(|_| ErrorKind::BadName.into())
-    }
-
-    /// The same for what is a file, or may go: never the root itself.
-    fn below(&self, path: &VirtualPath) -> Result<VirtualPath> {
-        if path.is_root() {
-            return Err(ErrorKind::Denied.into());
-        }
-        self.inner(path)
-    }
 }
 
-/// Leaves the work to the storage beneath, with the path there.
-macro_rules! beneath {
-    ($self:ident, $map:ident($path:ident), $method:ident $(, $argument:expr)*) => {
-        Box::pin(async move {
-            let inner = $self.$map($path)?;
-            $self.storage.$method(&inner $(, $argument)*).await
-        })
-    };
+impl Routed for Subtree {
+    fn place(&self, path: &VirtualPath, wanted: Wanted) -> Result<(&dyn Storage, VirtualPath)> {
+        let inner = match (path.is_root(), wanted) {
+            (true, Wanted::Anything) => self.root.clone(),
+            (true, _) => return Err(ErrorKind::Denied.into()),
+            (false, _) => self.root.join(path.relative()).map_err(|_| ErrorKind::BadName)?,
+        };
+        Ok((&*self.storage, inner))
+    }
 }
 
 impl Storage for Subtree {
@@ -64,63 +51,23 @@ impl Storage for Subtree {
     }
 
     fn stat<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<Metadata>> {
-        beneath!(self, inner(path), stat)
+        Box::pin(async move {
+            let (storage, inner) = self.place(path, Wanted::Anything)?;
+            storage.stat(&inner).await
+        })
     }
 
     fn open_directory<'a>(
         &'a self,
         path: &'a VirtualPath,
     ) -> BoxFuture<'a, Result<Box<dyn Directory>>> {
-        beneath!(self, inner(path), open_directory)
+        Box::pin(async move {
+            let (storage, inner) = self.place(path, Wanted::Anything)?;
+            storage.open_directory(&inner).await
+        })
     }
 
-    fn open_read<'a>(
-        &'a self,
-        path: &'a VirtualPath,
-        offset: u64,
-    ) -> BoxFuture<'a, Result<Box<dyn Reader>>> {
-        beneath!(self, below(path), open_read, offset)
-    }
-
-    fn check_write<'a>(
-        &'a self,
-        path: &'a VirtualPath,
-        mode: WriteMode,
-    ) -> BoxFuture<'a, Result<()>> {
-        beneath!(self, below(path), check_write, mode)
-    }
-
-    fn open_write<'a>(
-        &'a self,
-        path: &'a VirtualPath,
-        mode: WriteMode,
-    ) -> BoxFuture<'a, Result<Box<dyn Writer>>> {
-        beneath!(self, below(path), open_write, mode)
-    }
-
-    fn open_write_unseen<'a>(
-        &'a self,
-        path: &'a VirtualPath,
-        mode: WriteMode,
-    ) -> BoxFuture<'a, Result<Box<dyn Writer>>> {
-        beneath!(self, below(path), open_write_unseen, mode)
-    }
-
-    fn resume_offset<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<u64>> {
-        beneath!(self, below(path), resume_offset)
-    }
-
-    fn make_directory<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<()>> {
-        beneath!(self, below(path), make_directory)
-    }
-
-    fn remove_directory<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<()>> {
-        beneath!(self, below(path), remove_directory)
-    }
-
-    fn remove_file<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<()>> {
-        beneath!(self, below(path), remove_file)
-    }
+    left_to_its_storage!();
 
     fn rename<'a>(
         &'a self,
@@ -129,8 +76,9 @@ impl Storage for Subtree {
         replace: Replace,
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let (from, to) = (self.below(from)?, self.below(to)?);
-            self.storage.rename(&from, &to, replace).await
+            let (storage, from) = self.place(from, Wanted::Directory)?;
+            let (_, to) = self.place(to, Wanted::Directory)?;
+            storage.rename(&from, &to, replace).await
         })
     }
 
@@ -143,41 +91,4 @@ impl Storage for Subtree {
     }
 }
 
-/// The same for abilities that not every storage has.
-macro_rules! able_beneath {
-    ($self:ident, $path:ident, $ability:ident, $method:ident $(, $argument:expr)*) => {
-        Box::pin(async move {
-            let inner = $self.inner($path)?;
-            let able = $self.storage.$ability().ok_or(ErrorKind::Unsupported)?;
-            able.$method(&inner $(, $argument)*).await
-        })
-    };
-}
-
-impl ChangeFacts for Subtree {
-    fn set_modified<'a>(
-        &'a self,
-        path: &'a VirtualPath,
-        modified: Timestamp,
-    ) -> BoxFuture<'a, Result<()>> {
-        able_beneath!(self, path, facts, set_modified, modified)
-    }
-
-    fn set_created<'a>(
-        &'a self,
-        path: &'a VirtualPath,
-        created: Timestamp,
-    ) -> BoxFuture<'a, Result<()>> {
-        able_beneath!(self, path, facts, set_created, created)
-    }
-
-    fn set_mode<'a>(&'a self, path: &'a VirtualPath, mode: u32) -> BoxFuture<'a, Result<()>> {
-        able_beneath!(self, path, facts, set_mode, mode)
-    }
-}
-
-impl Space for Subtree {
-    fn available<'a>(&'a self, path: &'a VirtualPath) -> BoxFuture<'a, Result<u64>> {
-        able_beneath!(self, path, space, available)
-    }
-}
+abilities_of_its_storage!(Subtree);
