@@ -243,3 +243,32 @@ fn hooks_know_the_groups_of_a_plugins_account() {
     assert_eq!(text(&mut client, "CWD x", 550), "staff,web");
     assert_eq!(text(&mut client, "CWD y", 550), "nothing");
 }
+
+#[test]
+fn what_only_the_server_can_do_no_plugin_says_is_done() {
+    let answers = "answer.AUTH = \"234 Go ahead\"\nanswer.REST = \"350 fine\"\n\
+                   answer.STOR = \"226 Transfer complete.\"\nreply.USER = \"332 Account?\"\n\
+                   answer.SITE = \"200 OK\"\nanswer.MODE = \"504 no\"\n";
+    let waft = site("echo-verdict", &format!("[plugin.config]\n{answers}")).serve();
+    let mut client = waft.connect();
+    assert_eq!(text(&mut client, &format!("USER {USER}"), 331), "Password required for alice.");
+    client.expect(&format!("PASS {PASSWORD}"), 230);
+    client.expect("SITE anything", 200);
+    assert_eq!(text(&mut client, "MODE Z", 504), "no");
+    for command in ["AUTH TLS", "REST 5", "STOR a"] {
+        assert_eq!(text(&mut client, command, 451), "Local error: plugin failed.");
+    }
+    for (hook, reason) in [
+        ("reply-filter", "the reply 331 may not become 332: it tells what happened"),
+        (
+            "command-filter",
+            "AUTH may be refused with 4yz or 5yz, not answered: only the server can do what it \
+             asks for: 234",
+        ),
+    ] {
+        let line = waft.log.wait("why", |line| {
+            line.message() == "plugin failed" && line.field("reason") == reason
+        });
+        assert_eq!((line.field("plugin"), line.field("hook")), ("echo-verdict", hook));
+    }
+}

@@ -13,9 +13,9 @@ mod site;
 use std::sync::Arc;
 
 use waft_proto::command::Name;
-use waft_proto::reply::Wording;
+use waft_proto::reply::{Class, Wording};
 use waft_proto::verb::PluginReach;
-use waft_proto::{Code, Command, ParseError, Reply, VerbSet};
+use waft_proto::{Code, Command, ParseError, Reply, Verb, VerbSet};
 
 use crate::BoxFuture;
 use crate::session::{SessionFacts, SessionId};
@@ -190,6 +190,17 @@ pub enum VerdictError {
     /// The verb keeps state at both ends: it may be denied, not rewritten.
     #[error("{0} may be denied but not rewritten")]
     NotRewritable(String),
+    /// Both ends go by what the server did.
+    #[error(
+        "{verb} may be refused with 4yz or 5yz, not answered: only the server can do what it asks \
+         for: {code}"
+    )]
+    OnlyRefused {
+        /// The verb.
+        verb: &'static str,
+        /// The code that the plugin wanted.
+        code: Code,
+    },
     /// The new command is none.
     #[error("the rewritten command is none: {0}")]
     NotACommand(#[from] ParseError),
@@ -215,22 +226,26 @@ pub enum VerdictError {
     Data(Code),
 }
 
-/// Checks that plugins may deny `command`.
+/// Checks that plugins may answer `command` with `reply`.
 ///
 /// # Errors
-/// The client must always be able to give it (QUIT, ABOR).
-pub fn check_denial(
+/// The client must always be able to give it (QUIT, ABOR), the code does not end a command, or it
+/// promises what only the server can do.
+pub fn check_answer(
     command: &Command,
     reply: &Reply,
     closing: Closing,
 ) -> Result<(), VerdictError> {
-    if let Some(verb) = command.verb()
-        && verb.spec().plugin == PluginReach::Observe
-    {
-        return Err(VerdictError::Undeniable(verb.name()));
-    }
     let code = reply.code();
-    if code.number() < 200 {
+    if let Some(spec) = command.verb().map(Verb::spec) {
+        if spec.plugin == PluginReach::Observe {
+            return Err(VerdictError::Undeniable(spec.name));
+        }
+        if spec.is_refused_only() && !code.is_failure() {
+            return Err(VerdictError::OnlyRefused { verb: spec.name, code });
+        }
+    }
+    if matches!(code.class(), Class::Preliminary | Class::Intermediate) {
         return Err(VerdictError::NotFinal(code.number()));
     }
     if code == Code::NOT_AVAILABLE && closing == Closing::No {
@@ -245,7 +260,7 @@ pub fn check_denial(
 /// Its code is not one of 4yz or 5yz, or it says that a session ends which goes on.
 pub fn check_refusal(reply: &Reply, closing: Closing) -> Result<(), VerdictError> {
     let code = reply.code();
-    if !(400..600).contains(&code.number()) {
+    if !code.is_failure() {
         return Err(VerdictError::NotARefusal(code.number()));
     }
     if code == Code::NOT_AVAILABLE && closing == Closing::No {
@@ -291,17 +306,34 @@ pub fn rewrite(
 /// Checks that `new` says in other words what `old` said.
 ///
 /// # Errors
-/// The first digits differ, 421 comes or goes, or the words of `old` are data.
+/// The first digits differ, a code that clients and server go by (1yz, 232, 234, 3yz, 421) comes or
+/// goes, or what clients read from `old` is gone: its words are data, or it tells a file's size.
 pub fn check_rewording(old: &Reply, new: &Reply) -> Result<(), VerdictError> {
     let (was, wanted) = (old.code(), new.code());
     if old.wording() == Wording::Data {
         return Err(VerdictError::Data(was));
     }
-    let closes = |code| code == Code::NOT_AVAILABLE;
-    if was.class() != wanted.class() || closes(was) != closes(wanted) {
+    let is_exact = |code: Code| code.is_exact() || code == Code::NOT_AVAILABLE;
+    if was.class() != wanted.class() || (was != wanted && (is_exact(was) || is_exact(wanted))) {
         return Err(VerdictError::Lie { was, wanted });
     }
+    // Clients show by it how far a download is.
+    if was.class() == Class::Preliminary && size_told(old) != size_told(new) {
+        return Err(VerdictError::Data(was));
+    }
     Ok(())
+}
+
+/// The size of the file that is about to be sent: `(1234 bytes)`, in the words of 150.
+fn size_told(reply: &Reply) -> Option<&[u8]> {
+    let brackets = reply.texts().flat_map(|text| text.as_bytes().split(|b| *b == b'(').skip(1));
+    let inside = brackets.filter_map(|part| part.split(|b| *b == b')').next());
+    let is_size = |inside: &&[u8]| {
+        let number = inside.strip_suffix(b" bytes").unwrap_or_default();
+        !number.is_empty() && number.iter().all(u8::is_ascii_digit)
+    };
+    // The name stands before it, whatever it holds.
+    inside.filter(is_size).last()
 }
 
 #[cfg(test)]
@@ -317,13 +349,45 @@ mod tests {
         let reply = Reply::new(Code::NOT_IMPLEMENTED, "no");
         for (line, ok) in [(&b"QUIT"[..], false), (b"ABOR", false), (b"PORT 1", true), (b"X", true)]
         {
-            assert_eq!(check_denial(&command(line), &reply, Closing::No).is_ok(), ok);
+            assert_eq!(check_answer(&command(line), &reply, Closing::No).is_ok(), ok);
         }
         let preliminary = Reply::new(Code::OPENING, "no");
-        assert!(check_denial(&command(b"RETR a"), &preliminary, Closing::No).is_err());
+        assert!(check_answer(&command(b"RETR a"), &preliminary, Closing::No).is_err());
         let closing = Reply::new(Code::NOT_AVAILABLE, "no");
-        assert!(check_denial(&command(b"RETR a"), &closing, Closing::No).is_err());
-        assert!(check_denial(&command(b"RETR a"), &closing, Closing::Yes).is_ok());
+        assert!(check_answer(&command(b"RETR a"), &closing, Closing::No).is_err());
+        assert!(check_answer(&command(b"RETR a"), &closing, Closing::Yes).is_ok());
+    }
+
+    #[test]
+    fn what_only_the_server_can_do_is_refused_or_left_to_it() {
+        let ok = |line: &str, code: u16| {
+            let reply = Reply::new(Code::new(code).unwrap(), "x");
+            check_answer(&command(line.as_bytes()), &reply, Closing::No).is_ok()
+        };
+        for (line, code) in [
+            ("AUTH TLS", 234),
+            ("PBSZ 0", 200),
+            ("PROT P", 200),
+            ("USER a", 230),
+            ("PASS a", 230),
+            ("PASV", 227),
+            ("EPSV", 229),
+            ("PORT 1,2,3,4,5,6", 200),
+            ("TYPE I", 200),
+            ("REST 1", 350),
+            ("STOR a", 226),
+            ("RETR a", 226),
+            ("LIST", 226),
+            ("RNFR a", 350),
+            ("XFOO", 331),
+        ] {
+            assert!(!ok(line, code), "{line} {code}");
+            assert!(ok(line, 450) && ok(line, 534), "{line}");
+        }
+        for (line, code) in [("SITE x", 200), ("FEAT", 211), ("OPTS X", 200), ("STAT", 211)] {
+            assert!(ok(line, code), "{line} {code}");
+        }
+        assert!(ok("NOOP", 200) && ok("DELE a", 250) && ok("XFOO", 200));
     }
 
     #[test]
@@ -353,5 +417,36 @@ mod tests {
         assert!(check_rewording(&data, &Reply::new(Code::PASSIVE, "y")).is_err());
         let closing = Reply::new(Code::NOT_AVAILABLE, "bye");
         assert!(check_rewording(&closing, &Reply::new(Code::BUSY, "no")).is_err());
+    }
+
+    #[test]
+    fn codes_that_clients_go_by_stay_as_they_are() {
+        let check = |was: u16, wanted: u16| {
+            let reply = |code| Reply::new(Code::new(code).unwrap(), "x");
+            check_rewording(&reply(was), &reply(wanted)).is_ok()
+        };
+        for code in [150, 232, 234, 331, 332, 350, 421] {
+            assert!(check(code, code), "{code}");
+        }
+        for (was, wanted) in
+            [(234, 200), (200, 234), (331, 332), (350, 331), (230, 232), (232, 230), (150, 125)]
+        {
+            assert!(!check(was, wanted), "{was} {wanted}");
+        }
+        assert!(check(226, 250) && check(550, 553) && check(220, 202));
+    }
+
+    #[test]
+    fn the_size_in_150_stays_as_it_is() {
+        let opening = |text: &'static str| Reply::new(Code::OPENING, text);
+        let old = opening("Opening BINARY mode data connection for (2 bytes) (1234 bytes).");
+        let ok = |text| check_rewording(&old, &opening(text)).is_ok();
+        assert!(!ok("Here it comes (99 bytes)") && !ok("Here it comes"));
+        let old = opening("Opening BINARY mode data connection for a(b (7 bytes) (1234 bytes).");
+        let ok = |text| check_rewording(&old, &opening(text)).is_ok();
+        assert!(ok("Here it comes (1234 bytes)") && !ok("Here it comes (1234)"));
+        let plain = opening("Opening data connection for a.");
+        assert!(check_rewording(&plain, &opening("Go on")).is_ok());
+        assert!(check_rewording(&plain, &opening("Go on (5 bytes)")).is_err());
     }
 }

@@ -102,6 +102,13 @@ impl Code {
         }
     }
 
+    /// Whether a client goes on by the code itself, not by its first digit: what it does next is
+    /// what the server waits for.
+    pub const fn is_exact(self) -> bool {
+        matches!(self.class(), Class::Preliminary | Class::Intermediate)
+            || matches!(self, Code::CERTIFICATE_ACCEPTED | Code::SECURITY_ACCEPTED)
+    }
+
     /// Whether the reply says that something failed.
     pub const fn is_failure(self) -> bool {
         self.0 >= 400

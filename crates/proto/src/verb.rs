@@ -73,9 +73,12 @@ pub enum DuringTransfer {
 pub enum PluginReach {
     /// Plugins see it; their verdict is ignored (QUIT, ABOR).
     Observe,
-    /// It may be denied but neither rewritten nor rewritten to: both ends keep state by it.
+    /// It may be refused (4yz, 5yz) but neither answered otherwise nor rewritten nor rewritten to:
+    /// both ends keep state by it, and only the server can do what another answer promises.
     Deny,
-    /// It may be denied or rewritten.
+    /// It may be answered but neither rewritten nor rewritten to.
+    Answer,
+    /// It may be answered or rewritten.
     Rewrite,
 }
 
@@ -191,7 +194,7 @@ verbs! {
     Enc  "ENC"        Optional Any      None     Free   Waits Deny    No  "RFC 2228, 3"     "<data>" "Private command";
     Eprt "EPRT"       Required LoggedIn Setup    Free   Waits Deny    Yes "RFC 2428, 2"     "|<family>|<address>|<port>|" "Name the client's data address (active)";
     Epsv "EPSV"       Optional LoggedIn Setup    Free   Waits Deny    Yes "RFC 2428, 3"     "[<family>|ALL]" "Listen for a data connection (passive)";
-    Feat "FEAT"       None     Any      None     Free   Waits Deny    Yes "RFC 2389, 3"     "" "List the extensions";
+    Feat "FEAT"       None     Any      None     Free   Waits Answer  Yes "RFC 2389, 3"     "" "List the extensions";
     Hash "HASH"       Required LoggedIn None     Read   Waits Rewrite Yes "draft-ietf-ftpext2-hash-03, 3" "<path>" "Tell a file's checksum";
     Help "HELP"       Optional Any      None     Free   Waits Rewrite Yes "RFC 959, 4.1.3"  "[<command>]" "Tell which commands there are";
     Host "HOST"       Required Any      None     Free   Waits Deny    Yes "RFC 7151, 3"     "<name>" "Choose a virtual host";
@@ -210,7 +213,7 @@ verbs! {
     Mode "MODE"       Required LoggedIn None     Free   Waits Deny    Yes "RFC 959, 4.1.2"  "S|Z" "Choose the transfer mode";
     Nlst "NLST"       Optional LoggedIn Transfer List   Waits Rewrite Yes "RFC 959, 4.1.3"  "[<path>]" "List names";
     Noop "NOOP"       Ignored  Any      None     Free   Waits Rewrite Yes "RFC 959, 4.1.3"  "" "Do nothing";
-    Opts "OPTS"       Required Any      None     Free   Waits Deny    Yes "RFC 2389, 4"     "<command> [<options>]" "Set options of a command";
+    Opts "OPTS"       Required Any      None     Free   Waits Answer  Yes "RFC 2389, 4"     "<command> [<options>]" "Set options of a command";
     Pass "PASS"       Optional Any      None     Free   Waits Deny    Yes "RFC 959, 4.1.1"  "<password>" "Prove the identity";
     Pasv "PASV"       None     LoggedIn Setup    Free   Waits Deny    Yes "RFC 959, 4.1.2"  "" "Listen for a data connection (passive, IPv4)";
     Pbsz "PBSZ"       Required Any      None     Free   Waits Deny    Yes "RFC 4217, 8"     "0" "Set the protection buffer size";
@@ -225,10 +228,10 @@ verbs! {
     Rmd  "RMD"        Required LoggedIn None     Delete Waits Rewrite Yes "RFC 959, 4.1.3"  "<path>" "Remove an empty directory";
     Rnfr "RNFR"       Required LoggedIn None     Rename Waits Rewrite Yes "RFC 959, 4.1.3"  "<path>" "Name what to rename";
     Rnto "RNTO"       Required LoggedIn None     Rename Waits Rewrite Yes "RFC 959, 4.1.3"  "<path>" "Rename what RNFR named";
-    Site "SITE"       Required LoggedIn None     Free   Waits Deny    Yes "RFC 959, 4.1.3"  "<command>" "Commands of this server";
+    Site "SITE"       Required LoggedIn None     Free   Waits Answer  Yes "RFC 959, 4.1.3"  "<command>" "Commands of this server";
     Size "SIZE"       Required LoggedIn None     List   Waits Rewrite Yes "RFC 3659, 4"     "<path>" "Tell how many bytes a transfer would move";
-    Smnt "SMNT"       Optional LoggedIn None     Free   Waits Deny    No  "RFC 959, 4.1.1"  "<path>" "Mount a file system";
-    Stat "STAT"       Optional Any      None     Free   Acts  Deny    Yes "RFC 959, 4.1.3"  "[<path>]" "Tell the session's state, or list on the control connection";
+    Smnt "SMNT"       Optional LoggedIn None     Free   Waits Answer  No  "RFC 959, 4.1.1"  "<path>" "Mount a file system";
+    Stat "STAT"       Optional Any      None     Free   Acts  Answer  Yes "RFC 959, 4.1.3"  "[<path>]" "Tell the session's state, or list on the control connection";
     Stor "STOR"       Required LoggedIn Transfer Write  Waits Rewrite Yes "RFC 959, 4.1.3"  "<path>" "Upload a file";
     Stou "STOU"       Optional LoggedIn Transfer Write  Waits Rewrite Yes "RFC 959, 4.1.3"  "[<path>]" "Upload under a name of the server's choice";
     Stru "STRU"       Required LoggedIn None     Free   Waits Deny    Yes "RFC 959, 4.1.2"  "F" "Choose the file structure";
@@ -255,6 +258,12 @@ impl Spec {
             "" => self.name.to_owned(),
             syntax => format!("{} {syntax}", self.name),
         }
+    }
+
+    /// Whether a plugin may say no in place of the server, and nothing else: what is more than
+    /// words is for the server to do, and so is all that has to do with data connections.
+    pub const fn is_refused_only(&self) -> bool {
+        matches!(self.plugin, PluginReach::Deny) || !matches!(self.data, Data::None)
     }
 }
 
@@ -354,6 +363,32 @@ mod tests {
             let verb = Verb::from_name(name.as_bytes()).expect(name);
             assert!(!verb.spec().missing, "{name}");
         }
+    }
+
+    #[test]
+    fn verbs_that_hold_state_or_data_connections_are_refused_only() {
+        let refused: Vec<&str> =
+            TABLE.iter().filter(|row| row.is_refused_only()).map(|row| row.name).collect();
+        let expected = "ACCT ADAT APPE AUTH CCC CONF ENC EPRT EPSV HOST LIST LPRT LPSV MIC MLSD MODE \
+             NLST PASS PASV PBSZ PORT PROT RANG REIN REST RETR STOR STOU STRU TYPE USER";
+        assert_eq!(refused.join(" "), expected);
+    }
+
+    #[test]
+    fn the_page_of_command_filters_names_all_verbs_of_limited_reach() {
+        let page = include_str!("../../../docs/plugins/command-filter.md");
+        let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        let has_row = |is: &dyn Fn(&Spec) -> bool, verdicts: &str| {
+            let names: Vec<&str> = TABLE.iter().filter(|row| is(row)).map(|row| row.name).collect();
+            let row = format!("| {} {verdicts}", names.join(", "));
+            assert!(page.contains(&row), "{row}");
+        };
+        has_row(&|row| row.plugin == PluginReach::Deny, "| no | 4yz, 5yz |");
+        has_row(
+            &|row| row.plugin == PluginReach::Rewrite && row.is_refused_only(),
+            "| to another verb that may be rewritten | 4yz, 5yz |",
+        );
+        has_row(&|row| row.plugin == PluginReach::Answer, "| no | 2yz, 4yz, 5yz |");
     }
 
     #[test]

@@ -5,18 +5,27 @@ use waft_plugin_sdk::{Command, Moment, Reply, Section, Session, Template};
 use crate::client::Wanted;
 
 /// Verbs that move the state of a session, or whose argument is secret: the server lets no plugin
-/// change them, nor change others into them.
-const NOT_CHANGED: [&str; 31] = [
-    "ABOR", "ACCT", "ADAT", "AUTH", "CCC", "CONF", "ENC", "EPRT", "EPSV", "FEAT", "HOST", "LPRT",
-    "LPSV", "MIC", "MODE", "OPTS", "PASS", "PASV", "PBSZ", "PORT", "PROT", "QUIT", "RANG", "REIN",
-    "REST", "SITE", "SMNT", "STAT", "STRU", "TYPE", "USER",
+/// change them, nor change others into them, nor answer them but with a refusal.
+const HELD: [&str; 24] = [
+    "ACCT", "ADAT", "AUTH", "CCC", "CONF", "ENC", "EPRT", "EPSV", "HOST", "LPRT", "LPSV", "MIC",
+    "MODE", "PASS", "PASV", "PBSZ", "PORT", "PROT", "RANG", "REIN", "REST", "STRU", "TYPE", "USER",
 ];
+
+/// Verbs with a data connection, of which the server alone can say that all went well.
+const TRANSFERS: [&str; 7] = ["APPE", "LIST", "MLSD", "NLST", "RETR", "STOR", "STOU"];
+
+/// Verbs that are answered, not changed.
+const ANSWERED: [&str; 5] = ["FEAT", "OPTS", "SITE", "SMNT", "STAT"];
 
 /// Verbs that go on whatever is said about them.
 const NOT_ANSWERED: [&str; 2] = ["ABOR", "QUIT"];
 
 /// The code of a reply with which the session ends.
 const CLOSING: u16 = 421;
+
+/// Codes, besides all of 1yz and 3yz, that client and server go by: the server lets none of them come
+/// or go.
+const EXACT: [u16; 3] = [232, 234, CLOSING];
 
 /// A command, and what becomes of it.
 #[derive(Debug)]
@@ -67,8 +76,14 @@ impl CommandRule {
             (None, Some((code, text))) => Becomes::Answer(code, text),
             (None, None) => return None,
         };
-        if NOT_ANSWERED.contains(&from.verb.as_str()) {
-            section.mistake("from", format_args!("{} goes on whatever is said", from.verb));
+        let verb = from.verb.as_str();
+        if NOT_ANSWERED.contains(&verb) {
+            section.mistake("from", format_args!("{verb} goes on whatever is said"));
+        }
+        let is_refused_only = HELD.contains(&verb) || TRANSFERS.contains(&verb);
+        if is_refused_only && matches!(becomes, Becomes::Answer(..=399, _)) {
+            let what = "is refused, with a code from 400 to 599, or left to the server";
+            section.mistake("answer", format_args!("{verb} {what}"));
         }
         Some(Self { name, from, becomes })
     }
@@ -129,7 +144,8 @@ impl ReplyRule {
             section.mistake_here("one of code and text is wanted, or both");
         }
         for (old, new) in codes.iter().zip(new.iter().cycle()) {
-            if old / 100 != new / 100 || (*old == CLOSING) != (*new == CLOSING) {
+            let is_exact = |code: u16| EXACT.contains(&code) || matches!(code, 100..200 | 300..400);
+            if old / 100 != new / 100 || (old != new && (is_exact(*old) || is_exact(*new))) {
                 let what = format_args!("cannot become another kind of reply: {old} to {new}");
                 section.mistake("code", what);
             }
@@ -182,7 +198,8 @@ fn line(section: &Section<'_>, key: &str) -> Option<Line> {
 /// Checks that one line may become another.
 fn changed(section: &Section<'_>, from: &Line, to: Line) -> Option<Line> {
     for (key, line) in [("from", from), ("to", &to)] {
-        if NOT_CHANGED.contains(&line.verb.as_str()) {
+        let verb = line.verb.as_str();
+        if [&HELD[..], &ANSWERED, &NOT_ANSWERED].iter().any(|verbs| verbs.contains(&verb)) {
             let what = "may be answered, but neither changed nor be what others become";
             section.mistake(key, format_args!("{} {what}", line.verb));
             return None;
@@ -200,7 +217,8 @@ fn changed(section: &Section<'_>, from: &Line, to: Line) -> Option<Line> {
 fn answer(section: &Section<'_>) -> Option<(u16, Template)> {
     let text = section.text("answer")?;
     let (number, words) = text.split_once(' ').unwrap_or((&text, ""));
-    let code = code(section, "answer", number).filter(|code| *code >= 200 && *code != CLOSING);
+    let code = code(section, "answer", number)
+        .filter(|code| !matches!(code, 100..200 | 300..400) && *code != CLOSING);
     let template = words.parse::<Template>();
     match (code, template) {
         (Some(code), Ok(template)) if !template.keeps_original() => Some((code, template)),
@@ -213,7 +231,8 @@ fn answer(section: &Section<'_>) -> Option<(u16, Template)> {
             None
         }
         (None, _) => {
-            section.mistake("answer", "a code from 200 to 599 is wanted, but not 421, and a text");
+            let wanted = "a code of 2yz, 4yz or 5yz is wanted, but not 421, and a text";
+            section.mistake("answer", wanted);
             None
         }
     }

@@ -269,6 +269,8 @@ fn all_mistakes_are_reported_at_once() {
         ("client.2.rule.4.answer", "421 no"),
         ("client.2.rule.5.from", "C:D"),
         ("client.2.rule.5.answer", "200 {x}"),
+        ("client.2.rule.6.from", "TYPE L*"),
+        ("client.2.rule.6.answer", "200 fine"),
         ("client.2.reply.0.code", "250"),
         ("client.2.reply.1.codes.0", "226"),
         ("client.2.reply.1.codes.1", "999"),
@@ -276,6 +278,8 @@ fn all_mistakes_are_reported_at_once() {
         ("client.2.reply.2.codes", "227"),
         ("client.2.reply.2.text", "x"),
         ("client.2.reply.3.codes", "226"),
+        ("client.2.reply.4.codes", "331"),
+        ("client.2.reply.4.code", "332"),
         ("client.2.dialect", "camera"),
     ]);
     assert_eq!(
@@ -291,14 +295,17 @@ fn all_mistakes_are_reported_at_once() {
              but neither changed nor be what others become",
             "client.2.rule.2.to: has more stars than from",
             "client.2.rule.3: one of to and answer is wanted",
-            "client.2.rule.4.answer: a code from 200 to 599 is wanted, but not 421, and a text",
+            "client.2.rule.4.answer: a code of 2yz, 4yz or 5yz is wanted, but not 421, and a text",
             "client.2.rule.5.from: a verb is wanted, and perhaps an argument with stars: C:D",
             "client.2.rule.5.answer: unknown variable: {x}",
+            "client.2.rule.6.answer: TYPE is refused, with a code from 400 to 599, \
+             or left to the server",
             "client.2.reply.0.codes: are missing; those of the replies that are meant",
             "client.2.reply.1.codes.1: not a reply code: 999",
             "client.2.reply.1.code: cannot become another kind of reply: 226 to 550",
             "client.2.reply.2.text: clients read this reply: its text must hold {original}",
             "client.2.reply.3: one of code and text is wanted, or both",
+            "client.2.reply.4.code: cannot become another kind of reply: 331 to 332",
             "unknown key, did you mean client.2.dialects: client.2.dialect",
         ]
     );

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use waft_core::SessionFacts;
-use waft_core::hooks::{Closing, VerdictError, check_denial, rewrite};
+use waft_core::hooks::{Closing, VerdictError, check_answer, rewrite};
 use waft_proto::verb::PluginReach;
 use waft_proto::{Command, Reply};
 
@@ -79,12 +79,12 @@ fn check(command: &Command, decision: CommandDecision) -> Result<Verdict, Failur
         CommandDecision::Rewrite(new) => rewritten(command, &new).map(Verdict::Rewrite),
         CommandDecision::Answer(reply) => {
             let reply = made(reply)?;
-            check_denial(command, &reply, Closing::No).map_err(bad)?;
+            check_answer(command, &reply, Closing::No).map_err(bad)?;
             Ok(Verdict::Answer(reply))
         }
         CommandDecision::Close(reply) => {
             let reply = made(reply)?;
-            check_denial(command, &reply, Closing::Yes).map_err(bad)?;
+            check_answer(command, &reply, Closing::Yes).map_err(bad)?;
             Ok(Verdict::Close(reply))
         }
     }

@@ -25,14 +25,14 @@ const DENIED: &str = "bad answers: 451 Local error: plugin failed.";
 
 /// What a command of a guest that commits `misdeed` comes to, and which counter says so.
 async fn commit(misdeed: &str, on_error: OnError) -> (String, &'static str) {
-    let config = [("command", misdeed), ("verbs.0", "RETR")];
+    let config = [("command", misdeed), ("verbs.0", "DELE")];
     let mut settings = PluginSettings { on_error, ..bad("bad", &config) };
     if misdeed != "loop" {
         // Long enough for all that ends by itself.
         settings.limits.cpu = Some(Duration::from_secs(60));
     }
     let (_directory, host) = host_of(&hostile(), settings).await;
-    let verdict = ask(&host, "RETR a").await;
+    let verdict = ask(&host, "DELE a").await;
     let status = host.status().plugins.remove(0);
     let counts = status.counts;
     let counter = match (counts.traps, counts.timeouts, counts.bad_verdicts) {
@@ -44,7 +44,7 @@ async fn commit(misdeed: &str, on_error: OnError) -> (String, &'static str) {
     };
     let survivors = usize::from(counter == "good");
     assert_eq!(status.instances_idle, survivors, "{misdeed}: a failed instance is not used again");
-    assert_eq!(ask(&host, "RETR a").await, verdict, "{misdeed}: the next call is made anew");
+    assert_eq!(ask(&host, "DELE a").await, verdict, "{misdeed}: the next call is made anew");
     assert_eq!(host.status().plugins[0].counts.calls, 2, "{misdeed}");
     (verdict, counter)
 }

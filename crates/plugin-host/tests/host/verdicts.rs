@@ -106,7 +106,7 @@ async fn a_secret_reaches_no_guest() {
 
 #[tokio::test]
 async fn an_argument_that_is_not_unicode_is_refused_where_a_plugin_decides() {
-    let config = [("answer.STOR", "200 never"), ("answer.QUIT", "200 never")];
+    let config = [("answer.STOR", "550 never"), ("answer.QUIT", "200 never")];
     let (_directory, host) = host_of(&echo(), plugin("echo", &config)).await;
     assert_eq!(ask(&host, b"STOR \xff").await, "echo answers: 501 Argument is not UTF-8.");
     assert_eq!(ask(&host, b"RETR \xff").await, "pass", "no plugin decides about RETR");
@@ -121,6 +121,18 @@ async fn quit_and_abor_go_on_whatever_a_plugin_says() {
     assert_eq!(ask(&host, "ABOR").await, "pass");
     let counts = host.status().plugins[0].counts;
     assert_eq!((counts.calls, counts.bad_verdicts), (2, 0));
+}
+
+#[tokio::test]
+async fn an_answer_that_only_the_server_can_give_is_the_plugins_failure() {
+    let config = [("answer.AUTH", "234 Go ahead"), ("answer.SITE", "200 fine")];
+    let (_directory, host) = host_of(&echo(), plugin("echo", &config)).await;
+    assert_eq!(ask(&host, "AUTH TLS").await, "echo answers: 451 Local error: plugin failed.");
+    assert_eq!(ask(&host, "SITE x").await, "echo answers: 200 fine");
+    let status = host.status().plugins.remove(0);
+    assert_eq!(status.counts.bad_verdicts, 1);
+    let said = status.last_error.unwrap().reason;
+    assert!(said.starts_with("AUTH may be refused with 4yz or 5yz, not answered: "), "{said}");
 }
 
 #[tokio::test]

@@ -67,7 +67,9 @@ impl CommandFilter for EchoVerdict {
             return self.counted(session);
         }
         if is(&self.echo) {
-            return CommandDecision::Answer(Reply::new(200, facts(session, command)));
+            // Of a login the server alone can say that it is done.
+            let code = if command.verb == "PASS" { 530 } else { 200 };
+            return CommandDecision::Answer(Reply::new(code, facts(session, command)));
         }
         if is(&self.log) {
             log::info("seen", &[("verb", &command.verb)]);
