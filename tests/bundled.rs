@@ -142,6 +142,43 @@ fn clients_are_banned_after_failed_logins() {
 }
 
 #[test]
+fn nobody_is_banned_because_the_login_service_is_down() {
+    let service = "http://127.0.0.1:9/login";
+    let site = site("gatekeeper", &[("limit = 5, within = \"10m\"", "limit = 2, within = \"1d\"")]);
+    for name in ["auth-http", "tests/errands"] {
+        let file = format!("plugins.d/{}.wasm", name.trim_start_matches("tests/"));
+        site.write(file, component(name));
+    }
+    site.write(
+        "conf.d/others.toml",
+        format!(
+            "[[plugin]]\nname = \"auth-http\"\n[plugin.config]\nurl = \"{service}\"\n\
+             [plugin.grant]\nhttp = [\"{service}\"]\nhttp_private = true\npasswords = true\n\
+             [[plugin]]\nname = \"errands\"\nlimits = {{ instances = 1 }}\n\
+             [plugin.config]\nevents = [\"auth.*\"]\n"
+        ),
+    );
+    let waft = site.serve();
+    for _ in 0..3 {
+        let mut client = waft.connect();
+        client.expect("USER alice", 331);
+        client.expect(&format!("PASS {PASSWORD}"), 530);
+    }
+    for number in 1..=3 {
+        waft.log.wait("what the plugins heard", |_| {
+            let lines = waft.log.lines();
+            let told = lines.iter().filter(|line| {
+                line.message() == "heard"
+                    && line.field("fields").contains("event=\"auth.undecided ")
+                    && line.field("fields").contains("reason=a plugin failed")
+            });
+            told.count() >= number
+        });
+    }
+    assert_eq!(greeted(&waft).0.code, 220);
+}
+
+#[test]
 fn clients_that_connect_too_often_are_kept_out() {
     let waft =
         server("gatekeeper", &[("limit = 30, within = \"1m\"", "limit = 2, within = \"1d\"")]);

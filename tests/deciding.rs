@@ -259,10 +259,10 @@ fn what_only_the_server_can_do_no_plugin_says_is_done() {
         assert_eq!(text(&mut client, command, 451), "Local error: plugin failed.");
     }
     for (hook, reason) in [
-        ("reply-filter", "the reply 331 may not become 332: it tells what happened"),
+        ("reply-filter", "bad verdict: the reply 331 may not become 332: it tells what happened"),
         (
             "command-filter",
-            "AUTH may be refused with 4yz or 5yz, not answered: only the server can do what it \
+            "bad verdict: AUTH may be refused with 4yz or 5yz, not answered: only the server can do what it \
              asks for: 234",
         ),
     ] {

@@ -85,6 +85,30 @@ fn a_refused_upload_leaves_the_old_file_and_nothing_else() {
 }
 
 #[test]
+fn a_transfer_that_fails_is_told_with_reason_code_and_plugin() {
+    let site = customs(
+        "upload = \"inspect\"\nrefuse = \"EVIL\"\nquarantine = \"ODD\"\n\
+         [[plugin]]\nname = \"errands\"\n[plugin.config]\nevents = [\"transfer.upload.fail\"]",
+    );
+    site.write("plugins.d/errands.wasm", component("tests/errands"));
+    let waft = site.serve();
+    let mut ftp = waft.log_in();
+    assert_eq!(offer(&mut ftp, "STOR a.txt", b"so EVIL").code, 550);
+    assert_eq!(offer(&mut ftp, "STOR b.txt", b"so ODD").code, 550);
+    let _data = ftp.begin("STOR c.txt");
+    ftp.send("ABOR");
+    assert_eq!((ftp.reply().code, ftp.reply().code), (426, 226));
+    for told in [
+        "path=/a.txt bytes=7 reason=refused by a plugin code=550 plugin=customs",
+        "path=/b.txt bytes=6 reason=put in quarantine by a plugin code=550 plugin=customs",
+        "path=/c.txt bytes=0 reason=aborted by the client code=426\"",
+    ] {
+        waft.log
+            .wait(told, |line| line.message() == "heard" && line.field("fields").contains(told));
+    }
+}
+
+#[test]
 fn a_refusal_in_the_middle_ends_the_upload() {
     let config = "upload = \"inspect\"\nrefuse = \"EVIL\"\nat_once = true";
     let waft = customs(config).serve();

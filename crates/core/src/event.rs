@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use waft_proto::Code;
+
 use crate::path::VirtualPath;
 use crate::session::SessionFacts;
 
@@ -40,6 +42,13 @@ pub enum Happening {
     },
     /// Somebody logged in.
     LoggedIn,
+    /// It was not decided whether somebody may log in: what was offered may be right.
+    LoginUndecided {
+        /// The name that was given.
+        user: String,
+        /// Why, in a few words.
+        reason: &'static str,
+    },
     /// Somebody failed to log in.
     LoginFailed {
         /// The name that was given.
@@ -57,8 +66,8 @@ pub enum Happening {
         bytes: u64,
         /// How long it took.
         elapsed: Duration,
-        /// Whether all of it was moved; an upload that is not complete is not there.
-        complete: bool,
+        /// Why not all of it was moved, if it was not; an upload that is not complete is not there.
+        failure: Option<TransferFailure>,
     },
     /// A file was deleted.
     FileRemoved {
@@ -84,13 +93,25 @@ pub enum Happening {
     },
 }
 
+/// Why a transfer did not complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransferFailure {
+    /// In a few words.
+    pub reason: &'static str,
+    /// The code of the reply, which the client may not have got any more.
+    pub code: Code,
+    /// The plugin that did not want it, or that failed.
+    pub plugin: Option<Arc<str>>,
+}
+
 impl Happening {
     /// The names of all kinds of events, in the order of the kinds.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "session.open",
         "session.close",
         "auth.ok",
         "auth.fail",
+        "auth.undecided",
         "transfer.upload.done",
         "transfer.upload.fail",
         "transfer.download.done",
@@ -103,18 +124,32 @@ impl Happening {
 
     /// The event's name, as logs and plugins show it.
     pub fn name(&self) -> &'static str {
-        let [open, close, ok, fail, up, up_fail, down, down_fail, remove, rename, make, rmdir] =
-            Happening::NAMES;
+        let [
+            open,
+            close,
+            ok,
+            fail,
+            undecided,
+            up,
+            up_fail,
+            down,
+            down_fail,
+            remove,
+            rename,
+            make,
+            rmdir,
+        ] = Happening::NAMES;
         match self {
             Happening::SessionOpened => open,
             Happening::SessionClosed { .. } => close,
             Happening::LoggedIn => ok,
             Happening::LoginFailed { .. } => fail,
-            Happening::TransferEnded { direction, complete, .. } => match (direction, complete) {
-                (Direction::Upload, true) => up,
-                (Direction::Upload, false) => up_fail,
-                (Direction::Download, true) => down,
-                (Direction::Download, false) => down_fail,
+            Happening::LoginUndecided { .. } => undecided,
+            Happening::TransferEnded { direction, failure, .. } => match (direction, failure) {
+                (Direction::Upload, None) => up,
+                (Direction::Upload, Some(_)) => up_fail,
+                (Direction::Download, None) => down,
+                (Direction::Download, Some(_)) => down_fail,
             },
             Happening::FileRemoved { .. } => remove,
             Happening::Renamed { .. } => rename,

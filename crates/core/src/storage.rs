@@ -62,7 +62,18 @@ pub enum ErrorKind {
 pub struct StorageError {
     kind: ErrorKind,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    reply: Option<Box<Reply>>,
+    refused: Option<Box<Refused>>,
+}
+
+/// Contents that a plugin does not want.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// What the client gets, which need not be a refusal.
+    pub reply: Reply,
+    /// The plugin, which may have failed.
+    pub plugin: Arc<str>,
+    /// Whether they were put aside, where the operator wants such files.
+    pub is_kept: bool,
 }
 
 /// What a storage returns.
@@ -74,12 +85,13 @@ impl StorageError {
         kind: ErrorKind,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> StorageError {
-        StorageError { kind, source: Some(source.into()), reply: None }
+        StorageError { kind, source: Some(source.into()), refused: None }
     }
 
-    /// The contents are refused with that reply, which the client gets.
-    pub fn refused(reply: Reply) -> StorageError {
-        StorageError { kind: ErrorKind::Refused, source: None, reply: Some(Box::new(reply)) }
+    /// A plugin does not want the contents.
+    pub fn refused(refused: Refused) -> StorageError {
+        let refused = Some(Box::new(refused));
+        StorageError { kind: ErrorKind::Refused, source: None, refused }
     }
 
     /// What kind of thing went wrong.
@@ -87,15 +99,15 @@ impl StorageError {
         self.kind
     }
 
-    /// What the client is to be told, where that is not the server's to word.
-    pub fn reply(&self) -> Option<&Reply> {
-        self.reply.as_deref()
+    /// Who does not want the contents, and what the client is to be told, where it is that.
+    pub fn refusal(&self) -> Option<&Refused> {
+        self.refused.as_deref()
     }
 }
 
 impl From<ErrorKind> for StorageError {
     fn from(kind: ErrorKind) -> StorageError {
-        StorageError { kind, source: None, reply: None }
+        StorageError { kind, source: None, refused: None }
     }
 }
 

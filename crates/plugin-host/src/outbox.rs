@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use waft_core::event::{Event, Happening};
+use waft_core::event::{Event, Happening, TransferFailure};
 
 use crate::bindings::exports::waft::plugin::event_sink::{self, Value};
 use crate::hook::Hook;
@@ -185,14 +185,21 @@ fn fields(event: &Event) -> Vec<(String, Value)> {
             ("commands", number(u128::from(*commands))),
             ("elapsed-ms", number(elapsed.as_millis())),
         ]),
-        Happening::LoginFailed { user, reason } => {
+        Happening::LoginFailed { user, reason } | Happening::LoginUndecided { user, reason } => {
             fields.extend([("user", text(user)), ("reason", text(reason))]);
         }
-        Happening::TransferEnded { path, bytes, elapsed, .. } => fields.extend([
-            ("path", text(path)),
-            ("bytes", number(u128::from(*bytes))),
-            ("elapsed-ms", number(elapsed.as_millis())),
-        ]),
+        Happening::TransferEnded { path, bytes, elapsed, failure, .. } => {
+            fields.extend([
+                ("path", text(path)),
+                ("bytes", number(u128::from(*bytes))),
+                ("elapsed-ms", number(elapsed.as_millis())),
+            ]);
+            if let Some(TransferFailure { reason, code, plugin }) = failure {
+                fields.push(("reason", text(reason)));
+                fields.push(("code", Value::Number(i64::from(code.number()))));
+                fields.extend(plugin.as_ref().map(|plugin| ("plugin", text(plugin))));
+            }
+        }
         Happening::Renamed { from, to } => fields.extend([("path", text(from)), ("to", text(to))]),
         Happening::FileRemoved { path }
         | Happening::DirectoryMade { path }

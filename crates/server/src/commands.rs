@@ -95,8 +95,8 @@ impl From<ArgumentError> for Refusal {
 /// The one map from what goes wrong in a storage to what the client is told (docs/protocol.md, C-11).
 impl From<StorageError> for Refusal {
     fn from(error: StorageError) -> Refusal {
-        if let Some(reply) = error.reply() {
-            return Refusal(reply.clone());
+        if let Some(refused) = error.refusal() {
+            return Refusal(refused.reply.clone());
         }
         let (code, text) = match error.kind() {
             ErrorKind::NotFound => (Code::UNAVAILABLE, "No such file or directory."),

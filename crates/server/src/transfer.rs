@@ -17,7 +17,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use waft_core::event::{Direction, Happening};
+use waft_core::event::{Direction, Happening, TransferFailure};
 use waft_core::hooks::{Hooks, Passage, WantedContent};
 use waft_core::storage::{ErrorKind, Reader, StorageError, WriteMode, Writer};
 use waft_core::{Account, SessionFacts, VirtualPath};
@@ -118,6 +118,13 @@ enum Failure {
     Pump(PumpError),
     /// The storage said no.
     Storage(StorageError),
+}
+
+/// What is told of a transfer that did not complete: to the client, and to who observes.
+struct Broken {
+    reply: Reply,
+    reason: &'static str,
+    plugin: Option<Arc<str>>,
 }
 
 /// How the part of a transfer that can be interrupted ended.
@@ -421,33 +428,31 @@ impl<N: Network> Session<N> {
         let (result, abor) = match attended {
             Attended::Finished(result) => (self.finish(result, open, record).await, None),
             Attended::Aborted(abor) => {
-                (self.cut(open, aborted("Transfer aborted.")).await, Some(abor))
+                let broken = aborted("Transfer aborted.", "aborted by the client");
+                (self.cut(open, broken).await, Some(abor))
             }
-            Attended::Abandoned => {
-                (self.cut(open, aborted("Control connection lost.")).await, None)
-            }
+            Attended::Abandoned => (self.cut(open, abandoned()).await, None),
             Attended::Ended(reason) => {
-                let _ = self.cut(open, aborted("The session has ended.")).await;
-                self.record(record, progress, false);
+                let cut = self.cut(open, aborted("The session has ended.", reason)).await;
+                self.record(record, progress, cut.err().as_ref());
                 return Flow::Break(reason);
             }
             Attended::Interrupted(farewell) => {
-                let text = match farewell {
-                    Farewell::Shutdown => "Server is shutting down.",
-                    Farewell::Asked(_) => "The session is being ended.",
+                let (text, reason) = match farewell {
+                    Farewell::Shutdown => ("Server is shutting down.", "the server stops"),
+                    Farewell::Asked(_) => ("The session is being ended.", "the session was ended"),
                 };
-                (self.cut(open, aborted(text)).await, None)
+                (self.cut(open, aborted(text, reason)).await, None)
             }
             Attended::Withdrawn => {
                 let generation = hooks.generation();
                 tracing::warn!(generation, "transfer ended: its plugins are not in force any more");
-                let refusal = aborted("Transfer ended: its plugins were replaced.");
-                (self.cut(open, refusal).await, None)
+                let text = "Transfer ended: its plugins were replaced.";
+                (self.cut(open, aborted(text, "its plugins were withdrawn")).await, None)
             }
         };
-        let complete = result.is_ok();
-        self.record(record, progress, complete);
-        let reply = result.unwrap_or_else(|Refusal(reply)| reply);
+        self.record(record, progress, result.as_ref().err());
+        let reply = result.unwrap_or_else(|broken| broken.reply);
         self.reply(hooks, Some(command), reply).await?;
         match abor {
             None => Flow::Continue(()),
@@ -464,10 +469,10 @@ impl<N: Network> Session<N> {
         result: Result<(), Failure>,
         open: Open,
         record: &Record,
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Reply, Broken> {
         if let Err(failure) = result {
-            let refusal = self.explain(failure);
-            return self.cut(open, refusal).await;
+            let broken = self.explain(failure);
+            return self.cut(open, broken).await;
         }
         let Some(writer) = open else {
             return Ok(transfer_complete());
@@ -476,9 +481,9 @@ impl<N: Network> Session<N> {
         //
         // A client that dies takes both connections with it: the end of data is no end of file.
         if self.client_is_gone(record.began.elapsed()).await {
-            return self.cut(Some(writer), aborted("Control connection lost.")).await;
+            return self.cut(Some(writer), abandoned()).await;
         }
-        let metadata = writer.finish().await?;
+        let metadata = writer.finish().await.map_err(Broken::by_storage)?;
         self.shared.counters.uploads_empty.add(u64::from(metadata.size == 0));
         if let Some((_, path)) = &record.path {
             tracing::debug!(%path, size = metadata.size, "upload published");
@@ -503,33 +508,35 @@ impl<N: Network> Session<N> {
     }
 
     /// Ends a transfer that did not complete.
-    async fn cut(&mut self, open: Open, refusal: Refusal) -> Result<Reply, Refusal> {
+    async fn cut(&mut self, open: Open, broken: Broken) -> Result<Reply, Broken> {
         if let Some(writer) = open {
             let interrupted = self.settings.transfers.interrupted;
             if let Err(error) = writer.abandon(interrupted).await {
                 tracing::warn!(%error, "an interrupted upload could not be put away");
             }
         }
-        Err(refusal)
+        Err(broken)
     }
 
-    fn explain(&self, failure: Failure) -> Refusal {
+    fn explain(&self, failure: Failure) -> Broken {
         let counters = &self.shared.counters;
         match failure {
             Failure::Open(error) => {
                 counters.data_not_opened.add_one();
                 tracing::warn!(%error, "data connection not opened");
-                Refusal(error.reply())
+                Broken::new(error.reply(), "data connection not opened")
             }
             Failure::Tls(error) => {
                 counters.data_tls_failed.add_one();
                 tracing::warn!(%error, "data connection not protected");
-                Refusal(error.reply())
+                Broken::new(error.reply(), "data connection not protected")
             }
             Failure::Storage(error) | Failure::Pump(PumpError::Storage(error)) => {
                 match error.kind() {
-                    ErrorKind::Exists => Refusal::new(Code::BAD_NAME, "File exists."),
-                    _ => error.into(),
+                    ErrorKind::Exists => {
+                        Broken::new(Reply::new(Code::BAD_NAME, "File exists."), "file exists")
+                    }
+                    _ => Broken::by_storage(error),
                 }
             }
             Failure::Pump(error) => {
@@ -542,11 +549,12 @@ impl<N: Network> Session<N> {
         }
     }
 
-    fn record(&self, record: &Record, progress: &Progress, complete: bool) {
+    fn record(&self, record: &Record, progress: &Progress, broken: Option<&Broken>) {
         let counters = &self.shared.counters;
         let bytes = progress.bytes.load(Ordering::Relaxed);
         let elapsed = record.began.elapsed();
         let elapsed_ms = milliseconds(elapsed);
+        let complete = broken.is_none();
         if !complete {
             counters.transfers_aborted.add_one();
         }
@@ -561,13 +569,14 @@ impl<N: Network> Session<N> {
         };
         files.add(u64::from(complete));
         octets.add(bytes);
-        tracing::info!(%path, bytes, elapsed_ms, complete, "{}", record.what);
+        let reason = broken.map(|broken| broken.reason);
+        tracing::info!(%path, bytes, elapsed_ms, complete, reason, "{}", record.what);
         self.emit(Happening::TransferEnded {
             direction: *direction,
             path: path.clone(),
             bytes,
             elapsed,
-            complete,
+            failure: broken.map(Broken::failure),
         });
     }
 }
@@ -665,27 +674,59 @@ impl Source {
     }
 }
 
+impl Broken {
+    fn new(reply: Reply, reason: &'static str) -> Broken {
+        Broken { reply, reason, plugin: None }
+    }
+
+    fn by_storage(error: StorageError) -> Broken {
+        let reason = match error.refusal() {
+            None => "storage failed",
+            Some(refused) if refused.is_kept => "put in quarantine by a plugin",
+            Some(_) => "refused by a plugin",
+        };
+        let plugin = error.refusal().map(|refused| Arc::clone(&refused.plugin));
+        let Refusal(reply) = error.into();
+        Broken { reply, reason, plugin }
+    }
+
+    fn failure(&self) -> TransferFailure {
+        let (code, plugin) = (self.reply.code(), self.plugin.clone());
+        TransferFailure { reason: self.reason, code, plugin }
+    }
+}
+
 fn transfer_complete() -> Reply {
     Reply::new(Code::TRANSFER_DONE, "Transfer complete.")
 }
 
-fn aborted(text: &'static str) -> Refusal {
-    Refusal::new(Code::TRANSFER_ABORTED, Text::from(text))
+fn aborted(text: &'static str, reason: &'static str) -> Broken {
+    Broken::new(Reply::new(Code::TRANSFER_ABORTED, Text::from(text)), reason)
+}
+
+fn abandoned() -> Broken {
+    aborted("Control connection lost.", "control connection lost")
 }
 
 /// What the client is told of a data connection that broke.
-fn broken(error: &PumpError) -> Refusal {
+fn broken(error: &PumpError) -> Broken {
+    let local =
+        |text: &'static str, reason| Broken::new(Reply::new(Code::LOCAL_ERROR, text), reason);
     match error {
-        PumpError::Stalled(_) => aborted("Transfer stalled: nothing moved for too long."),
-        PumpError::Corrupt => {
-            Refusal::new(Code::LOCAL_ERROR, "What arrived is no complete zlib stream.")
+        PumpError::Stalled(_) => {
+            aborted("Transfer stalled: nothing moved for too long.", "stalled")
         }
-        PumpError::BeyondRange => Refusal::new(Code::LOCAL_ERROR, "More arrived than announced."),
+        PumpError::Corrupt => {
+            local("What arrived is no complete zlib stream.", "no complete zlib stream")
+        }
+        PumpError::BeyondRange => local("More arrived than announced.", "more than announced"),
         // The word of TLS for it; other connections never end so.
         PumpError::Network(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            aborted("Upload ended without close_notify: it may be cut off.")
+            aborted("Upload ended without close_notify: it may be cut off.", "no close_notify")
         }
-        PumpError::Network(_) | PumpError::Storage(_) => aborted("Data connection broken."),
+        PumpError::Network(_) | PumpError::Storage(_) => {
+            aborted("Data connection broken.", "data connection broken")
+        }
     }
 }
 

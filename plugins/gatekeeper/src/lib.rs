@@ -206,7 +206,11 @@ mod tests {
     }
 
     fn fails(plugin: &Gatekeeper, peer: &str) {
-        let event = Event::new("auth.fail").with("peer", Value::Text(peer.to_owned()));
+        hears(plugin, "auth.fail", peer);
+    }
+
+    fn hears(plugin: &Gatekeeper, name: &str, peer: &str) {
+        let event = Event::new(name).with("peer", Value::Text(peer.to_owned()));
         plugin.on_events(&[event]).unwrap();
     }
 
@@ -253,6 +257,10 @@ mod tests {
             fails(&plugin, peer);
         }
         assert!(enters(&plugin, "192.0.2.1"));
+        for _ in 0..5 {
+            hears(&plugin, "auth.undecided", "192.0.2.1:4000");
+        }
+        assert!(enters(&plugin, "192.0.2.1"), "no fault of the client");
         fails(&plugin, "192.0.2.1:4001");
         assert!(!enters(&plugin, "192.0.2.1"));
         assert!(enters(&plugin, "192.0.2.2"));

@@ -16,11 +16,12 @@ use waft_plugin_sdk::{
 };
 
 /// The names of all events; those of `events.dropped` come unasked.
-const EVENTS: [&str; 25] = [
+const EVENTS: [&str; 26] = [
     "session.open",
     "session.close",
     "auth.ok",
     "auth.fail",
+    "auth.undecided",
     "transfer.upload.done",
     "transfer.upload.fail",
     "transfer.download.done",

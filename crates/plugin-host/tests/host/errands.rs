@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waft_core::VirtualPath;
-use waft_core::event::{Direction, Event, EventSink, Happening};
+use waft_core::event::{Direction, Event, EventSink, Happening, TransferFailure};
 use waft_core::hooks::{HookSource, SiteAnswer};
 use waft_plugin_host::{EventCounts, Host, HostSettings, PluginSettings};
+use waft_proto::Code;
 
 use crate::support::*;
 
@@ -41,7 +42,11 @@ fn upload(name: &str, complete: bool) -> Happening {
         path: VirtualPath::root().join(name.as_bytes()).unwrap(),
         bytes: 3,
         elapsed: Duration::from_millis(5),
-        complete,
+        failure: (!complete).then(|| TransferFailure {
+            reason: "refused by a plugin",
+            code: Code::UNAVAILABLE,
+            plugin: Some("scan".into()),
+        }),
     }
 }
 
@@ -133,7 +138,9 @@ async fn events_arrive_in_their_order_and_only_those_that_are_wanted() {
     let expected = [
         format!("auth.fail {FACTS} user=bob reason=unknown user"),
         format!("transfer.upload.done {FACTS} path=/a bytes=3"),
-        format!("transfer.upload.fail {FACTS} path=/b bytes=3"),
+        format!(
+            "transfer.upload.fail {FACTS} path=/b bytes=3 reason=refused by a plugin code=550 plugin=scan"
+        ),
     ];
     assert_eq!(heard(&host).await, expected);
     assert_eq!(host.status().plugins[0].events, Some(EventCounts::default()));

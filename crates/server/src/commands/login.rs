@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use waft_core::auth::{AuthenticatorError, Credentials, Secret, Verdict};
+use waft_core::auth::{Credentials, Secret, Verdict};
 use waft_core::event::Happening;
 use waft_core::hooks::{ACCT_ATTRIBUTE, Hooks, LoginDecision, LoginVerdict};
 use waft_core::{Account, CertificateName, SessionFacts};
@@ -38,7 +38,7 @@ enum Outcome {
     Accepted(Arc<Account>),
     /// The client could not show who it is.
     Denied(&'static str),
-    /// It has failed too often.
+    /// It has failed too often; nobody looks at what it offers.
     LockedOut,
     /// A plugin failed, which is no fault of the client.
     Failed,
@@ -167,7 +167,12 @@ impl<N: Network> Session<N> {
             Ok(Verdict::Accept(account)) => Ok(Outcome::Accepted(account)),
             Ok(Verdict::Deny { reason }) => Ok(Outcome::Denied(reason)),
             Ok(Verdict::Abstain) => Ok(Outcome::Unknown),
-            Err(error) => Err(undecided(&error)),
+            Err(error) => {
+                tracing::error!(%error, "login could not be decided");
+                let (user, reason) = (credentials.user().to_owned(), "the server failed");
+                self.emit(Happening::LoginUndecided { user, reason });
+                Err(Refusal::new(Code::LOCAL_ERROR, "Login is not possible now."))
+            }
         }
     }
 
@@ -217,6 +222,7 @@ impl<N: Network> Session<N> {
         attempt: Attempt,
         outcome: Outcome,
     ) -> Result<Action, Refusal> {
+        let is_decided = !matches!(outcome, Outcome::LockedOut | Outcome::Failed);
         let (reason, delay) = match outcome {
             Outcome::Accepted(account) => return self.log_in(&attempt, account),
             Outcome::Unfinished => {
@@ -233,7 +239,7 @@ impl<N: Network> Session<N> {
             () = tokio::time::sleep(delay) => {}
             () = self.control.broken() => {}
         }
-        Ok(self.login_failed(attempt.credentials.user(), reason))
+        Ok(self.login_failed(attempt.credentials.user(), reason, is_decided))
     }
 
     /// Notes a failure under each name; tells how long the reply is held back.
@@ -249,10 +255,14 @@ impl<N: Network> Session<N> {
         delays.max().unwrap_or_default()
     }
 
-    fn login_failed(&mut self, user: &str, reason: &'static str) -> Action {
+    fn login_failed(&mut self, user: &str, reason: &'static str, is_decided: bool) -> Action {
         self.login_failures += 1;
         self.shared.counters.login_failures.add_one();
-        self.emit(Happening::LoginFailed { user: user.to_owned(), reason });
+        let name = user.to_owned();
+        self.emit(match is_decided {
+            true => Happening::LoginFailed { user: name, reason },
+            false => Happening::LoginUndecided { user: name, reason },
+        });
         tracing::info!(user, reason, failures = self.login_failures, "login failed");
         let limit = self.settings.limits.login_attempts_max;
         if limit != 0 && self.login_failures >= limit {
@@ -314,9 +324,4 @@ impl Attempt {
         let attributes = Arc::new([(ACCT_ATTRIBUTE.to_owned(), account.clone())]);
         Arc::new(SessionFacts { attributes, ..SessionFacts::clone(facts) })
     }
-}
-
-fn undecided(error: &AuthenticatorError) -> Refusal {
-    tracing::error!(%error, "login could not be decided");
-    Refusal::new(Code::LOCAL_ERROR, "Login is not possible now.")
 }

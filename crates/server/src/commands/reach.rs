@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use waft_core::hooks::{FileFilter, FileOp, FileOpKind, FileVerdict, Hooks};
-use waft_core::storage::{Batch, StorageError};
+use waft_core::hooks::{FileFilter, FileOp, FileOpKind, FileVerdict, Hooks, ListUndecided};
+use waft_core::storage::{Batch, Refused, StorageError};
 use waft_core::{Account, SessionFacts, VirtualPath};
 use waft_proto::{Code, Reply};
 
@@ -89,8 +89,9 @@ impl View {
     pub(super) async fn of(&mut self, entries: &Batch) -> Result<Option<Vec<bool>>, StorageError> {
         let Some(filter) = self.hooks.files() else { return Ok(None) };
         let verdict = filter.on_list(&self.session, &self.directory, entries).await;
-        let verdict = verdict.map_err(|_| {
-            StorageError::refused(Reply::new(Code::LOCAL_ERROR, "Local error: plugin failed."))
+        let verdict = verdict.map_err(|ListUndecided(plugin)| {
+            let reply = Reply::new(Code::LOCAL_ERROR, "Local error: plugin failed.");
+            StorageError::refused(Refused { reply, plugin, is_kept: false })
         })?;
         if let Some(shown) = &verdict.shown {
             self.hidden += shown.iter().filter(|shown| !**shown).count();

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use waft_core::hooks::{ContentRefusal, ContentStream, ContentVerdict, WantedContent};
 use waft_core::storage::{
-    ErrorKind, Interrupted, LocalFile, Metadata, Reader, Result, Storage, StorageError, Writer,
+    ErrorKind, Interrupted, LocalFile, Metadata, Reader, Refused, Result, Storage, StorageError,
+    Writer,
 };
 use waft_core::{BoxFuture, VirtualPath};
 use waft_proto::{Code, Reply};
@@ -76,7 +77,7 @@ impl Label {
         let generation = self.generation;
         tracing::warn!(plugin, generation, path = %self.path, code, "contents refused by plugin");
         self.counters.contents_refused.add_one();
-        StorageError::refused(refusal.reply)
+        told(refusal, false)
     }
 
     fn directory(&self, plugin: &str) -> Option<PathBuf> {
@@ -233,7 +234,7 @@ async fn put_aside(
                 "upload put in quarantine by plugin"
             );
             label.counters.contents_quarantined.add_one();
-            StorageError::refused(refusal.reply)
+            told(refusal, true)
         }
         Err(reason) => {
             let (generation, path) = (label.generation, &label.path);
@@ -242,7 +243,12 @@ async fn put_aside(
                 return label.refused(refusal);
             }
             let reply = Reply::new(Code::LOCAL_ERROR, "Local error: the upload was not kept.");
-            StorageError::refused(reply)
+            told(ContentRefusal { reply, ..refusal }, false)
         }
     }
+}
+
+/// What ends the transfer.
+fn told(ContentRefusal { reply, plugin }: ContentRefusal, is_kept: bool) -> StorageError {
+    StorageError::refused(Refused { reply, plugin, is_kept })
 }

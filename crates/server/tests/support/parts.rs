@@ -153,17 +153,20 @@ impl EventSink for Events {
                 format!("logged in {}", session.user.as_deref().unwrap_or_default())
             }
             Happening::LoginFailed { reason, .. } => format!("login failed: {reason}"),
+            Happening::LoginUndecided { reason, .. } => format!("login undecided: {reason}"),
             Happening::FileRemoved { path } => format!("removed {path}"),
             Happening::Renamed { from, to } => format!("renamed {from} to {to}"),
             Happening::DirectoryMade { path } => format!("made {path}"),
             Happening::DirectoryRemoved { path } => format!("removed directory {path}"),
-            Happening::TransferEnded { direction, path, bytes, complete, .. } => {
+            Happening::TransferEnded { direction, path, bytes, failure, .. } => {
                 let direction = match direction {
                     Direction::Upload => "upload",
                     Direction::Download => "download",
                 };
-                let complete = if complete { "complete" } else { "incomplete" };
-                format!("{direction} {path} {bytes} {complete}")
+                let end = failure.map_or("complete".to_owned(), |failure| {
+                    format!("incomplete: {}, {}", failure.reason, failure.code)
+                });
+                format!("{direction} {path} {bytes} {end}")
             }
         };
         // Nobody listens any more once the transcript is over.
