@@ -539,6 +539,9 @@ pub(crate) enum Failure {
     /// It took too long.
     #[error("over its time: {0:?}")]
     Wall(Duration),
+    /// Whoever waited for it gave it up: the client is gone, or did not want to wait any longer.
+    #[error("given up after {0:?} by whoever waited for it")]
+    GivenUp(Duration),
     /// Its verdict cannot be carried out.
     #[error("bad verdict: {0}")]
     Verdict(String),

@@ -24,6 +24,7 @@ enum Kind {
     Timeout,
     BadVerdict,
     NotMade,
+    GivenUp,
 }
 
 /// The meters of one plugin, one for each hook.
@@ -33,7 +34,7 @@ pub(crate) struct Meters(PerCpu<[Meter; TABLE.len()]>);
 #[derive(Debug, Default)]
 struct Meter {
     calls: AtomicU64,
-    failures: [AtomicU64; 4],
+    failures: [AtomicU64; 5],
     times: Times,
 }
 
@@ -63,6 +64,8 @@ pub struct HookCounts {
     pub bad_verdicts: u64,
     /// Calls that got no instance, or were not made because the plugin failed too often lately.
     pub not_made: u64,
+    /// Calls that were given up by whoever waited for them, as with a client that is gone.
+    pub given_up: u64,
     /// Time spent in calls, waiting for an instance included.
     #[serde(rename = "time_us", serialize_with = "crate::status::microseconds")]
     pub time: Duration,
@@ -88,6 +91,7 @@ impl Meters {
             Failure::Trap(_) | Failure::Memory { .. } => Kind::Trap,
             Failure::Cpu(_) | Failure::Wall(_) => Kind::Timeout,
             Failure::Verdict(_) => Kind::BadVerdict,
+            Failure::GivenUp(_) => Kind::GivenUp,
             Failure::Busy(_)
             | Failure::NoRoom(_)
             | Failure::Gone
@@ -160,7 +164,7 @@ impl Times {
 impl Meter {
     fn counts(&self, hook: &'static str) -> HookCounts {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let [traps, timeouts, bad_verdicts, not_made] = self.failures.each_ref().map(get);
+        let [traps, timeouts, bad_verdicts, not_made, given_up] = self.failures.each_ref().map(get);
         let (time, buckets) = self.times.read();
         HookCounts {
             hook,
@@ -169,6 +173,7 @@ impl Meter {
             timeouts,
             bad_verdicts,
             not_made,
+            given_up,
             time,
             buckets,
         }
@@ -192,6 +197,7 @@ impl HookCounts {
             sum.timeouts += counts.timeouts;
             sum.bad_verdicts += counts.bad_verdicts;
             sum.not_made += counts.not_made;
+            sum.given_up += counts.given_up;
             sum.time += counts.time;
             add_up(&mut sum.buckets, &counts.buckets);
         }

@@ -1,6 +1,8 @@
 //! One plugin in force: a component with settings, its instances, its breaker and its numbers.
 
+use std::future::poll_fn;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -73,12 +75,15 @@ pub(crate) struct Plugin {
     identity: Arc<Identity>,
 }
 
-/// A call in progress.
+/// A call in progress. Dropped before it has ended, it was given up: nobody waits for it any more.
 pub(crate) struct Call<'a> {
     pub(crate) plugin: &'a Plugin,
     pub(crate) caller: Caller,
     session: Option<SessionId>,
     began: Instant,
+    /// When there was an instance for it.
+    asked: Option<Instant>,
+    has_ended: bool,
     /// What it is about, where somebody wants to know.
     about: Option<Box<str>>,
 }
@@ -233,19 +238,30 @@ impl Plugin {
         session: Option<SessionId>,
         lease: impl Future<Output = Result<L, Failure>>,
     ) -> (Call<'_>, Result<L, Failure>) {
-        let call = Call { plugin: self, caller, session, began: Instant::now(), about: None };
+        let mut call = Call::new(self, caller, session);
         if self.breaker.is_open(call.began) {
             return (call, Err(Failure::BreakerOpen));
         }
         self.meters.began(caller.hook);
+        let mut lease = pin!(lease);
+        let mut has_waited = false;
+        let lease = poll_fn(|context| {
+            let polled = lease.as_mut().poll(context);
+            has_waited |= polled.is_pending();
+            polled
+        });
         let lease = lease.await;
+        let asked = if has_waited { Instant::now() } else { call.began };
+        call.asked = lease.is_ok().then_some(asked);
         (call, lease)
     }
 
     /// Begins a further call of an instance that was taken out before.
     pub(crate) fn begin_further(&self, caller: Caller, session: Option<SessionId>) -> Call<'_> {
         self.meters.began(caller.hook);
-        Call { plugin: self, caller, session, began: Instant::now(), about: None }
+        let mut call = Call::new(self, caller, session);
+        call.asked = Some(call.began);
+        call
     }
 
     /// Octets of memory that the instances of as many sessions take as it may have; none where
@@ -307,6 +323,7 @@ impl Plugin {
                 timeouts: sum.timeouts,
                 bad_verdicts: sum.bad_verdicts,
                 not_made: sum.not_made,
+                given_up: sum.given_up,
                 time: sum.time,
                 log_lines_dropped: self.identity.log.dropped(),
                 metrics_dropped: self.identity.share.metrics.dropped(),
@@ -362,7 +379,12 @@ impl Plugin {
     }
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    fn new(plugin: &'a Plugin, caller: Caller, session: Option<SessionId>) -> Call<'a> {
+        let began = Instant::now();
+        Call { plugin, caller, session, began, asked: None, has_ended: false, about: None }
+    }
+
     /// Says what it is about, where somebody wants to know.
     pub(crate) fn about(mut self, about: impl FnOnce() -> String) -> Self {
         let watched = self.plugin.services().onlooker.is_some();
@@ -403,12 +425,13 @@ impl Call<'_> {
     /// # Errors
     /// As [`end`](Call::end).
     pub(crate) fn keep<T: Told>(
-        self,
+        mut self,
         lease: Lease,
         verdict: Result<T, Failure>,
     ) -> Result<(T, Lease), Failure> {
         match verdict {
             Ok(verdict) => {
+                self.has_ended = true;
                 self.tell(|| verdict.told());
                 // The time of the answer: asking the clock again costs more than it tells.
                 let ended = lease.warm.rested;
@@ -425,13 +448,19 @@ impl Call<'_> {
     }
 
     /// Counts and logs a failure.
-    pub(crate) fn failed(self, failure: Failure) -> Failure {
+    pub(crate) fn failed(mut self, failure: Failure) -> Failure {
+        self.note_failure(&failure);
+        failure
+    }
+
+    fn note_failure(&mut self, failure: &Failure) {
+        self.has_ended = true;
         let plugin = self.plugin;
         let hook = self.caller.hook;
-        plugin.meters.failed(hook, &failure);
+        plugin.meters.failed(hook, failure);
         self.tell(|| format!("failed: {failure}"));
         if matches!(failure, Failure::BreakerOpen | Failure::Gone) {
-            return failure;
+            return;
         }
         self.note_time(Instant::now());
         let reason = cleaned(&failure.to_string());
@@ -459,7 +488,21 @@ impl Call<'_> {
             );
             self.tell_others(&failure, &reason);
         }
-        failure
+    }
+
+    /// Notes that nobody waits any more. That is no failure of a plugin that has not had its time:
+    /// clients come and go. One that takes longer than they wait would never fail otherwise.
+    fn note_given_up(&mut self) {
+        let took = self.asked.map_or(Duration::ZERO, |asked| asked.elapsed());
+        let failure = Failure::GivenUp(took);
+        let wall = self.plugin.settings.limits.budget(self.caller.hook).wall;
+        if took > wall / 2 {
+            self.note_failure(&failure);
+        } else {
+            self.plugin.meters.failed(self.caller.hook, &failure);
+            self.tell(|| failure.to_string());
+            self.note_time(Instant::now());
+        }
     }
 
     /// Has the other plugins hear of it. Not of those that broke on events: that would be another
@@ -526,6 +569,14 @@ impl Call<'_> {
             elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             "plugin called"
         );
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.note_given_up();
+        }
     }
 }
 

@@ -266,6 +266,8 @@ pub struct Counts {
     pub bad_verdicts: u64,
     /// Calls that got no instance, or were not made because the plugin failed too often lately.
     pub not_made: u64,
+    /// Calls that were given up by whoever waited for them, as with a client that is gone.
+    pub given_up: u64,
     /// Time spent in calls.
     #[serde(rename = "time_us", serialize_with = "microseconds")]
     pub time: Duration,

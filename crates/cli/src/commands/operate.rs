@@ -250,7 +250,7 @@ fn described(plugin: &Value) -> String {
 }
 
 fn calls(counts: &Value, times: &Value) -> String {
-    let what = ["calls", "traps", "timeouts", "bad_verdicts", "not_made"];
+    let what = ["calls", "traps", "timeouts", "bad_verdicts", "not_made", "given_up"];
     let mut told =
         what.map(|what| format!("{} {}", text(at(counts, what)), what.replace('_', " ")));
     if let Some(first) = told.first_mut() {

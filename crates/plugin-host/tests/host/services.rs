@@ -380,6 +380,33 @@ async fn a_request_that_is_given_up_with_its_call_is_counted() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_given_up_is_counted_and_one_that_had_its_time_is_a_failure() {
+    let url = service("").await;
+    let mut settings = asking(http(&[&url], true));
+    settings.limits.wall = Some(Duration::from_secs(2));
+    let (_directory, host) = host_of(&component("tests/services"), settings).await;
+    let status = || host.status().plugins.remove(0);
+    let line = format!("XGET {url}/");
+    tokio::time::pause();
+    let give_up = async |after: u64| {
+        let answer = tokio::time::timeout(Duration::from_millis(after), told(&host, &line));
+        answer.await.expect_err("nobody answers");
+    };
+    for _ in 0..10 {
+        give_up(900).await;
+    }
+    assert_eq!((status().counts.given_up, status().breaker_open), (10, false));
+    for _ in 0..5 {
+        give_up(1100).await;
+    }
+    let status = status();
+    assert_eq!((status.counts.given_up, status.counts.calls), (15, 15));
+    assert!(status.breaker_open, "clients that wait no longer are no excuse");
+    let reason = status.last_error.unwrap().reason;
+    assert!(reason.ends_with("by whoever waited for it"), "{reason}");
+}
+
+#[tokio::test]
 async fn calls_that_are_slow_do_not_keep_failures_out_of_the_log() {
     let url = service("").await;
     let mut settings = asking(http(&[&url], true));

@@ -132,7 +132,10 @@ async fn an_answer_that_only_the_server_can_give_is_the_plugins_failure() {
     let status = host.status().plugins.remove(0);
     assert_eq!(status.counts.bad_verdicts, 1);
     let said = status.last_error.unwrap().reason;
-    assert!(said.starts_with("bad verdict: AUTH may be refused with 4yz or 5yz, not answered: "), "{said}");
+    assert!(
+        said.starts_with("bad verdict: AUTH may be refused with 4yz or 5yz, not answered: "),
+        "{said}"
+    );
 }
 
 #[tokio::test]

@@ -108,16 +108,17 @@ fn hundredths(percent: u64) -> String {
 }
 
 /// How calls ended, as a label.
-fn results(counts: &HookCounts) -> [(&'static str, u64); 5] {
-    let HookCounts { traps, timeouts, bad_verdicts, not_made, .. } = *counts;
+fn results(counts: &HookCounts) -> [(&'static str, u64); 6] {
+    let HookCounts { traps, timeouts, bad_verdicts, not_made, given_up, .. } = *counts;
     let made: u64 = counts.buckets.iter().sum();
-    let good = made.saturating_sub(traps + timeouts + bad_verdicts);
+    let good = made.saturating_sub(traps + timeouts + bad_verdicts + given_up);
     [
         ("ok", good),
         ("trap", traps),
         ("timeout", timeouts),
         ("bad_verdict", bad_verdicts),
         ("not_made", not_made),
+        ("given_up", given_up),
     ]
 }
 
