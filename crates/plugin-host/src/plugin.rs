@@ -486,7 +486,7 @@ impl<'a> Call<'a> {
                 untold = (untold > 0).then_some(untold),
                 "plugin failed"
             );
-            self.tell_others(&failure, &reason);
+            self.tell_failure(failure, &reason);
         }
     }
 
@@ -505,19 +505,26 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Has the other plugins hear of a call that broke.
+    fn tell_failure(&self, failure: &Failure, reason: &str) {
+        match failure {
+            Failure::Trap(_) | Failure::Memory { .. } => {
+                self.tell_others("plugin.trap", ("reason", reason));
+            }
+            Failure::Cpu(_) | Failure::Wall(_) => {
+                self.tell_others("plugin.timeout", ("reason", reason));
+            }
+            _ => {}
+        }
+    }
+
     /// Has the other plugins hear of it. Not of those that broke on events: that would be another
     /// event for another one to break on.
-    fn tell_others(&self, failure: &Failure, reason: &str) {
-        let name = match failure {
-            Failure::Trap(_) | Failure::Memory { .. } => "plugin.trap",
-            Failure::Cpu(_) | Failure::Wall(_) => "plugin.timeout",
-            _ => return,
-        };
+    fn tell_others(&self, name: &str, fact: (&str, &str)) {
         let hook = self.caller.hook;
         let outbox = self.plugin.outbox.get().and_then(Weak::upgrade);
         if let Some(outbox) = outbox.filter(|_| hook != Hook::EventSink) {
-            let facts = [("hook", hook.name()), ("reason", reason)];
-            outbox.tell(name, &self.plugin.name, &facts);
+            outbox.tell(name, &self.plugin.name, &[("hook", hook.name()), fact]);
         }
     }
 
@@ -530,6 +537,7 @@ impl<'a> Call<'a> {
                 pause_s = pause.as_secs(),
                 "plugin failed too often, not asked for a while"
             );
+            self.tell_others("plugin.break", ("pause-ms", &pause.as_millis().to_string()));
             if let Some(probation) = self.plugin.probation.get() {
                 probation.failed();
             }

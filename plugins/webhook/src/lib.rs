@@ -16,7 +16,7 @@ use waft_plugin_sdk::{
 };
 
 /// The names of all events; those of `events.dropped` come unasked.
-const EVENTS: [&str; 26] = [
+const EVENTS: [&str; 27] = [
     "session.open",
     "session.close",
     "auth.ok",
@@ -43,6 +43,7 @@ const EVENTS: [&str; 26] = [
     "plugin.drain",
     "plugin.trap",
     "plugin.timeout",
+    "plugin.break",
 ];
 
 /// What is posted unless the operator says otherwise.

@@ -147,6 +147,30 @@ async fn events_arrive_in_their_order_and_only_those_that_are_wanted() {
 }
 
 #[tokio::test]
+async fn others_hear_that_a_plugin_broke_and_that_it_is_not_asked_for_a_while() {
+    let directory = Directory::new();
+    directory.put("errands.wasm", &errands());
+    directory.put("bad.wasm", &hostile());
+    let wanted = [("events.0", "plugin.trap"), ("events.1", "plugin.break")];
+    let plugins = vec![
+        single("errands", &wanted),
+        plugin("bad", &[("command", "trap"), ("verbs.0", "NOOP")]),
+    ];
+    let host = load(HostSettings { plugins, ..directory.settings() }).await;
+    for _ in 0..5 {
+        ask(&host, "NOOP").await;
+    }
+    let heard = heard(&host).await;
+    assert_eq!(heard.len(), 6, "{heard:?}");
+    let trap = "plugin.trap plugin=bad hook=command-filter reason=trap: ";
+    let traps = heard.iter().filter(|line| line.starts_with(trap)).count();
+    assert_eq!(traps, 5, "{heard:?}");
+    assert!(
+        heard.contains(&"plugin.break plugin=bad hook=command-filter pause-ms=1000".to_owned())
+    );
+}
+
+#[tokio::test]
 async fn events_that_were_not_taken_come_again_and_wait_for_a_replaced_plugin() {
     let directory = Directory::new();
     directory.put("errands.wasm", &errands());
