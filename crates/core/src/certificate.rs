@@ -55,6 +55,18 @@ impl CertificateName {
         }
     }
 
+    /// Its kind, as an operator writes it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            CertificateName::Dns(_) => "dns",
+            CertificateName::Email(_) => "email",
+            CertificateName::Uri(_) => "uri",
+            CertificateName::Common(_) => "cn",
+            CertificateName::Subject(_) => "subject",
+        }
+    }
+
     /// The name without its kind; a subject has none.
     #[must_use]
     pub fn plain(&self) -> Option<&str> {

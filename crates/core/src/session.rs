@@ -44,6 +44,31 @@ pub struct SessionFacts {
     pub scratch: Arc<Scratch>,
 }
 
+/// What facts begin with that tell of the client's certificate.
+const CERTIFICATE_FACTS: &str = "certificate.";
+
+impl SessionFacts {
+    /// A fact by its name, as plugins ask for it: an attribute of the account, a limit of it, or the
+    /// names of one kind in the client's verified certificate (`certificate.email`, `.dns`, `.uri`,
+    /// `.cn`), one a line. No account's attribute can stand for the latter.
+    pub fn fact(&self, name: &str) -> Option<String> {
+        if let Some(kind) = name.strip_prefix(CERTIFICATE_FACTS) {
+            return self.certificate_names(kind);
+        }
+        let found = self.attributes.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone())
+    }
+
+    fn certificate_names(&self, kind: &str) -> Option<String> {
+        let names = &self.tls.as_ref()?.peer_certificate_names;
+        let names = names.iter().filter(|name| name.kind() == kind);
+        // A name with a line's end in it could pass for two.
+        let names = names.filter_map(CertificateName::plain);
+        let names: Vec<&str> = names.filter(|name| !name.contains(char::is_control)).collect();
+        (!names.is_empty()).then(|| names.join("\n"))
+    }
+}
+
 /// TLS on a control connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFacts {
@@ -143,6 +168,44 @@ mod tests {
         scratch.set("a", "k", Some(vec![0; SCRATCH_BYTES_MAX - 5])).unwrap();
         scratch.set("a", "k", None).unwrap();
         assert_eq!(scratch.get("a", "k"), None);
+    }
+
+    #[test]
+    fn names_of_a_certificate_are_told_by_their_kind_and_nobody_makes_some_up() {
+        use CertificateName::{Common, Dns, Email};
+        let tls = TlsFacts {
+            version: "TLSv1.3".to_owned(),
+            cipher: "x".to_owned(),
+            server_name: None,
+            peer_certificate_sha256: Some("00".to_owned()),
+            peer_certificate_names: vec![
+                Dns("a.example.org".to_owned()),
+                Dns("b.example.org".to_owned()),
+                Common("bob@example.org".to_owned()),
+                Common("two\nlines".to_owned()),
+            ],
+        };
+        let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut facts = SessionFacts {
+            id: SessionId(1),
+            peer: ([192, 0, 2, 1], 4000).into(),
+            local: ([192, 0, 2, 2], 21).into(),
+            listener: "public".into(),
+            tls: Some(Arc::new(tls.clone())),
+            user: None,
+            cwd: VirtualPath::root(),
+            attributes: Arc::new([own("certificate.email", "eve"), own("groups", "staff")]),
+            scratch: Arc::default(),
+        };
+        assert_eq!(facts.fact("certificate.dns").unwrap(), "a.example.org\nb.example.org");
+        assert_eq!(facts.fact("certificate.cn").unwrap(), "bob@example.org");
+        assert_eq!(facts.fact("certificate.email"), None);
+        assert_eq!(facts.fact("groups").unwrap(), "staff");
+        let peer_certificate_names = vec![Email("bob@example.org".to_owned())];
+        facts.tls = Some(Arc::new(TlsFacts { peer_certificate_names, ..tls }));
+        assert_eq!(facts.fact("certificate.email").unwrap(), "bob@example.org");
+        facts.tls = None;
+        assert_eq!(facts.fact("certificate.email"), None);
     }
 
     /// Spent as soon as nobody else has it.

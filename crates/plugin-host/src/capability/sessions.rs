@@ -65,9 +65,7 @@ impl HostSession for Guest {
         session: Resource<Session>,
         name: String,
     ) -> wasmtime::Result<Option<String>> {
-        let attributes = &self.facts(&session)?.attributes;
-        let found = attributes.iter().find(|(known, _)| *known == name);
-        Ok(found.map(|(_, value)| value.clone()))
+        Ok(self.facts(&session)?.fact(&name))
     }
 
     fn get(
