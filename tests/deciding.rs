@@ -230,10 +230,11 @@ fn files_are_redirected_denied_and_hidden() {
 }
 
 #[test]
-fn hooks_know_the_groups_of_a_plugins_account() {
+fn hooks_know_the_groups_and_the_limits_of_a_plugins_account() {
     let waft = with_porter("\"carol accept\"");
     let config = "[[plugin]]\nname = \"decider\"\n\
-                  [plugin.config]\nfiles = [\"enter /x tell groups\", \"enter /y tell acct\"]\n";
+                  [plugin.config]\nfiles = [\"enter /x tell groups\", \"enter /y tell acct\", \
+                  \"enter /z tell max.sessions\"]\n";
     std::fs::write(waft.path("plugins.d/decider.wasm"), component("tests/decider")).unwrap();
     std::fs::write(waft.path("conf.d/z.toml"), config).unwrap();
     waft.signal(rustix::process::Signal::HUP);
@@ -242,6 +243,7 @@ fn hooks_know_the_groups_of_a_plugins_account() {
     client.log_in("bob", PASSWORD);
     assert_eq!(text(&mut client, "CWD x", 550), "staff,web");
     assert_eq!(text(&mut client, "CWD y", 550), "nothing");
+    assert_eq!(text(&mut client, "CWD z", 550), "1");
 }
 
 #[test]

@@ -115,6 +115,28 @@ pub enum Resumption {
     Require,
 }
 
+impl Resumption {
+    /// All of them, with the names that configuration and plugins use.
+    pub const ALL: [(Resumption, &'static str); 3] = [
+        (Resumption::Off, "off"),
+        (Resumption::Report, "report"),
+        (Resumption::Require, "require"),
+    ];
+
+    /// The rule of that name.
+    pub fn from_name(name: &str) -> Option<Resumption> {
+        Resumption::ALL.into_iter().find(|(_, known)| *known == name).map(|(rule, _)| rule)
+    }
+}
+
+/// The limits of an account, by the names that plugins use.
+pub mod limit {
+    /// Sessions that it may have at a time.
+    pub const SESSIONS: &str = "max.sessions";
+    /// What is demanded of its data connections under TLS.
+    pub const RESUMPTION: &str = "tls.resumption";
+}
+
 /// What an authenticator found out about who logged in.
 #[derive(Clone)]
 pub struct Account {
@@ -136,6 +158,26 @@ pub struct Account {
     pub resumption: Option<Resumption>,
     /// Read-only facts by name, for plugins.
     pub attributes: Arc<[(String, String)]>,
+}
+
+impl Account {
+    /// What plugins read of it by name: its limits, for which no attribute can stand, and its
+    /// attributes.
+    pub fn facts(&self) -> Arc<[(String, String)]> {
+        let mut limits = Vec::new();
+        if let Some(max) = self.sessions_max.filter(|max| *max > 0) {
+            limits.push((limit::SESSIONS.to_owned(), max.to_string()));
+        }
+        let rules = Resumption::ALL.iter();
+        for (_, name) in rules.filter(|(rule, _)| Some(*rule) == self.resumption) {
+            limits.push((limit::RESUMPTION.to_owned(), (*name).to_owned()));
+        }
+        if limits.is_empty() {
+            return Arc::clone(&self.attributes);
+        }
+        limits.extend(self.attributes.iter().cloned());
+        limits.into()
+    }
 }
 
 impl fmt::Debug for Account {

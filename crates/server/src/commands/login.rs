@@ -294,7 +294,7 @@ impl<N: Network> Session<N> {
         let facts = self.facts_mut();
         facts.user = Some(Arc::clone(&name));
         facts.cwd = account.home.clone();
-        facts.attributes = Arc::clone(&account.attributes);
+        facts.attributes = account.facts();
         tracing::Span::current().record("user", &*name);
         tracing::info!("logged in");
         self.emit(Happening::LoggedIn);

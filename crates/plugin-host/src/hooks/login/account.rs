@@ -4,6 +4,7 @@
 use std::path::{Component, Path};
 use std::sync::Arc;
 
+use waft_core::account::limit;
 use waft_core::hooks::ACCT_ATTRIBUTE;
 use waft_core::storage::{Result as StorageResult, StoragePlace, Storages};
 use waft_core::{Account, Permission, Permissions, Resumption, VirtualPath};
@@ -14,10 +15,6 @@ use crate::settings::Grants;
 
 /// The fact under which hooks find an account's groups.
 const GROUPS_ATTRIBUTE: &str = "groups";
-
-/// Limits of an account, by name.
-const SESSIONS: &str = "max.sessions";
-const RESUMPTION: &str = "tls.resumption";
 
 /// An account that is admitted, whose storage is not open yet.
 #[derive(Debug)]
@@ -40,8 +37,8 @@ impl Admitted {
         let (mut sessions_max, mut resumption) = (None, None);
         for (name, value) in &said.limits {
             match name.as_str() {
-                SESSIONS => sessions_max = Some(count(value)?),
-                RESUMPTION => resumption = Some(resumption_of(value)?),
+                limit::SESSIONS => sessions_max = Some(count(value)?),
+                limit::RESUMPTION => resumption = Some(resumption_of(value)?),
                 _ => return Err(format!("no limit that is kept here: {name}")),
             }
         }
@@ -96,16 +93,13 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
 
 fn count(value: &str) -> Result<u32, String> {
     let count = value.parse().ok().filter(|&count| count > 0);
-    count.ok_or_else(|| format!("{SESSIONS} is no number of sessions: {value}"))
+    count.ok_or_else(|| format!("{} is no number of sessions: {value}", limit::SESSIONS))
 }
 
 fn resumption_of(value: &str) -> Result<Resumption, String> {
-    match value {
-        "off" => Ok(Resumption::Off),
-        "report" => Ok(Resumption::Report),
-        "require" => Ok(Resumption::Require),
-        _ => Err(format!("{RESUMPTION} is neither off nor report nor require: {value}")),
-    }
+    let name = limit::RESUMPTION;
+    let wrong = || format!("{name} is neither off nor report nor require: {value}");
+    Resumption::from_name(value).ok_or_else(wrong)
 }
 
 fn permissions(names: &[String]) -> Result<Permissions, String> {
