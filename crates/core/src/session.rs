@@ -85,7 +85,7 @@ pub struct TlsFacts {
     pub peer_certificate_names: Vec<CertificateName>,
 }
 
-/// Octets that a session's plugins may keep, in all.
+/// Octets that each plugin may keep of a session.
 pub const SCRATCH_BYTES_MAX: usize = 64 * 1024;
 
 /// What plugins remember of one session, by plugin and key; gone with the session.
@@ -115,7 +115,8 @@ impl Scratch {
     /// Keeps `value` for `plugin` under `key`; `None` forgets it.
     ///
     /// # Errors
-    /// It would need more than [`SCRATCH_BYTES_MAX`] octets, keys counted; nothing was changed.
+    /// The plugin would need more than [`SCRATCH_BYTES_MAX`] octets, keys counted; nothing was
+    /// changed.
     pub fn set(&self, plugin: &str, key: &str, value: Option<Vec<u8>>) -> Result<(), ScratchFull> {
         let mut entries = self.lock();
         let place = (plugin.to_owned(), key.to_owned());
@@ -123,8 +124,11 @@ impl Scratch {
             entries.remove(&place);
             return Ok(());
         };
+        // Those of one plugin stand together.
+        let own = entries.range((plugin.to_owned(), String::new())..);
+        let own = own.take_while(|((owner, _), _)| owner == plugin);
         let others: usize =
-            entries.iter().filter(|(known, _)| **known != place).map(|(k, v)| size(k, v)).sum();
+            own.filter(|(known, _)| **known != place).map(|(k, v)| size(k, v)).sum();
         if others + size(&place, &value) > SCRATCH_BYTES_MAX {
             return Err(ScratchFull);
         }
@@ -158,14 +162,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scratch_is_kept_apart_by_plugin_and_bounded() {
+    fn scratch_is_kept_apart_by_plugin_and_bounded_for_each() {
         let scratch = Scratch::default();
         scratch.set("a", "k", Some(vec![1])).unwrap();
         scratch.set("b", "k", Some(vec![2])).unwrap();
         assert_eq!(scratch.get("a", "k"), Some(vec![1]));
         assert_eq!(scratch.set("a", "k", Some(vec![0; SCRATCH_BYTES_MAX])), Err(ScratchFull));
         assert_eq!(scratch.get("a", "k"), Some(vec![1]));
-        scratch.set("a", "k", Some(vec![0; SCRATCH_BYTES_MAX - 5])).unwrap();
+        for plugin in ["a", "b", "ab"] {
+            scratch.set(plugin, "k", Some(vec![0; SCRATCH_BYTES_MAX - 3])).unwrap();
+            assert_eq!(scratch.set(plugin, "more", Some(Vec::new())), Err(ScratchFull), "{plugin}");
+        }
         scratch.set("a", "k", None).unwrap();
         assert_eq!(scratch.get("a", "k"), None);
     }
