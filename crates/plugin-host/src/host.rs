@@ -380,9 +380,14 @@ impl Shared {
             self.try_out(key, slot, time);
             let Some(new) = &slot.plugin else { continue };
             let old = books.slots.get(key).and_then(|slot| slot.plugin.as_ref());
-            let Some(old) = old.filter(|old| old.artifact.digest != new.artifact.digest) else {
+            let Some(old) = old.filter(|old| !Arc::ptr_eq(old, new)) else { continue };
+            if old.artifact.digest == new.artifact.digest {
+                // Other settings are no reason to believe in the component.
+                if let Some(probation) = old.probation.get().and_then(Probation::again) {
+                    let _ = new.probation.set(probation);
+                }
                 continue;
-            };
+            }
             if books.loader.bad.contains(&(key.clone(), old.artifact.digest)) {
                 continue;
             }

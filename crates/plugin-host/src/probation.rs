@@ -40,6 +40,13 @@ impl Probation {
         Probation { until, key, digest, told: AtomicBool::new(false), tell }
     }
 
+    /// The same for the version with other settings, if it goes on and nobody has been told.
+    pub(crate) fn again(&self) -> Option<Probation> {
+        let goes_on = Instant::now() < self.until && !self.told.load(Ordering::Relaxed);
+        let (key, tell) = (self.key.clone(), self.tell.clone());
+        goes_on.then(|| Probation::new(self.until, key, self.digest, tell))
+    }
+
     /// Notes that the version fails again and again.
     pub(crate) fn failed(&self) {
         if Instant::now() < self.until && !self.told.swap(true, Ordering::Relaxed) {

@@ -66,6 +66,25 @@ async fn a_version_that_fails_on_probation_gives_way_to_the_one_before_and_is_no
 }
 
 #[tokio::test]
+async fn a_version_stays_on_probation_when_its_settings_change() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &hostile());
+    let host = load(settings(&directory)).await;
+    let first = host.status().plugins[0].sha256.clone();
+    directory.put("p.wasm", &variant(&hostile(), 1));
+    assert_eq!(said(&host.rescan().await), ["p: Replaced"]);
+    let mut changed = settings(&directory);
+    changed.plugins[0].config.push(("verbs.1".to_owned(), "PWD".to_owned()));
+    host.reconfigure(changed).await.unwrap();
+    for _ in 0..5 {
+        assert_eq!(ask(&host, "PWD").await, DENIED);
+    }
+    let report = report(&host, 4).await;
+    assert!(matches!(&report.changes[0].what, What::RolledBack(_)), "{report:?}");
+    assert_eq!(host.status().plugins[0].sha256, first);
+}
+
+#[tokio::test]
 async fn without_probation_a_version_that_fails_stays() {
     let directory = Directory::new();
     directory.put("p.wasm", &hostile());
