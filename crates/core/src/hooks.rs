@@ -105,6 +105,13 @@ pub trait Hooks: Send + Sync {
         Box::pin(std::future::pending())
     }
 
+    /// The same for a transfer of that session, which is going on with this generation as long as
+    /// it waits.
+    fn withdrawn_for(&self, session: SessionId) -> BoxFuture<'static, ()> {
+        let _ = session;
+        self.withdrawn()
+    }
+
     /// The plugins that decide which clients are served, if there are any.
     fn connections(&self) -> Option<&dyn ConnectionFilter> {
         None

@@ -7,8 +7,9 @@
 mod changes;
 mod deciding;
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -16,7 +17,7 @@ use waft_core::hooks::{
     CommandVerdict, ConnectionFilter, ContentFilters, FileFilter, Hooks, LoginFilter, ReplyVerdict,
     SiteAnswer, SiteCommand, SiteCommands,
 };
-use waft_core::{BoxFuture, SessionFacts};
+use waft_core::{BoxFuture, SessionFacts, SessionId};
 use waft_proto::{Code, Command, Reply, VerbSet};
 
 use crate::hook::Hook;
@@ -41,6 +42,14 @@ pub(crate) struct Generation {
     decisions: Decisions,
     /// Set where nothing may go on with it any more.
     withdrawn: watch::Sender<bool>,
+    /// The sessions whose transfers go on with it.
+    attended: Arc<Mutex<BTreeSet<SessionId>>>,
+}
+
+/// A session whose transfer goes on with a generation.
+struct Attended {
+    session: SessionId,
+    all: Arc<Mutex<BTreeSet<SessionId>>>,
 }
 
 /// What plugins bring along.
@@ -74,7 +83,13 @@ impl Generation {
             site,
             decisions,
             withdrawn,
+            attended: Arc::default(),
         }
+    }
+
+    /// The sessions whose transfers go on with it.
+    pub(crate) fn attended(&self) -> BTreeSet<SessionId> {
+        lock(&self.attended).clone()
     }
 
     /// Ends what lasts and still goes on with it; tells how many transfers that were.
@@ -270,6 +285,15 @@ impl Hooks for Generation {
         })
     }
 
+    fn withdrawn_for(&self, session: SessionId) -> BoxFuture<'static, ()> {
+        let attended = Attended::new(session, &self.attended);
+        let withdrawn = self.withdrawn();
+        Box::pin(async move {
+            withdrawn.await;
+            drop(attended);
+        })
+    }
+
     fn connections(&self) -> Option<&dyn ConnectionFilter> {
         self.decisions.connections.then_some(self)
     }
@@ -286,6 +310,23 @@ impl Hooks for Generation {
         let is_empty = self.site.commands.is_empty() && self.site.features.is_empty();
         (!is_empty).then_some(self)
     }
+}
+
+impl Attended {
+    fn new(session: SessionId, all: &Arc<Mutex<BTreeSet<SessionId>>>) -> Attended {
+        lock(all).insert(session);
+        Attended { session, all: Arc::clone(all) }
+    }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        lock(&self.all).remove(&self.session);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Generation {

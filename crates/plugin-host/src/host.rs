@@ -319,16 +319,6 @@ impl Shared {
         is_here.then_some(current.number)
     }
 
-    /// Whether the plugin, which is in force, is not part of what serves that session.
-    pub(crate) fn is_apart(&self, plugin: &Arc<Plugin>, session: SessionId) -> bool {
-        let canary = self.canary.load();
-        let canary = canary.as_ref().filter(|canary| canary.takes(session));
-        let has_it = |generation: &Generation| {
-            generation.plugins().iter().any(|known| Arc::ptr_eq(known, plugin))
-        };
-        canary.is_some_and(|canary| !has_it(&canary.generation))
-    }
-
     /// The plugin of that name in force, and the generation.
     pub(crate) fn find(&self, name: &str) -> Option<(Arc<Plugin>, u64)> {
         let current = self.current.load();

@@ -168,9 +168,10 @@ impl Shared {
             let has_it = |generation: &&Arc<Generation>| {
                 generation.plugins().iter().any(|known| Arc::ptr_eq(known, &plugin))
             };
-            let ended = generations.iter().filter(has_it);
-            let transfers: usize = ended.map(|generation| generation.withdraw()).sum();
-            let transfers = transfers + plugin.end_apart();
+            let ended: Vec<_> = generations.iter().filter(has_it).collect();
+            let attended = ended.iter().flat_map(|generation| generation.attended()).collect();
+            let transfers: usize = ended.iter().map(|generation| generation.withdraw()).sum();
+            let transfers = transfers + plugin.end_apart(&attended);
             if transfers > 0 {
                 let (name, since) = (&*plugin.name, plugin.since());
                 tracing::warn!(plugin = name, since, transfers, "plugin drained by force");

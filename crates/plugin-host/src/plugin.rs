@@ -1,5 +1,6 @@
 //! One plugin in force: a component with settings, its instances, its breaker and its numbers.
 
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -70,8 +71,8 @@ pub(crate) struct Plugin {
     complaints: Gate,
     /// For lines about its slowness, which leave those about its failures their room.
     slow: Gate,
-    /// Transfers that go on with it in sessions whose generation has another version.
-    apart: Mutex<Vec<Weak<Place>>>,
+    /// Transfers from and to its storage.
+    transfers: Mutex<Vec<(SessionId, Weak<Place>)>>,
     identity: Arc<Identity>,
 }
 
@@ -162,7 +163,7 @@ impl Plugin {
             loaded: SystemTime::now(),
             complaints: Gate::new(limits::COMPLAINTS_MAX),
             slow: Gate::new(limits::COMPLAINTS_MAX),
-            apart: Mutex::default(),
+            transfers: Mutex::default(),
             settings,
             artifact,
             identity,
@@ -347,20 +348,22 @@ impl Plugin {
         self.since
     }
 
-    /// Notes a transfer that ends with [`end_apart`](Plugin::end_apart).
-    fn add_apart(&self, place: &Arc<Place>) {
-        let mut apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
-        apart.retain(|place| place.strong_count() > 0);
-        apart.push(Arc::downgrade(place));
+    /// Notes a transfer from or to its storage, so that it can be [ended](Plugin::end_apart).
+    fn note_transfer(&self, session: SessionId, place: &Arc<Place>) {
+        let mut transfers = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
+        transfers.retain(|(_, place)| place.strong_count() > 0);
+        transfers.push((session, Arc::downgrade(place)));
     }
 
-    /// Ends the transfers that go on with it in sessions whose generation has another version; tells
-    /// how many that were.
-    pub(crate) fn end_apart(&self) -> usize {
-        let mut apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
-        let places = std::mem::take(&mut *apart);
-        drop(apart);
-        places.iter().filter_map(Weak::upgrade).filter(|place| place.end()).count()
+    /// Ends the transfers from and to its storage but those of the sessions `attended`, which end
+    /// with their generation; tells how many that were. The others took the version that was in
+    /// force when the file was opened, in sessions that go on with another one.
+    pub(crate) fn end_apart(&self, attended: &BTreeSet<SessionId>) -> usize {
+        let transfers = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
+        let apart = transfers.iter().filter(|(session, _)| !attended.contains(session));
+        let places: Vec<_> = apart.filter_map(|(_, place)| place.upgrade()).collect();
+        drop(transfers);
+        places.iter().filter(|place| place.end()).count()
     }
 
     /// Tells of it as an earlier version that something still uses.

@@ -54,8 +54,6 @@ struct Asked {
     plugin: Arc<Plugin>,
     caller: Caller,
     session: Arc<SessionFacts>,
-    /// Whether the session's hooks are those of another version.
-    is_apart: bool,
 }
 
 /// How an upload begins, in the guest's words.
@@ -87,8 +85,7 @@ impl PluginStorage {
             return Err(failed(format!("no plugin with a storage of this name: {}", self.name)));
         };
         let caller = Caller { hook: Hook::Storage, generation };
-        let is_apart = self.shared.is_apart(&plugin, session.id);
-        Ok(Asked { plugin, caller, session, is_apart })
+        Ok(Asked { plugin, caller, session })
     }
 
     /// The same for what not every storage can do.

@@ -377,7 +377,7 @@ impl<N: Network> Session<N> {
         direction: Option<Direction>,
     ) -> Attended {
         let mut client_ended = false;
-        let mut withdrawn = hooks.withdrawn();
+        let mut withdrawn = hooks.withdrawn_for(self.facts.id);
         loop {
             let listening =
                 !client_ended && self.waiting.len() < self.settings.limits.waiting_commands_max;

@@ -7,8 +7,9 @@
 //! Dropped between calls, the guest's thing is dropped in order, which is how a guest learns that an
 //! upload was given up.
 //!
-//! A transfer whose session goes by another version of the plugin is not reached through the
-//! session's generation: the plugin knows of it, to end it with those of its own.
+//! A file in the storage of a plugin is opened with the version in force, while its session may go on
+//! with another one: such a transfer is not reached through the session's generation. So the plugin
+//! knows of it.
 
 use std::fmt;
 use std::pin::Pin;
@@ -138,11 +139,10 @@ impl Pinned {
         Whole::new(calling, is_shared).await
     }
 
-    /// Has the plugin end the transfer where its version is ended by force: the session's generation
-    /// does not.
-    pub(crate) fn stand_apart(&self) {
+    /// Has the plugin know of the transfer.
+    pub(crate) fn enlist(&self) {
         if let Some(held) = &self.place.slot().held {
-            held.plugin.add_apart(&self.place);
+            held.plugin.note_transfer(held.session.id, &self.place);
         }
     }
 

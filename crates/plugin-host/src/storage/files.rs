@@ -89,9 +89,7 @@ async fn pinned(
 ) -> Result<Pinned> {
     let opened = Pinned::open(&asked.plugin, asked.caller, &asked.session, about, make).await;
     let pinned = opened.map_err(broken)?.map_err(refused)?;
-    if asked.is_apart {
-        pinned.stand_apart();
-    }
+    pinned.enlist();
     Ok(pinned)
 }
 

@@ -262,6 +262,38 @@ async fn a_transfer_whose_session_is_served_by_another_version_is_ended_by_force
 }
 
 #[tokio::test]
+async fn a_file_that_was_opened_behind_a_reload_is_ended_by_force_too() {
+    let directory = Directory::new();
+    directory.put("vault.wasm", &component("tests/vault"));
+    let with = |config: &[(&str, &str)]| {
+        let plugins = vec![one_instance(&[&ALL[..], config].concat())];
+        HostSettings { plugins, ..directory.settings() }
+    };
+    let host = load(with(&[])).await;
+    let own = |id| Arc::new(SessionFacts { id: SessionId(id), ..(*session()).clone() });
+    let open = async |session: &Arc<SessionFacts>| {
+        let storage = host.storage("vault").for_session(session).unwrap();
+        storage.open_read(&at("/made/1000000"), 0).await.unwrap()
+    };
+    // The command began with the first version, and its file is opened with the second.
+    let (late, hooks) = (own(8), host.current());
+    host.reconfigure(with(&[("fail.list", "busy")])).await.unwrap();
+    let mut file = open(&late).await;
+    let _first = hooks.withdrawn_for(late.id);
+    // This one goes on with the second in all.
+    let (usual, hooks) = (own(9), host.current());
+    let mut other = open(&usual).await;
+    let second = hooks.withdrawn_for(usual.id);
+    host.reconfigure(with(&[])).await.unwrap();
+    let left = host.force_drain("vault", Duration::ZERO).await;
+    assert!(left.unwrap() >= 1);
+    assert_eq!(kind(file.read(Vec::with_capacity(1000)).await), ErrorKind::Io);
+    second.await;
+    let read = other.read(Vec::with_capacity(1000)).await;
+    assert!(read.is_ok(), "its session ends it, with a reply of its own");
+}
+
+#[tokio::test]
 async fn a_storage_may_come_and_go() {
     let directory = Directory::new();
     let settings = HostSettings { plugins: vec![one_instance(&ALL)], ..directory.settings() };
