@@ -253,7 +253,7 @@ fn what_only_the_server_can_do_no_plugin_says_is_done() {
                    answer.SITE = \"200 OK\"\nanswer.MODE = \"504 no\"\n";
     let waft = site("echo-verdict", &format!("[plugin.config]\n{answers}")).serve();
     let mut client = waft.connect();
-    assert_eq!(text(&mut client, &format!("USER {USER}"), 331), "Password required for alice.");
+    assert_eq!(text(&mut client, &format!("USER {USER}"), 331), "Password, please.");
     client.expect(&format!("PASS {PASSWORD}"), 230);
     client.expect("SITE anything", 200);
     assert_eq!(text(&mut client, "MODE Z", 504), "no");
