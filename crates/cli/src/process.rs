@@ -7,11 +7,19 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, ensure};
 use nix::unistd::{Gid, Uid, User, getgrouplist, getuid, initgroups, setgid, setuid};
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use waft_config::{Config, Mistake};
 use waft_plugin_host::CompilerProcess;
 
 use crate::findings::mistake;
+
+/// Open files for which there is room from the beginning, if the configuration does not let more
+/// sessions in: 8 octets of the kernel's memory each.
+const ROOM_MIN: u64 = 4096;
+
+/// The most of them: beyond, the table grows when it has to.
+const ROOM_MAX: u64 = 65_536;
 
 /// Whether this process is the program, and not one that uses its library.
 static IS_PROGRAM: OnceLock<()> = OnceLock::new();
@@ -43,8 +51,10 @@ pub(crate) fn raise_open_files(config: &Config) {
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "cannot raise the number of open files");
     }
-    let Some(allowed) = getrlimit(Resource::Nofile).current else { return };
     let wanted = config.limits.sessions.map_or(0, u64::from) * 2;
+    let allowed = getrlimit(Resource::Nofile).current;
+    make_room(wanted.clamp(ROOM_MIN, ROOM_MAX).min(allowed.unwrap_or(u64::MAX)));
+    let Some(allowed) = allowed else { return };
     if wanted > allowed {
         tracing::warn!(
             allowed,
@@ -53,6 +63,17 @@ pub(crate) fn raise_open_files(config: &Config) {
             "too few open files for all sessions"
         );
     }
+}
+
+/// Lets the table of open files grow to so many at once, while the process has a single thread.
+///
+/// Where it has more, the one that opens a file for which there is no room waits until all
+/// processors have passed a quiet point, 20 ms long, and so does whoever waits for that thread: all
+/// clients, where it is the one that accepts them. The table doubles each time.
+fn make_room(files: u64) {
+    let Some(last) = files.checked_sub(1).and_then(|last| i32::try_from(last).ok()) else { return };
+    // Closed at once: the table does not shrink. Without it the server is slow for a moment.
+    let _ = fcntl_dupfd_cloexec(std::io::stderr(), last);
 }
 
 /// Checks that the user to become exists.
@@ -145,6 +166,20 @@ mod tests {
         assert_eq!(mistake.origin.to_string(), "waft.toml:4:10");
         assert_eq!(mistake.message, "no user of this name: no-such-one");
         assert!(become_user("no-such-one").is_err());
+    }
+
+    #[test]
+    fn room_is_made_for_as_many_files_as_may_be_opened() {
+        let size = || {
+            let status = fs::read_to_string("/proc/self/status").unwrap();
+            let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+            size.trim().parse::<u64>().unwrap()
+        };
+        make_room(0);
+        make_room(u64::MAX);
+        let twice = size() * 2;
+        make_room(twice);
+        assert!(size() >= twice);
     }
 
     #[test]
