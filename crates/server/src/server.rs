@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{self, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use rustix::fd::AsFd;
@@ -81,6 +81,15 @@ pub struct Listening {
     address: SocketAddr,
     task: AbortHandle,
 }
+
+/// Where connections arrive, until the listener is dropped.
+struct Door {
+    listener: AsyncFd<net::TcpListener>,
+    settings: Listener,
+}
+
+/// Where sessions come from, while both are there.
+type Source = (Weak<Server<TcpNetwork>>, Weak<Door>);
 
 /// How long aborted sessions have to say goodbye.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -296,16 +305,17 @@ impl Server<TcpNetwork> {
         let listener = AsyncFd::with_interest(listener.into_std()?, Interest::READABLE)?;
         let server = Arc::clone(self);
         tracing::info!(%address, listener = %settings.name, "listening");
-        let accepting = async move { server.accept(listener, settings).await };
+        let door = Arc::new(Door { listener, settings });
+        let accepting = async move { server.accept(door).await };
         let task = tokio::spawn(accepting).abort_handle();
         Ok(Listening { address, task })
     }
 
-    async fn accept(self: Arc<Self>, listener: AsyncFd<net::TcpListener>, settings: Listener) {
+    async fn accept(self: Arc<Self>, door: Arc<Door>) {
         loop {
             // The reactor that the connection is for is that of its session's thread, not this one.
-            match listener.async_io(Interest::READABLE, accept_now).await {
-                Ok((stream, peer)) => self.hand_over(stream, peer, &settings),
+            match door.listener.async_io(Interest::READABLE, accept_now).await {
+                Ok((stream, peer)) => self.hand_over(stream, peer, &door),
                 Err(error) if is_peers_fault(&error) => {}
                 Err(error) => {
                     tracing::error!(%error, "cannot accept connections");
@@ -316,19 +326,35 @@ impl Server<TcpNetwork> {
     }
 
     /// Gives a connection to the thread that its session will live on.
-    fn hand_over(self: &Arc<Self>, stream: net::TcpStream, peer: SocketAddr, listener: &Listener) {
+    ///
+    /// A thread that is left without sessions looks for the next connection itself. Where many
+    /// clients come and go, whoever accepts for all of them is one runnable thread among many, and
+    /// all would wait for its turn.
+    fn hand_over(self: &Arc<Self>, stream: net::TcpStream, peer: SocketAddr, door: &Arc<Door>) {
         let seat = Seat::take(self.workers.as_ref());
-        let (server, listener) = (Arc::clone(self), listener.clone());
+        let (server, settings) = (Arc::clone(self), door.settings.clone());
+        let door = Arc::downgrade(door);
         let runtime = seat.runtime.clone();
         runtime.spawn(async move {
-            // Boxed, as what is awaited is kept twice: as the value and as what is polled.
-            let session = server.welcome(stream, peer, listener).map(Box::pin);
-            drop(server);
-            if let Some(session) = session {
+            let source = (Arc::downgrade(&server), door);
+            let mut arrived = Some((server, stream, peer));
+            while let Some((server, stream, peer)) = arrived {
+                // Boxed, as what is awaited is kept twice: as the value and as what is polled.
+                let session = server.welcome(stream, peer, settings.clone()).map(Box::pin);
+                drop(server);
+                // Whoever floods us with what is refused keeps nobody busy here.
+                let Some(session) = session else { break };
                 session.await;
+                arrived = seat.is_alone().then(|| Self::next(&source)).flatten();
             }
-            drop(seat);
         });
+    }
+
+    /// The next connection, if there is one.
+    fn next((server, door): &Source) -> Option<(Arc<Self>, net::TcpStream, SocketAddr)> {
+        let (server, door) = (server.upgrade()?, door.upgrade()?);
+        let (stream, peer) = accept_now(door.listener.get_ref()).ok()?;
+        Some((server, stream, peer))
     }
 
     fn welcome(

@@ -42,7 +42,7 @@ struct Worker {
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) runtime: Handle,
-    _session: Option<mpsc::Sender<()>>,
+    session: Option<mpsc::Sender<()>>,
 }
 
 impl Workers {
@@ -65,7 +65,7 @@ impl Workers {
         }
         let worker = started.iter().min_by_key(|worker| worker.sessions.strong_count())?;
         let session = Some(worker.sessions.clone());
-        Some(Seat { runtime: worker.runtime.clone(), _session: session })
+        Some(Seat { runtime: worker.runtime.clone(), session })
     }
 }
 
@@ -77,7 +77,13 @@ impl Seat {
     /// A place on one of the threads; without any, in the runtime that this is called in.
     pub(crate) fn take(workers: Option<&Workers>) -> Seat {
         let seat = workers.and_then(Workers::seat);
-        seat.unwrap_or_else(|| Seat { runtime: Handle::current(), _session: None })
+        seat.unwrap_or_else(|| Seat { runtime: Handle::current(), session: None })
+    }
+
+    /// Whether nobody else has a place on the same thread.
+    pub(crate) fn is_alone(&self) -> bool {
+        // One more is the thread's own.
+        self.session.as_ref().is_some_and(|session| session.strong_count() <= 2)
     }
 }
 
@@ -110,11 +116,13 @@ mod tests {
         let threads = || workers.started.lock().unwrap().len();
         let first = Seat::take(Some(&workers));
         assert_eq!(threads(), 1);
+        assert!(first.is_alone());
         drop(first);
         let taken: Vec<Seat> = (0..4).map(|_| Seat::take(Some(&workers))).collect();
         assert_eq!(threads(), 2);
         let is_on = |seat: &Seat, other: &Seat| seat.runtime.id() == other.runtime.id();
         assert_eq!(taken.iter().filter(|seat| is_on(seat, &taken[0])).count(), 2);
+        assert!(!taken[0].is_alone());
         drop(workers);
         let (told, heard) = std::sync::mpsc::channel();
         taken[0].runtime.spawn(async move { told.send(()).unwrap() });
