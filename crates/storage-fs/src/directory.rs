@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustix::fs::{OFlags, RawDir};
 use rustix::io::Errno;
+use tokio::task::JoinHandle;
 use waft_core::storage::{Batch, Directory, FileKind};
 use waft_core::{BoxFuture, VirtualPath};
 
@@ -15,9 +16,9 @@ use crate::error::Result;
 use crate::facts::{behind_link, metadata};
 use crate::{pool, temporary};
 
-/// Octets that the kernel fills with entries at a time: about 500 of them with usual names. Not
+/// Octets that the kernel fills with entries at a time: about 1000 of them with usual names. Not
 /// held between two batches.
-const BUFFER: usize = 32 * 1024;
+const BUFFER: usize = 64 * 1024;
 
 /// Directories up to this size, octets, are read at once: they have a hundred entries at most where
 /// a directory's size tells the truth.
@@ -28,6 +29,8 @@ const SMALL: u64 = 4096;
 pub(crate) struct LocalDirectory {
     open: Arc<Open>,
     large: bool,
+    /// The next entries of a large one: they are read while those before are written and sent.
+    ahead: Option<JoinHandle<Result<Batch>>>,
 }
 
 #[derive(Debug)]
@@ -42,7 +45,8 @@ pub(crate) fn open(root: &Arc<Root>, path: &VirtualPath) -> Result<LocalDirector
     let directory = root.open_path(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
     let large = look(&directory)?.stx_size > SMALL;
     let path = [path.relative(), b"/"].concat();
-    Ok(LocalDirectory { open: Arc::new(Open { root: Arc::clone(root), directory, path }), large })
+    let open = Arc::new(Open { root: Arc::clone(root), directory, path });
+    Ok(LocalDirectory { open, large, ahead: None })
 }
 
 impl Directory for LocalDirectory {
@@ -54,15 +58,29 @@ impl Directory for LocalDirectory {
             if !self.large {
                 return Ok(self.open.fill(batch)?);
             }
-            let open = Arc::clone(&self.open);
-            let mut lent = mem::take(batch);
-            *batch = pool::run(move || open.fill(&mut lent).map(|()| lent)).await?;
+            let spare = mem::take(batch);
+            let (next, spare) = match &mut self.ahead {
+                Some(next) => (next, spare),
+                none => (none.insert(self.open.begin(spare)), Batch::default()),
+            };
+            let read = pool::begun(next).await;
+            self.ahead = None;
+            *batch = read?;
+            if !batch.is_empty() {
+                self.ahead = Some(self.open.begin(spare));
+            }
             Ok(())
         })
     }
 }
 
 impl Open {
+    /// Begins to put the next entries into `batch`.
+    fn begin(self: &Arc<Self>, mut batch: Batch) -> JoinHandle<Result<Batch>> {
+        let open = Arc::clone(self);
+        pool::begin(move || open.fill(&mut batch).map(|()| batch))
+    }
+
     /// Puts the next entries into `batch`: what the kernel gives in one call.
     fn fill(&self, batch: &mut Batch) -> Result<()> {
         batch.clear();
