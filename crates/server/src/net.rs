@@ -6,6 +6,7 @@ pub mod tcp;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -14,17 +15,23 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::tls::CloseNotify;
+use tcp::Tcp;
 
 /// A connection: control or data.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
-    /// The TCP connection beneath, for transfers without copies and socket options.
+    /// The TCP connection beneath, where the runtime waits for it.
     fn tcp(&self) -> Option<&TcpStream>;
+
+    /// The socket of the TCP connection beneath, whether or not the runtime waits for it.
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.tcp().map(AsFd::as_fd)
+    }
 
     /// The TCP connection itself, where there is nothing else to this stream.
     ///
     /// # Errors
     /// Gives the stream back.
-    fn into_tcp(self) -> Result<TcpStream, Self>
+    fn into_tcp(self) -> Result<Tcp, Self>
     where
         Self: Sized;
 

@@ -22,11 +22,11 @@ use waft_core::hooks::HookSource;
 
 use crate::counters::Counts;
 use crate::gatehouse::Stage;
-use crate::net::Network;
-use crate::net::tcp::{TcpNetwork, accept_now};
+use crate::net::tcp::{Tcp, TcpNetwork, accept_now};
+use crate::net::{Network, Stream};
 use crate::session::{Origin, Session};
 use crate::settings::{Passive, Settings};
-use crate::shared::{Current, Full, Shared};
+use crate::shared::{Current, Full, Shared, TransferKind};
 use crate::time::within;
 use crate::tls::Tls;
 use crate::workers::{Seat, Workers};
@@ -144,7 +144,6 @@ impl<N: Network> Server<N> {
     /// What there is at this moment.
     pub fn gauges(&self) -> Gauges {
         let settings = Arc::clone(&self.shared.current.load().settings);
-        let transfers = ["download", "upload", "listing"];
         let passive = |name: &Arc<str>, passive: &Passive| PassivePorts {
             listener: Arc::clone(name),
             // A range from 0 on leaves the choice to the system.
@@ -156,7 +155,7 @@ impl<N: Network> Server<N> {
         Gauges {
             sessions: self.sessions(),
             sessions_max: Some(settings.limits.sessions_max).filter(|max| *max != 0),
-            transfers: transfers.map(|what| (what, self.shared.transfers.of(&what))),
+            transfers: TransferKind::ALL.map(|kind| (kind.word(), self.shared.transfers.of(kind))),
             passive: [passive(&Arc::from(""), &settings.passive)].into_iter().chain(own).collect(),
         }
     }
@@ -369,13 +368,14 @@ impl Server<TcpNetwork> {
         if !INHERITS && let Err(error) = prepare(&stream) {
             tracing::debug!(%error, "socket options not set");
         }
-        match self.admit(stream, peer, local, listener) {
+        match self.admit(Tcp::Watched(stream), peer, local, listener) {
             Ok(session) => Some(session),
             Err(refused) => {
                 // One attempt that does not wait: whoever floods us gets no more. The reactor does
                 // not know yet that the socket takes it.
                 let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-                let _ = send(&refused.stream, refused.reason.as_bytes(), flags);
+                let _ =
+                    refused.stream.socket().map(|to| send(to, refused.reason.as_bytes(), flags));
                 None
             }
         }

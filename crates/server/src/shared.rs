@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -39,7 +39,7 @@ pub(crate) struct Shared<N> {
     /// Sessions by account.
     pub(crate) accounts: Census<Arc<str>>,
     /// Transfers under way, by what they are.
-    pub(crate) transfers: Census<&'static str>,
+    pub(crate) transfers: Arc<Transfers>,
     /// Passive ports on which clients are awaited, by the listener whose range they are of; those
     /// of the range that listeners share have no name.
     pub(crate) passive_ports: Census<Arc<str>>,
@@ -67,7 +67,7 @@ impl<N> Shared<N> {
             gatehouse: Arc::default(),
             addresses: Census::default(),
             accounts: Census::default(),
-            transfers: Census::default(),
+            transfers: Arc::default(),
             passive_ports: Census::default(),
             unique_names: Census::default(),
             sessions_begun: AtomicU64::new(0),
@@ -76,6 +76,61 @@ impl<N> Shared<N> {
 
     pub(crate) fn next_session(&self) -> SessionId {
         SessionId(self.sessions_begun.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+/// What a transfer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TransferKind {
+    Download,
+    Upload,
+    Listing,
+}
+
+impl TransferKind {
+    pub(crate) const ALL: [TransferKind; 3] =
+        [TransferKind::Download, TransferKind::Upload, TransferKind::Listing];
+
+    /// What it is, in a word.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            TransferKind::Download => "download",
+            TransferKind::Upload => "upload",
+            TransferKind::Listing => "listing",
+        }
+    }
+}
+
+/// Counts transfers under way by what they are. Not a [`Census`]: small files come so fast that
+/// sessions would wait for each other's turn.
+#[derive(Debug, Default)]
+pub(crate) struct Transfers([AtomicUsize; TransferKind::ALL.len()]);
+
+/// A transfer under way, counted until this is dropped.
+#[derive(Debug)]
+pub(crate) struct UnderWay(Arc<Transfers>, TransferKind);
+
+impl Transfers {
+    /// Counts one more.
+    pub(crate) fn begin(self: &Arc<Self>, kind: TransferKind) -> UnderWay {
+        if let Some(count) = self.0.get(kind as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        UnderWay(Arc::clone(self), kind)
+    }
+
+    /// How many there are.
+    pub(crate) fn of(&self, kind: TransferKind) -> usize {
+        self.0.get(kind as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let UnderWay(transfers, kind) = &*self;
+        if let Some(count) = transfers.0.get(*kind as usize) {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 

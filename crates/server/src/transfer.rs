@@ -32,7 +32,7 @@ use crate::net::Network;
 use crate::security::Protection;
 use crate::session::{Flow, Session};
 use crate::settings::Ascii;
-use crate::shared::{Place, Shared};
+use crate::shared::{Place, Shared, TransferKind};
 use crate::time::{milliseconds, within};
 use crate::tls::Channel;
 use content::Label;
@@ -187,7 +187,7 @@ impl<N: Network> Session<N> {
         let setup = self.data.take();
         let Ok(account) = self.account() else { return Flow::Break("not logged in") };
         let _reserved = transfer.reserved;
-        let _running = self.shared.transfers.count(transfer.job.kind());
+        let _running = self.shared.transfers.begin(transfer.job.kind());
         let opening = self.opening(transfer.opening, transfer.job.size(wanted.as_deref()));
         self.reply(hooks, Some(command), opening).await?;
 
@@ -592,12 +592,11 @@ impl Job {
         }
     }
 
-    /// What it is, in a word.
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> TransferKind {
         match self {
-            Job::Send(Source::File { .. }) => "download",
-            Job::Send(Source::Listing(_)) => "listing",
-            Job::Receive(_) => "upload",
+            Job::Send(Source::File { .. }) => TransferKind::Download,
+            Job::Send(Source::Listing(_)) => TransferKind::Listing,
+            Job::Receive(_) => TransferKind::Upload,
         }
     }
 
@@ -634,7 +633,7 @@ impl Record {
             Job::Send(Source::Listing(_)) => None,
             Job::Receive(target) => Some((Direction::Upload, target.path.clone())),
         };
-        Record { what: job.kind(), path, began: Instant::now() }
+        Record { what: job.kind().word(), path, began: Instant::now() }
     }
 
     fn direction(&self) -> Option<Direction> {

@@ -246,8 +246,8 @@ async fn receive_all<S: Stream>(
 /// Dropping it would do, but where something arrived that nobody has read, the system makes a
 /// reset of it, which destroys what the client has not read yet.
 pub(super) async fn close<S: Stream>(mut stream: S) {
-    let has_read_all = |tcp| rustix::io::ioctl_fionread(tcp).is_ok_and(|unread| unread == 0);
-    if stream.tcp().is_some_and(has_read_all) {
+    let has_read_all = |socket| rustix::io::ioctl_fionread(socket).is_ok_and(|unread| unread == 0);
+    if stream.socket().is_some_and(has_read_all) {
         return;
     }
     let end = async {

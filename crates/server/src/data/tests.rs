@@ -76,11 +76,11 @@ mod passive_mode {
         let port = listener.port();
         let stranger = connect_from([127, 0, 0, 4], port).await;
         let client = connect_from([127, 0, 0, 2], port).await;
-        let opened = DataSetup::Passive(listener)
+        let mut opened = DataSetup::Passive(listener)
             .open(&network, LOCALHOST, &passive, &Timeouts::default())
             .await
             .unwrap();
-        assert_eq!(opened.peer_addr().unwrap(), client.local_addr().unwrap());
+        assert_eq!(opened.watched().unwrap().peer_addr().unwrap(), client.local_addr().unwrap());
         is_closed_silently(stranger).await;
     }
 
@@ -92,7 +92,8 @@ mod passive_mode {
         let listener = listen(&network, localhost6, &(0..=0)).unwrap();
         let client = TcpStream::connect((localhost6, listener.port())).await.unwrap();
         let setup = DataSetup::Passive(listener);
-        let opened = setup.open(&network, localhost6, &passive, &timeouts).await.unwrap();
+        let mut opened = setup.open(&network, localhost6, &passive, &timeouts).await.unwrap();
+        let opened = opened.watched().unwrap();
         assert_eq!(opened.peer_addr().unwrap(), client.local_addr().unwrap());
 
         let mapped = IpAddr::from(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
@@ -302,7 +303,7 @@ mod active_mode {
         let setup = DataSetup::<TcpNetwork>::Active(target);
         let opened = setup.open(&TcpNetwork, LOCALHOST, &passive, &timeouts);
         let (opened, accepted) = tokio::join!(opened, client.accept());
-        assert_eq!(accepted.unwrap().1, opened.unwrap().local_addr().unwrap());
+        assert_eq!(accepted.unwrap().1, opened.unwrap().watched().unwrap().local_addr().unwrap());
     }
 
     #[tokio::test]

@@ -4,7 +4,11 @@
 //! the end of the stream pushes out the rest at once. The pump corks them where that wins.
 //!
 //! The reactor hears of a listener for a data connection only if the client is not there yet when
-//! the transfer begins: most clients are, and would wake their session's thread for nothing.
+//! the transfer begins, and of the connection only when somebody has to wait for it: most clients
+//! are there, a small file is sent or has arrived at once, and both would only cost calls and wake
+//! their session's thread for nothing.
+
+mod connection;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,9 +17,10 @@ use rustix::fd::OwnedFd;
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, acceptfrom_with, bind, ipproto, socket_with, sockopt,
 };
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 
-use super::{DataListener, Network, Stream};
+use super::{DataListener, Network};
+pub use connection::Tcp;
 
 /// Connections that may wait to be accepted at a passive port: the client's, and strangers that
 /// would otherwise keep it out.
@@ -35,38 +40,30 @@ pub struct TcpDataListener {
     port: u16,
 }
 
-impl Stream for TcpStream {
-    fn tcp(&self) -> Option<&TcpStream> {
-        Some(self)
-    }
-
-    fn into_tcp(self) -> Result<TcpStream, TcpStream> {
-        Ok(self)
-    }
-}
-
 impl DataListener for TcpDataListener {
-    type Stream = TcpStream;
+    type Stream = Tcp;
 
     fn port(&self) -> u16 {
         self.port
     }
 
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+    async fn accept(&self) -> io::Result<(Tcp, SocketAddr)> {
         match accept_now(&self.listener) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                TcpListener::from_std(self.listener.try_clone()?)?.accept().await
+                let listener = TcpListener::from_std(self.listener.try_clone()?)?;
+                let (stream, peer) = listener.accept().await?;
+                Ok((Tcp::Watched(stream), peer))
             }
             accepted => {
                 let (stream, peer) = accepted?;
-                Ok((TcpStream::from_std(stream)?, peer))
+                Ok((Tcp::Unwatched(stream), peer))
             }
         }
     }
 }
 
 impl Network for TcpNetwork {
-    type Stream = TcpStream;
+    type Stream = Tcp;
     type Listener = TcpDataListener;
 
     fn listen(&self, address: SocketAddr) -> io::Result<TcpDataListener> {
@@ -92,11 +89,11 @@ impl Network for TcpNetwork {
         Ok(TcpDataListener { listener, port })
     }
 
-    async fn connect(&self, from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    async fn connect(&self, from: IpAddr, to: SocketAddr) -> io::Result<Tcp> {
         let socket = socket_for(to)?;
         socket.set_reuseaddr(true)?;
         socket.bind(SocketAddr::new(from, 0))?;
-        socket.connect(to).await
+        socket.connect(to).await.map(Tcp::Watched)
     }
 
     async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
@@ -130,6 +127,7 @@ mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
 
     use tokio::io::AsyncReadExt;
+    use tokio::net::TcpStream;
 
     use super::*;
 

@@ -1,6 +1,7 @@
 //! A connection with or without TLS, as one type.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use tokio_rustls::server::TlsStream;
 use super::CloseNotify;
 use super::records::Records;
 use super::tickets::Tickets;
+use crate::net::tcp::Tcp;
 use crate::net::{Sealed, Stream};
 
 /// A connection, control or data.
@@ -144,7 +146,14 @@ impl<S: Stream> Stream for Channel<S> {
         }
     }
 
-    fn into_tcp(self) -> Result<TcpStream, Channel<S>> {
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Channel::Clear(io) => io.socket(),
+            _ => None,
+        }
+    }
+
+    fn into_tcp(self) -> Result<Tcp, Channel<S>> {
         match self {
             Channel::Clear(io) => io.into_tcp().map_err(Channel::Clear),
             channel => Err(channel),
@@ -160,9 +169,11 @@ impl<S: Stream> Stream for Channel<S> {
         let (records, tls) = stream.into_inner();
         let (io, ahead) = records.into_parts();
         match io.into_tcp() {
-            Ok(tcp) => Ok(Sealed { tcp, tls: Box::new(tls), ahead, close_notify, truncated }),
+            Ok(Tcp::Watched(tcp)) => {
+                Ok(Sealed { tcp, tls: Box::new(tls), ahead, close_notify, truncated })
+            }
             // Not a stream that says of itself that it is TCP.
-            Err(_) => Err(Channel::Gone),
+            _ => Err(Channel::Gone),
         }
     }
 

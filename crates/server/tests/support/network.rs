@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use waft_server::net::memory::{MemoryListener, MemoryNetwork, MemoryStream};
 use waft_server::net::tcp::TcpNetwork;
@@ -29,12 +29,14 @@ pub struct Addresses {
     pub mapped: bool,
 }
 
-/// A connection of that world.
-pub type StreamOf<W> = <<W as World>::Network as Network>::Stream;
+/// A client's end of a connection of that world.
+pub type StreamOf<W> = <W as World>::Stream;
 
 /// A server with clients.
 pub trait World: Sized {
     type Network: Network;
+    /// A client's end of a connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
     /// What an active client listens on.
     type Listener;
 
@@ -83,6 +85,7 @@ const CLIENT_PORT: u16 = 40_000;
 
 impl World for Memory {
     type Network = MemoryNetwork;
+    type Stream = MemoryStream;
     type Listener = MemoryListener;
 
     // Longer than whatever a transcript waits for: the clock jumps.
@@ -207,6 +210,7 @@ impl Tcp {
 
 impl World for Tcp {
     type Network = TcpNetwork;
+    type Stream = TcpStream;
     type Listener = TcpListener;
 
     const PATIENCE: Duration = Duration::from_secs(30);

@@ -21,6 +21,7 @@ use waft_core::storage::{
 
 use super::*;
 use crate::net::memory::MemoryStream;
+use crate::net::tcp::Tcp;
 
 /// What a transfer runs between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +39,12 @@ const WAYS: [Way; 3] = [Way::Direct, Way::MemoryAndFile, Way::TcpAndStorage];
 /// Nothing here takes that long.
 const STALL: Duration = Duration::from_secs(60);
 
-/// Both ends of a TCP connection: the server's, the client's.
-async fn tcp_pair() -> (TcpStream, TcpStream) {
+/// Both ends of a TCP connection: the server's, as it is accepted at a passive port, the client's.
+async fn tcp_pair() -> (Tcp, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap());
     let (server, client) = tokio::join!(listener.accept(), client);
-    (server.unwrap().0, client.unwrap())
+    (Tcp::Unwatched(server.unwrap().0.into_std().unwrap()), client.unwrap())
 }
 
 /// Octets without a pattern that a shifted or repeated piece would fit into, with all kinds of

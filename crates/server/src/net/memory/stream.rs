@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::lock;
 use crate::net::Stream;
+use crate::net::tcp::Tcp;
 
 /// Octets that a direction holds before its writer has to wait.
 const CAPACITY: usize = 64 * 1024;
@@ -86,7 +87,7 @@ impl Stream for MemoryStream {
         None
     }
 
-    fn into_tcp(self) -> Result<TcpStream, MemoryStream> {
+    fn into_tcp(self) -> Result<Tcp, MemoryStream> {
         Err(self)
     }
 }

@@ -11,12 +11,14 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use rustix::buffer::spare_capacity;
+use rustix::io::read;
 use waft_core::storage::{LocalFile, StorageError};
 
 use super::splice::{self, Pipe, Splice};
 use super::{Collar, Leash, ON_THE_SPOT_BYTES, storage_error};
 use crate::data::pump::{Progress, PumpError, aside};
+use crate::net::tcp::Tcp;
 use crate::time::within;
 
 /// Octets of the buffer of the first gear, and of what it begins as.
@@ -28,7 +30,7 @@ const GATHER: Duration = Duration::from_millis(5);
 
 /// Receives to the end of the stream.
 pub(in crate::data::pump) async fn receive(
-    mut tcp: TcpStream,
+    mut tcp: Tcp,
     file: LocalFile,
     progress: &Progress,
 ) -> Result<(), PumpError> {
@@ -38,15 +40,15 @@ pub(in crate::data::pump) async fn receive(
     let mut pipe = Pipe::Untried;
     loop {
         let gathered;
-        (sink, gathered) = gather(&tcp, sink, &mut pipe, progress).await?;
+        (sink, gathered) = gather(&mut tcp, sink, &mut pipe, progress).await?;
         match gathered {
             Gathered::All => return Ok(()),
             Gathered::UntilFast => {}
         }
-        let socket = tcp.into_std().map_err(PumpError::Network)?;
+        let socket = tcp.into_unwatched().map_err(PumpError::Network)?;
         let splice = Splice { socket, pipe, sink };
         let Some(paused) = splice::receive(splice, progress).await? else { return Ok(()) };
-        tcp = TcpStream::from_std(paused.socket).map_err(PumpError::Network)?;
+        tcp = Tcp::Unwatched(paused.socket);
         (pipe, sink) = (paused.pipe, paused.sink);
     }
 }
@@ -60,24 +62,36 @@ enum Gathered {
 
 /// The first gear.
 async fn gather(
-    tcp: &TcpStream,
+    tcp: &mut Tcp,
     mut sink: Sink,
     pipe: &mut Pipe,
     progress: &Progress,
 ) -> Result<(Sink, Gathered), PumpError> {
     let mut buffer = Vec::new();
     loop {
-        tcp.readable().await.map_err(PumpError::Network)?;
         let waited = buffer.len();
-        let filled = fill(tcp, &mut buffer);
+        let filled = match &*tcp {
+            // A small file has often arrived by now: then nobody has to wait for it.
+            Tcp::Unwatched(tcp) => {
+                fill(&mut buffer, |buffer| Ok(read(tcp, spare_capacity(buffer))?))
+            }
+            _ => {
+                let tcp = tcp.watched().map_err(PumpError::Network)?;
+                tcp.readable().await.map_err(PumpError::Network)?;
+                fill(&mut buffer, |buffer| tcp.try_read_buf(buffer))
+            }
+        };
         let length = buffer.len();
         if length > waited {
             progress.touch();
         }
         let is_complete = !matches!(filled, Ok(false)) || length >= BUFFER_BYTES;
         let may_wait = length > 0 && !is_complete && !sink.is_at_its_beginning();
-        if may_wait && within(GATHER, tcp.readable()).await.is_some() {
-            continue;
+        if may_wait {
+            let tcp = tcp.watched().map_err(PumpError::Network)?;
+            if within(GATHER, tcp.readable()).await.is_some() {
+                continue;
+            }
         }
         // Also before an error is told: what arrived may be kept.
         (sink, buffer) = sink.write_all(buffer).await?;
@@ -88,17 +102,21 @@ async fn gather(
         if waited == 0 && length >= BUFFER_BYTES && pipe.open() {
             return Ok((sink, Gathered::UntilFast));
         }
+        tcp.watched().map_err(PumpError::Network)?;
     }
 }
 
 /// Reads what there is, as far as the buffer has room; tells whether the stream has ended.
-fn fill(tcp: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<bool> {
+fn fill(
+    buffer: &mut Vec<u8>,
+    mut read: impl FnMut(&mut Vec<u8>) -> io::Result<usize>,
+) -> io::Result<bool> {
     while buffer.len() < BUFFER_BYTES {
         if buffer.len() == buffer.capacity() {
             let length = (buffer.len() * 8).clamp(BUFFER_BYTES_MIN, BUFFER_BYTES);
             buffer.reserve_exact(length - buffer.len());
         }
-        match tcp.try_read_buf(buffer) {
+        match read(buffer) {
             Ok(0) => return Ok(true),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::io;
 use std::net::{self, Shutdown};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ use waft_core::storage::LocalFile;
 
 use super::{BURST_TIME, Collar, Leash, ON_THE_SPOT_BYTES, PATIENCE, is_ready, storage_error};
 use crate::data::pump::{Left, Progress, PumpError, aside};
+use crate::net::Stream;
+use crate::net::tcp::Tcp;
 
 /// Octets handed to the socket at a time: who takes longer than [`PATIENCE`] for them, with less
 /// than 50 MB/s, is slow. Larger pieces are not faster.
@@ -35,21 +37,21 @@ const FAST_CHUNK_TIME: Duration = Duration::from_millis(10);
 /// How a download ended.
 pub(in crate::data::pump) enum Sent {
     /// All of it was handed to the socket, which has yet to be closed, if it is here.
-    All(Option<TcpStream>),
+    All(Option<Tcp>),
     /// Nothing was sent: the system cannot do that with this kind of file.
-    Unsuitable(TcpStream),
+    Unsuitable(Tcp),
 }
 
 /// Sends what is left of a file. The end of the last segment waits for the end of the connection,
 /// so that both leave together.
 pub(in crate::data::pump) async fn send(
-    mut tcp: TcpStream,
+    mut tcp: Tcp,
     file: LocalFile,
     left: Left,
     progress: &Progress,
 ) -> Result<Sent, PumpError> {
     // Full segments only: a tenth faster on loopback. Without it the transfer works as well.
-    let _ = set_tcp_cork(&tcp, true);
+    let _ = tcp.socket().map(|socket| set_tcp_cork(socket, true));
     let leash = Leash::default();
     let LocalFile { file, offset: begin } = file;
     let mut part = Part { file, offset: begin, left, collar: leash.collar() };
@@ -68,7 +70,7 @@ pub(in crate::data::pump) async fn send(
             }
         }
         let stop;
-        (part, stop) = in_low_gear(&tcp, part, is_small, progress).await?;
+        (part, stop) = in_low_gear(&mut tcp, part, is_small, progress).await?;
         if let Some(end) = judge(stop, part.offset == begin)? {
             part.left.check_end()?;
             return Ok(end.sent(tcp));
@@ -83,7 +85,7 @@ enum End {
 }
 
 impl End {
-    fn sent(self, tcp: TcpStream) -> Sent {
+    fn sent(self, tcp: Tcp) -> Sent {
         match self {
             End::All => Sent::All(Some(tcp)),
             End::Unsuitable => Sent::Unsuitable(tcp),
@@ -104,7 +106,7 @@ fn judge(stop: Result<Stop, Errno>, is_at_its_begin: bool) -> Result<Option<End>
 
 /// Sends in the high gear until the client is slow, or to the end.
 async fn in_high_gear(
-    tcp: TcpStream,
+    tcp: Tcp,
     mut part: Part,
     progress: &Progress,
 ) -> Result<(Lent, Part, Result<Stop, Errno>), PumpError> {
@@ -127,21 +129,24 @@ async fn in_high_gear(
 
 /// Sends in the low gear until the client is fast, or to the end.
 async fn in_low_gear(
-    tcp: &TcpStream,
+    tcp: &mut Tcp,
     mut part: Part,
     is_small: bool,
     progress: &Progress,
 ) -> Result<(Part, Result<Stop, Errno>), PumpError> {
     let socket = match is_small {
         true => None,
-        false => Some(Arc::new(tcp.as_fd().try_clone_to_owned().map_err(PumpError::Network)?)),
+        false => {
+            let socket = open_socket(tcp)?.try_clone_to_owned();
+            Some(Arc::new(socket.map_err(PumpError::Network)?))
+        }
     };
     let (mut began, mut begin) = (Instant::now(), part.offset);
     loop {
         let before = part.offset;
         let stop;
         (part, stop) = match &socket {
-            None => part.send(tcp),
+            None => part.send(open_socket(tcp)?),
             Some(socket) => {
                 let socket = Arc::clone(socket);
                 aside(move || part.send(&socket)).await?
@@ -157,6 +162,7 @@ async fn in_low_gear(
                     }
                     (began, begin) = (Instant::now(), part.offset);
                 }
+                let tcp = tcp.watched().map_err(PumpError::Network)?;
                 until_writable(tcp).await.map_err(PumpError::Network)?;
             }
             end => return Ok((part, end)),
@@ -172,22 +178,22 @@ struct Lent {
 }
 
 impl Lent {
-    fn new(tcp: TcpStream) -> io::Result<Lent> {
-        let socket = tcp.into_std()?;
+    fn new(tcp: Tcp) -> io::Result<Lent> {
+        let socket = tcp.into_unwatched()?;
         socket.set_write_timeout(Some(PATIENCE))?;
         socket.set_nonblocking(false)?;
         Ok(Lent { socket: Arc::new(socket), is_given_up: true })
     }
 
-    /// Back to the runtime.
-    fn give_back(mut self) -> io::Result<TcpStream> {
+    /// Back to the session.
+    fn give_back(mut self) -> io::Result<Tcp> {
         self.is_given_up = false;
         self.socket.set_nonblocking(true)?;
-        TcpStream::from_std(self.socket.try_clone()?)
+        self.socket.try_clone().map(Tcp::Unwatched)
     }
 
     /// The same, unless nothing is left to do but to close it: then it is closed.
-    fn close_or_return(mut self) -> io::Result<Option<TcpStream>> {
+    fn close_or_return(mut self) -> io::Result<Option<Tcp>> {
         self.is_given_up = false;
         match ioctl_fionread(&*self.socket) {
             Ok(0) => Ok(None),
@@ -203,6 +209,10 @@ impl Drop for Lent {
             let _ = self.socket.shutdown(Shutdown::Both);
         }
     }
+}
+
+fn open_socket(tcp: &Tcp) -> Result<BorrowedFd<'_>, PumpError> {
+    tcp.socket().ok_or_else(|| PumpError::Network(io::ErrorKind::NotConnected.into()))
 }
 
 /// Waits until the socket takes more. Asks the system itself, because what was sent past the

@@ -28,7 +28,7 @@ async fn download(
 }
 
 async fn transfer<S: Stream>(
-    (server, client): (S, S),
+    (server, client): (S, impl AsyncRead + Unpin + Send + 'static),
     mut reader: TestReader,
     options: Options,
 ) -> (Result<(), PumpError>, Vec<u8>, u64) {
@@ -47,7 +47,7 @@ impl Options {
     }
 }
 
-fn receive_all<S: Stream>(mut client: S) -> JoinHandle<Vec<u8>> {
+fn receive_all(mut client: impl AsyncRead + Unpin + Send + 'static) -> JoinHandle<Vec<u8>> {
     tokio::spawn(async move {
         let mut received = Vec::new();
         let _ = client.read_to_end(&mut received).await;

@@ -1,6 +1,6 @@
 //! Client to file.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::*;
 
@@ -17,7 +17,7 @@ async fn upload(way: Way, sent: &[u8], options: Upload) -> (Result<(), PumpError
 }
 
 async fn transfer<S: Stream>(
-    (server, mut client): (S, S),
+    (server, mut client): (S, impl AsyncRead + AsyncWrite + Unpin),
     sent: &[u8],
     mut writer: TestWriter,
     options: Upload,
