@@ -28,6 +28,19 @@ const KEY_BYTES: usize = 32;
 const TAG_BYTES: usize = 32;
 const EXTENSION: &str = "cwasm";
 
+/// Whether a state directory is there and belongs to the user of this process: whoever only looks
+/// whether a server would start, as root maybe, leaves nothing there that the server cannot read.
+pub(crate) fn is_own(state: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let own = rustix::process::geteuid().as_raw();
+        fs::metadata(state).is_ok_and(|metadata| metadata.uid() == own)
+    }
+    #[cfg(not(unix))]
+    state.is_dir()
+}
+
 /// The directory of compiled components.
 #[derive(Debug)]
 pub(crate) struct CompiledStore {

@@ -17,6 +17,7 @@ use waft_core::hooks::{HookSource, Hooks};
 use waft_core::storage::Storage;
 
 use crate::budget::Budget;
+use crate::cache;
 use crate::canary::Canary;
 use crate::capability::log::cleaned;
 use crate::chain::Generation;
@@ -112,9 +113,10 @@ impl Host {
         let lasting = settings.state.as_deref().filter(|_| !settings.rehearsal);
         let outbox = Arc::new(Outbox::new(services.clone(), lasting.map(Path::to_owned)));
         let stock = Arc::new(Stock::new(lasting, services));
+        let kept = settings.state.as_deref().filter(|it| !settings.rehearsal || cache::is_own(it));
         let known = settings.compiled.iter().map(|Compiled(it)| (it.digest, Arc::downgrade(it)));
         let mut loader = Loader {
-            state: settings.state.clone(),
+            state: kept.map(Path::to_owned),
             compiled: OnceCell::new(),
             stock: Arc::clone(&stock),
             outbox: Arc::downgrade(&outbox),

@@ -140,6 +140,25 @@ async fn a_directory_that_is_not_there_is_a_mistake() {
 }
 
 #[tokio::test]
+async fn a_rehearsal_leaves_nothing_that_the_user_of_the_server_could_not_read() {
+    let (directory, state) = (Directory::new(), Directory::new());
+    directory.put("echo.wasm", &echo());
+    let rehearse = |path: std::path::PathBuf| {
+        let state = Some(path);
+        load(HostSettings { state, rehearsal: true, ..directory.settings() })
+    };
+    rehearse(state.file("none")).await;
+    assert!(!state.file("none").exists());
+    if give_away(state.path(), 4711) {
+        rehearse(state.path().to_owned()).await;
+        assert!(!state.file("plugins").exists());
+        give_away(state.path(), 0);
+    }
+    rehearse(state.path().to_owned()).await;
+    assert!(state.file("plugins").exists());
+}
+
+#[tokio::test]
 async fn compiled_components_are_kept_in_the_state_directory_and_damaged_ones_made_anew() {
     let (directory, state) = (Directory::new(), Directory::new());
     directory.put("echo.wasm", &echo());
