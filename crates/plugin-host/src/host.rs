@@ -358,6 +358,8 @@ impl Shared {
         let tried = tried.map(|tried| Arc::clone(&tried.generation));
         let gone: Vec<_> = [Some(before), tried].into_iter().flatten().collect();
         let gone: Vec<_> = gone.iter().flat_map(|generation| self.let_go(generation)).collect();
+        // Versions to go back to are kept as artifacts: these start no more.
+        gone.iter().filter_map(Weak::upgrade).for_each(|plugin| plugin.retire());
         if let (Some(time), false) = (books.settings.drain_timeout, gone.is_empty()) {
             tokio::spawn(operate::end_in_time(Arc::downgrade(self), gone, time));
         }

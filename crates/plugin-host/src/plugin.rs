@@ -286,6 +286,11 @@ impl Plugin {
         self.pool.sweep(now);
     }
 
+    /// Has none of its instances rest any more: it is not in force, and will not be again.
+    pub(crate) fn retire(&self) {
+        self.pool.retire();
+    }
+
     /// Its numbers.
     pub(crate) fn status(&self) -> PluginStatus {
         let calls = self.meters.counts();

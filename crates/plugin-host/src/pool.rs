@@ -6,7 +6,7 @@ mod sessions;
 mod shelf;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -36,6 +36,8 @@ pub(crate) struct Pool {
     shelf: Shelf,
     /// Those that belong to sessions.
     sessions: Arc<Sessions>,
+    /// Whether none rests any more. It stays so.
+    is_retired: AtomicBool,
     /// Places of instances for single calls: each has one, resting or not.
     slots: Arc<Semaphore>,
     /// Places of instances that belong to a transfer.
@@ -92,6 +94,7 @@ impl Pool {
             artifact,
             isolation,
             shelf,
+            is_retired: AtomicBool::new(false),
             sessions: Sessions::new(identity.limits.sessions_max, Arc::clone(&sandbox.pins)),
             slots,
             pins: Arc::new(Semaphore::new(identity.limits.transfers_max.max(1))),
@@ -189,10 +192,14 @@ impl Pool {
         if memory > self.size() {
             self.size.fetch_max(memory, Ordering::Relaxed);
         }
+        if self.is_retired() {
+            return;
+        }
         match lease.home {
             Home::Session(place) => {
                 if self.may_rest(&mut lease.warm) {
                     place.put_back(lease.warm);
+                    self.clear_if_retired();
                 }
                 return;
             }
@@ -204,6 +211,27 @@ impl Pool {
             return;
         }
         self.shelf.put(lease.warm);
+        self.clear_if_retired();
+    }
+
+    /// Has no instance rest from now on: whatever still uses the version makes its own, and drops
+    /// them.
+    pub(crate) fn retire(&self) {
+        self.is_retired.store(true, Ordering::SeqCst);
+        self.clear_if_retired();
+    }
+
+    /// Drops what was put down while another thread retired this: either it found the instance, or
+    /// the flag is seen here, as both took the same lock.
+    fn clear_if_retired(&self) {
+        if self.is_retired() {
+            drop(self.shelf.stale(Instant::now(), 0));
+            drop(self.sessions.clear());
+        }
+    }
+
+    fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::SeqCst)
     }
 
     /// Whether no further instance may rest, as others want its memory.

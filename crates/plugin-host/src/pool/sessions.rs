@@ -69,6 +69,12 @@ impl Sessions {
         self.places().values().filter(|place| place.rested().is_some()).count()
     }
 
+    /// Takes those that wait for a call.
+    #[expect(clippy::vec_box, reason = "as they rest there")]
+    pub(crate) fn clear(&self) -> Vec<Box<Warm>> {
+        self.places().values().filter_map(|place| place.take()).collect()
+    }
+
     fn places(&self) -> MutexGuard<'_, BTreeMap<SessionId, Arc<Place>>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -196,6 +196,53 @@ async fn a_version_that_is_replaced_gives_back_what_sessions_had_of_it() {
 }
 
 #[tokio::test]
+async fn a_version_that_is_let_go_keeps_no_instances_while_something_still_uses_it() {
+    for isolation in [Isolation::Pool, Isolation::Session] {
+        let directory = Directory::new();
+        directory.put("p.wasm", &echo());
+        let settings = |percent| {
+            let plugins =
+                vec![PluginSettings { canary_percent: Some(percent), ..counting(isolation) }];
+            HostSettings { plugins, ..directory.settings() }
+        };
+        let host = load(settings(50)).await;
+        let (one, first) = (session_of(1), host.current());
+        assert_eq!(count_in(&first, &one).await, "1");
+        // A new version is tried: the one before is in force all the same.
+        directory.put("p.wasm", &[&echo()[..], &[0, 3, 1, b'v', 1]].concat());
+        host.rescan().await;
+        assert_eq!(count_in(&first, &one).await, "2", "{isolation:?}");
+        host.promote("p").await.unwrap();
+        let left = || host.status().draining[0].instances;
+        assert_eq!(left(), 0, "{isolation:?}");
+        assert_eq!(count_in(&first, &one).await, "1", "{isolation:?}: what uses it makes its own");
+        assert_eq!(left(), 0, "{isolation:?}: and keeps none");
+        assert!(instances(&host).0 > 0, "{isolation:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_of_a_version_that_is_let_go_leaves_no_instance_behind() {
+    let settings = plugin("p", &[("upload", "transform"), ("mark", "!")]);
+    let (directory, host) = host_of(&component("tests/customs"), settings).await;
+    let path = VirtualPath::root().join(b"/a").unwrap();
+    let (direction, session) = (Direction::Upload, session_of(1));
+    let passage = Passage { session, direction, path, size: None, partial: false };
+    let hooks = host.current();
+    let wanted = hooks.content().unwrap().wanted(passage).await.unwrap().unwrap();
+    let mut stream = wanted.open().await.unwrap();
+    directory.remove("p.wasm");
+    let settings = HostSettings { plugins: Vec::new(), ..directory.settings() };
+    host.reconfigure(settings).await.unwrap();
+    let left = || host.status().draining[0].instances;
+    assert_eq!(left(), 1, "its own");
+    assert_eq!(stream.push(b"abc".to_vec()).await.unwrap(), b"ABC");
+    let ContentVerdict::Accept(tail) = stream.finish().await else { panic!("refused") };
+    assert_eq!(tail, b"!");
+    assert_eq!(left(), 0);
+}
+
+#[tokio::test]
 async fn a_session_that_uses_two_versions_has_an_instance_of_each() {
     let directory = Directory::new();
     directory.put("p.wasm", &echo());

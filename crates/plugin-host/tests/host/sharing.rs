@@ -97,7 +97,10 @@ async fn as_many_transfers_as_may_share_one_instance() {
         assert_eq!(tail, "!");
     }
     assert_eq!(finish(ninth).await, "!");
-    settled(&host, (2, 0)).await;
+    // How many rest depends on how many asked at the same time whether they were wanted.
+    while instances(&host).1 > 0 {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(host.status().plugins[0].counts.traps, 0);
 }
 
@@ -241,8 +244,7 @@ async fn transfers_end_with_the_version_that_they_began_with_whoever_shares_it()
     host.reconfigure(with("2")).await.unwrap();
     let later = upload(&host, 3).await;
     let status = host.status();
-    // Of the one that drains, another rests.
-    assert_eq!((status.plugins[0].instances_busy, status.draining[0].instances), (1, 2));
+    assert_eq!((status.plugins[0].instances_busy, status.draining[0].instances), (1, 1));
     assert_eq!(push(&mut one, b"a").await, b"A");
     assert_eq!([finish(one).await, finish(later).await, finish(other).await], ["1", "2", "1"]);
     assert_eq!(host.drain("p", Duration::from_secs(60)).await, Ok(0));
