@@ -4,23 +4,30 @@
 //! and gives that back when it is gone. Memory that it takes later is bounded by its own limit and
 //! charged to the instances that are made after it. One that rests for its session is charged itself:
 //! there may be hundreds, and nobody else can use them.
+//!
+//! Where there is no room, instances that rest give theirs up, of whatever plugin, but for those that
+//! are to be there anyway (`instances.min`).
 
+use std::iter;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::pool::Shelf;
 
 /// Octets that are counted as one.
 const UNIT: usize = 64 * 1024;
 
 /// Room for the memory of instances.
-#[derive(Debug)]
 pub(crate) struct Budget {
     room: Arc<Semaphore>,
     /// Units in all.
     units: Mutex<usize>,
     waiting: AtomicUsize,
+    /// Where instances rest, of all plugins.
+    shelves: Mutex<Vec<Weak<Shelf>>>,
 }
 
 /// Room that an instance takes, given back when dropped.
@@ -35,6 +42,7 @@ impl Budget {
             room: Arc::new(Semaphore::new(units)),
             units: Mutex::new(units),
             waiting: AtomicUsize::new(0),
+            shelves: Mutex::default(),
         }
     }
 
@@ -51,6 +59,13 @@ impl Budget {
         }
     }
 
+    /// Has what rests there give its room up where others want it.
+    pub(crate) fn know(&self, shelf: &Arc<Shelf>) {
+        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        shelves.retain(|shelf| shelf.strong_count() > 0);
+        shelves.push(Arc::downgrade(shelf));
+    }
+
     /// Takes room for an instance of so many octets, waiting for it as long as `within`. One that
     /// is larger than everything gets everything.
     pub(crate) async fn charge(&self, bytes: usize, within: Duration) -> Option<Charge> {
@@ -58,6 +73,9 @@ impl Budget {
             return Some(charge);
         }
         let _waiting = Waiting::new(&self.waiting);
+        if let Some(charge) = self.clear_for(|| self.try_charge(bytes)) {
+            return Some(charge);
+        }
         let room = Arc::clone(&self.room).acquire_many_owned(self.share(bytes));
         let permit = tokio::time::timeout(within, room).await.ok()?;
         permit.ok().map(Charge)
@@ -75,6 +93,14 @@ impl Budget {
         let lacking = self.share(bytes).saturating_sub(had);
         let more = Arc::clone(&self.room).try_acquire_many_owned(lacking);
         more.map(|more| charge.0.merge(more)).is_ok()
+    }
+
+    /// Drops instances that rest, one after the other, until `take` finds the room that it wants.
+    fn clear_for<T>(&self, take: impl Fn() -> Option<T>) -> Option<T> {
+        let shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        let shelves: Vec<_> = shelves.iter().filter_map(Weak::upgrade).collect();
+        let surplus = shelves.iter().flat_map(|shelf| iter::from_fn(move || shelf.surplus()));
+        surplus.map(drop).find_map(|()| take())
     }
 
     /// Whether somebody waits for room.

@@ -22,9 +22,9 @@ use crate::meter::SharedTimes;
 use crate::settings::Isolation;
 use seats::Seats;
 use sessions::{Place, Sessions};
-use shelf::Shelf;
 
 pub(crate) use seats::{Hold, Turn};
+pub(crate) use shelf::Shelf;
 
 /// The instances of one plugin.
 pub(crate) struct Pool {
@@ -33,7 +33,7 @@ pub(crate) struct Pool {
     identity: Arc<Identity>,
     isolation: Isolation,
     /// Those that rest.
-    shelf: Shelf,
+    shelf: Arc<Shelf>,
     /// Those that belong to sessions.
     sessions: Arc<Sessions>,
     /// Whether none rests any more. It stays so.
@@ -87,7 +87,8 @@ impl Pool {
         first.charge = budget.try_charge(size);
         let slots = Arc::new(Semaphore::new(identity.limits.instances_max.max(1)));
         first.slot = Arc::clone(&slots).try_acquire_owned().ok();
-        let shelf = Shelf::default();
+        let shelf = Arc::new(Shelf::new(identity.limits.instances_min));
+        budget.know(&shelf);
         shelf.put(Box::new(first));
         Pool {
             sandbox,
@@ -207,10 +208,14 @@ impl Pool {
             Home::Call => {}
             Home::Transfer => lease.warm.slot = Arc::clone(&self.slots).try_acquire_owned().ok(),
         }
-        if lease.warm.slot.is_none() || lease.warm.is_worn() || self.is_crowded() {
+        if lease.warm.slot.is_none() || lease.warm.is_worn() {
             return;
         }
         self.shelf.put(lease.warm);
+        if self.budget.is_wanted() {
+            // Behind that: whoever began to wait before it has found the instance, or is seen here.
+            drop(self.shelf.surplus());
+        }
         self.clear_if_retired();
     }
 
@@ -232,11 +237,6 @@ impl Pool {
 
     fn is_retired(&self) -> bool {
         self.is_retired.load(Ordering::SeqCst)
-    }
-
-    /// Whether no further instance may rest, as others want its memory.
-    fn is_crowded(&self) -> bool {
-        self.budget.is_wanted() && self.shelf.count() >= self.identity.limits.instances_min.max(1)
     }
 
     /// Whether a session's instance may rest with the memory that it has by now, which is charged to

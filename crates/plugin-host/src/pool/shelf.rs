@@ -15,7 +15,6 @@ use waft_core::PerCpu;
 use crate::guest::Warm;
 
 /// Instances of one plugin that rest.
-#[derive(Default)]
 pub(crate) struct Shelf {
     /// Those that were used last come last. Boxed, as they go from hand to hand with every call.
     #[expect(clippy::vec_box, reason = "moving one in and out is to cost little")]
@@ -23,6 +22,8 @@ pub(crate) struct Shelf {
     line: Mutex<VecDeque<oneshot::Sender<Box<Warm>>>>,
     /// How many stand in line, those included that have gone away since.
     waiting: AtomicUsize,
+    /// How many stay where others want their memory.
+    kept: usize,
 }
 
 /// A place in line. Dropped, an instance that came for it goes to the next.
@@ -32,6 +33,16 @@ struct Turn<'a> {
 }
 
 impl Shelf {
+    /// An empty one, of which so many stay where others want their memory.
+    pub(crate) fn new(kept: usize) -> Shelf {
+        Shelf {
+            places: PerCpu::default(),
+            line: Mutex::default(),
+            waiting: AtomicUsize::default(),
+            kept,
+        }
+    }
+
     /// Takes an instance that rests, if nobody waits for one.
     pub(crate) fn take(&self) -> Option<Box<Warm>> {
         if self.waiting.load(Ordering::SeqCst) > 0 { None } else { self.pop() }
@@ -76,6 +87,17 @@ impl Shelf {
             stale.extend(place.drain(..few));
         }
         stale
+    }
+
+    /// Takes one off, if more rest than are to stay where others want their memory.
+    pub(crate) fn surplus(&self) -> Option<Box<Warm>> {
+        if self.count() <= self.kept {
+            return None;
+        }
+        self.places.iter().find_map(|place| {
+            let mut place = lock(place);
+            (!place.is_empty()).then(|| place.remove(0))
+        })
     }
 
     fn pop(&self) -> Option<Box<Warm>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waft_core::event::Direction;
-use waft_core::hooks::{ContentVerdict, FileOp, HookSource, Hooks, Passage};
+use waft_core::hooks::{ContentStream, ContentVerdict, FileOp, HookSource, Hooks, Passage};
 use waft_core::{SessionFacts, SessionId, VirtualPath};
 use waft_plugin_host::{
     CallLimits, Grants, Hook, Host, HostSettings, Isolation, OnError, PluginSettings, Refusal,
@@ -178,6 +178,55 @@ async fn what_a_session_keeps_in_memory_is_kept_while_there_is_room_for_it() {
     let answer = "p answers: 200 false".to_owned();
     assert_eq!(asked, (answer.clone(), answer));
     assert_eq!((instances(&host), memory(&host)), ((2, 0), 2 * first));
+}
+
+/// A host of two plugins of the same component: one for uploads, one for downloads.
+async fn customs_both_ways(memory_budget: u64) -> (Directory, Host) {
+    let directory = Directory::new();
+    let ways = [("up", "upload"), ("down", "download")];
+    for (name, _) in ways {
+        directory.put(&format!("{name}.wasm"), &component("tests/customs"));
+    }
+    let plugins = ways.map(|(name, way)| plugin(name, &[(way, "inspect")])).into();
+    let host = load(HostSettings { plugins, memory_budget, ..directory.settings() }).await;
+    (directory, host)
+}
+
+/// A transfer of the session of that number.
+async fn transfer(host: &Host, id: u64, direction: Direction) -> Box<dyn ContentStream> {
+    let path = VirtualPath::root().join(b"/a").unwrap();
+    let passage = Passage { session: session_of(id), direction, path, size: None, partial: false };
+    let wanted = host.current().content().unwrap().wanted(passage).await.unwrap().unwrap();
+    wanted.open().await.unwrap_or_else(|refusal| panic!("{}", text(&refusal.reply)))
+}
+
+/// Instances that rest, and all others, of the plugin of that name.
+fn instances_of(host: &Host, name: &str) -> (usize, usize) {
+    let status = host.status();
+    let plugin = status.plugins.iter().find(|plugin| plugin.name == name).unwrap();
+    (plugin.instances_idle, plugin.instances_busy)
+}
+
+#[tokio::test]
+async fn instances_that_rest_make_room_for_another_plugin_at_once() {
+    let (_directory, host) = customs_both_ways(512 << 20).await;
+    let each = host.status().plugins[0].memory_bytes;
+    // Room for five: four of the one, one of the other.
+    let (_directory, host) = customs_both_ways(u64::try_from(5 * each).unwrap()).await;
+    let mut uploads = Vec::new();
+    for id in 0..4 {
+        uploads.push(transfer(&host, id, Direction::Upload).await);
+    }
+    for upload in uploads {
+        assert!(matches!(upload.finish().await, ContentVerdict::Accept(_)));
+    }
+    assert_eq!(instances_of(&host, "up"), (4, 0));
+    let mut downloads = Vec::new();
+    for (id, left) in [(4, 4), (5, 3), (6, 2), (7, 1)] {
+        downloads.push(transfer(&host, id, Direction::Download).await);
+        assert_eq!(instances_of(&host, "up"), (left, 0), "no more of them than are in the way");
+        assert_eq!(instances_of(&host, "down"), (0, downloads.len()));
+    }
 }
 
 #[tokio::test]
