@@ -1,9 +1,9 @@
 //! Memory of all instances together: what there is room for, and a queue for what there is not.
 //!
-//! An instance is charged when it is made, with what the largest instance of its plugin has had,
-//! and gives that back when it is gone. Memory that it takes later is bounded by its own limit and
-//! charged to the instances that are made after it. One that rests for its session is charged itself:
-//! there may be hundreds, and nobody else can use them.
+//! An instance is charged before it is made, with what the largest instance of its plugin has had,
+//! and gives that back when it is gone. Memory beyond that is charged as it takes it, and is not to be
+//! had where there is no room: nobody waits in the middle of a call. The first instance of a plugin may
+//! have none: a plugin that is loaded has an instance, however little room there is.
 //!
 //! Where there is no room, instances that rest give theirs up, of whatever plugin, but for those that
 //! are to be there anyway (`instances.min`).
@@ -31,8 +31,10 @@ pub(crate) struct Budget {
 }
 
 /// Room that an instance takes, given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Charge(OwnedSemaphorePermit);
+pub(crate) struct Charge {
+    room: OwnedSemaphorePermit,
+    budget: Arc<Budget>,
+}
 
 impl Budget {
     /// Room for so many octets.
@@ -68,7 +70,7 @@ impl Budget {
 
     /// Takes room for an instance of so many octets, waiting for it as long as `within`. One that
     /// is larger than everything gets everything.
-    pub(crate) async fn charge(&self, bytes: usize, within: Duration) -> Option<Charge> {
+    pub(crate) async fn charge(self: &Arc<Self>, bytes: usize, within: Duration) -> Option<Charge> {
         if let Some(charge) = self.try_charge(bytes) {
             return Some(charge);
         }
@@ -78,21 +80,17 @@ impl Budget {
         }
         let room = Arc::clone(&self.room).acquire_many_owned(self.share(bytes));
         let permit = tokio::time::timeout(within, room).await.ok()?;
-        permit.ok().map(Charge)
+        permit.ok().map(|room| self.charged(room))
     }
 
     /// Takes the room if it is there now.
-    pub(crate) fn try_charge(&self, bytes: usize) -> Option<Charge> {
+    pub(crate) fn try_charge(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
         let room = Arc::clone(&self.room).try_acquire_many_owned(self.share(bytes));
-        room.ok().map(Charge)
+        room.ok().map(|room| self.charged(room))
     }
 
-    /// Has a charge be for so many octets at least, if the room is there now; tells whether it is.
-    pub(crate) fn try_grow(&self, charge: &mut Charge, bytes: usize) -> bool {
-        let had = u32::try_from(charge.0.num_permits()).unwrap_or(u32::MAX);
-        let lacking = self.share(bytes).saturating_sub(had);
-        let more = Arc::clone(&self.room).try_acquire_many_owned(lacking);
-        more.map(|more| charge.0.merge(more)).is_ok()
+    fn charged(self: &Arc<Self>, room: OwnedSemaphorePermit) -> Charge {
+        Charge { room, budget: Arc::clone(self) }
     }
 
     /// Drops instances that rest, one after the other, until `take` finds the room that it wants.
@@ -109,8 +107,32 @@ impl Budget {
     }
 
     fn share(&self, bytes: usize) -> u32 {
-        let units = *self.units.lock().unwrap_or_else(PoisonError::into_inner);
-        u32::try_from(bytes.div_ceil(UNIT).min(units)).unwrap_or(u32::MAX)
+        u32::try_from(bytes.div_ceil(UNIT).min(self.units())).unwrap_or(u32::MAX)
+    }
+
+    fn units(&self) -> usize {
+        *self.units.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Charge {
+    /// Has it be for so many octets at least, if there is room or instances that rest can make some;
+    /// tells whether it is. Unlike the first octets, there are never more of these than there are.
+    pub(crate) fn grow(&mut self, bytes: usize) -> bool {
+        let wanted = bytes.div_ceil(UNIT);
+        let lacking = wanted.saturating_sub(self.room.num_permits());
+        if lacking == 0 {
+            return true;
+        }
+        let Ok(lacking) = u32::try_from(lacking) else { return false };
+        if wanted > self.budget.units() {
+            return false;
+        }
+        let take = || Arc::clone(&self.budget.room).try_acquire_many_owned(lacking).ok();
+        let more = take().or_else(|| self.budget.clear_for(take));
+        let had = more.is_some();
+        more.into_iter().for_each(|more| self.room.merge(more));
+        had
     }
 }
 
@@ -142,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn room_is_given_while_there_is_some_and_comes_back() {
-        let budget = Budget::new(2 * UNIT as u64);
+        let budget = Arc::new(Budget::new(2 * UNIT as u64));
         let first = budget.charge(UNIT, NOW).await.unwrap();
         let second = budget.charge(1, NOW).await.unwrap();
         assert!(budget.charge(1, NOW).await.is_none());
@@ -156,22 +178,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_charge_grows_while_there_is_room_and_gives_everything_back() {
-        let budget = Budget::new(3 * UNIT as u64);
+        let budget = Arc::new(Budget::new(3 * UNIT as u64));
         let mut first = budget.try_charge(UNIT).unwrap();
         let second = budget.try_charge(UNIT).unwrap();
-        assert!(budget.try_grow(&mut first, 2 * UNIT));
-        assert!(budget.try_grow(&mut first, UNIT), "it has that");
-        assert!(!budget.try_grow(&mut first, 3 * UNIT));
+        assert!(first.grow(2 * UNIT));
+        assert!(first.grow(UNIT), "it has that");
+        assert!(!first.grow(3 * UNIT));
         assert!(budget.try_charge(1).is_none());
         drop(second);
-        assert!(budget.try_grow(&mut first, usize::MAX), "everything, where that is not enough");
+        assert!(first.grow(3 * UNIT));
+        assert!(!first.grow(3 * UNIT + 1), "more than everything");
         drop(first);
         assert!(budget.try_charge(3 * UNIT).is_some());
     }
 
     #[tokio::test]
     async fn the_room_can_be_made_larger_and_smaller() {
-        let budget = Budget::new(UNIT as u64);
+        let budget = Arc::new(Budget::new(UNIT as u64));
         let first = budget.try_charge(UNIT).unwrap();
         budget.set(2 * UNIT as u64);
         assert!(budget.try_charge(UNIT).is_some());

@@ -61,7 +61,7 @@ pub async fn instances(settings: &PluginSettings, count: usize) -> Result<Instan
         let mut made = Instances { held: Vec::new(), started: Vec::new() };
         for _ in 0..count {
             let began = Instant::now();
-            let warm = Warm::new(sandbox, &artifact, Arc::clone(&identity), 0).await;
+            let warm = Warm::new(sandbox, &artifact, Arc::clone(&identity), 0, None).await;
             let mut warm =
                 warm.map_err(|failure| Refusal::Start(one_line(&failure.to_string())))?;
             let said = warm.init().await;

@@ -533,6 +533,9 @@ pub(crate) enum Failure {
     /// It reached its memory limit and broke.
     #[error("trap at the memory limit of {limit} bytes: {trap}")]
     Memory { limit: usize, trap: String },
+    /// There was no more memory for all instances together, and it broke.
+    #[error("trap as the memory of all plugins is spent, see memory_budget in [plugins]: {0}")]
+    Spent(String),
     /// It computed too long.
     #[error("over its computing time: {0:?}")]
     Cpu(Duration),

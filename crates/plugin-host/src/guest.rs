@@ -111,8 +111,6 @@ pub(crate) struct Warm {
     /// Memory that it had once it was prepared.
     memory_at_first: usize,
     born: Instant,
-    /// What it takes of the memory for all instances.
-    pub(crate) charge: Option<Charge>,
     /// Its place among those for single calls, if it is one of them.
     pub(crate) slot: Option<OwnedSemaphorePermit>,
     /// When its last call ended.
@@ -128,14 +126,17 @@ pub(crate) struct Caller {
 }
 
 impl Warm {
-    /// Makes an instance; neither `describe` nor `init` has been called.
+    /// Makes an instance; neither `describe` nor `init` has been called. Without a `charge` its memory
+    /// has no bound but its own.
     pub(crate) async fn new(
         sandbox: &'static Sandbox,
         artifact: &Artifact,
         identity: Arc<Identity>,
         generation: u64,
+        charge: Option<Charge>,
     ) -> Result<Warm, Failure> {
         let mut store = new_store(sandbox, identity);
+        store.data_mut().quota.charge = charge;
         let budget = begin(&mut store, Caller { hook: Hook::Lifecycle, generation }, None);
         let result = bounded(sandbox, budget, artifact.instantiate(&mut store)).await?;
         let exports = result.map_err(|error| explain(&store, &error))?;
@@ -147,7 +148,6 @@ impl Warm {
             calls: 0,
             memory_at_first: 0,
             born: now,
-            charge: None,
             slot: None,
             rested: now,
         })
@@ -248,6 +248,11 @@ impl Warm {
         self.store.data().quota.used
     }
 
+    /// Has its memory be part of what all instances have.
+    pub(crate) fn take_charge(&mut self, charge: Option<Charge>) {
+        self.store.data_mut().quota.charge = charge;
+    }
+
     /// Has the password of the next call verified without showing it.
     pub(crate) fn offer(&mut self, password: auth::Secret) {
         self.store.data_mut().offered = Some(password);
@@ -328,7 +333,7 @@ fn begin(store: &mut Store<Guest>, caller: Caller, session: Option<SessionId>) -
     let guest = store.data_mut();
     guest.about = About { generation: caller.generation, session, hook: caller.hook };
     guest.console.about(guest.about);
-    guest.quota.denied = false;
+    guest.quota.denied = None;
     guest.budget = guest.identity.limits.budget(caller.hook);
     guest.computed = Duration::ZERO;
     let budget = guest.budget;
@@ -372,25 +377,46 @@ fn explain(store: &Store<Guest>, error: &wasmtime::Error) -> Failure {
         trap.push_str(" < ");
         trap.push_str(function);
     }
-    if guest.quota.denied {
-        return Failure::Memory { limit: guest.quota.limit, trap };
+    match guest.quota.denied {
+        Some(Bound::Own) => Failure::Memory { limit: guest.quota.limit, trap },
+        Some(Bound::All) => Failure::Spent(trap),
+        None => Failure::Trap(trap),
     }
-    Failure::Trap(trap)
 }
 
 /// Memory of one instance.
-#[derive(Debug)]
 struct Quota {
     limit: usize,
     used: usize,
-    denied: bool,
+    /// Why the call in progress did not get what it wanted.
+    denied: Option<Bound>,
+    /// What it takes of the memory for all instances.
+    charge: Option<Charge>,
     tally: Arc<Tally>,
+}
+
+/// What bounds the memory of an instance.
+#[derive(Clone, Copy)]
+enum Bound {
+    /// Its own limit.
+    Own,
+    /// What all instances may have together.
+    All,
 }
 
 impl Quota {
     fn new(limit: usize, tally: Arc<Tally>) -> Quota {
         tally.instances.fetch_add(1, Ordering::Relaxed);
-        Quota { limit, used: 0, denied: false, tally }
+        Quota { limit, used: 0, denied: None, charge: None, tally }
+    }
+
+    /// What keeps it from having so many octets.
+    fn bound(&mut self, used: usize) -> Option<Bound> {
+        if used > self.limit {
+            return Some(Bound::Own);
+        }
+        let has_room = self.charge.as_mut().is_none_or(|charge| charge.grow(used));
+        (!has_room).then_some(Bound::All)
     }
 }
 
@@ -409,8 +435,8 @@ impl ResourceLimiter for Quota {
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let used = self.used.saturating_add(desired.saturating_sub(current));
-        if used > self.limit {
-            self.denied = true;
+        if let Some(bound) = self.bound(used) {
+            self.denied = Some(bound);
             return Ok(false);
         }
         self.tally.memory.fetch_add(used - self.used, Ordering::Relaxed);

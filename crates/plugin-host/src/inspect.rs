@@ -232,7 +232,7 @@ async fn started(bytes: &[u8]) -> Result<Descriptor, Refusal> {
     let settings = PluginSettings { grants, ..PluginSettings::named("inspected") };
     let share = Stock::new(None, Services::default()).share(&settings)?;
     let identity = Arc::new(identity(&settings, share));
-    let mut warm = Warm::new(sandbox, &artifact, identity, 0).await.map_err(not_started)?;
+    let mut warm = Warm::new(sandbox, &artifact, identity, 0, None).await.map_err(not_started)?;
     let said = describe(&mut warm).await?;
     let interest =
         Interest::read(&said).map_err(|mistake| Refusal::Describe(one_line(&mistake)))?;

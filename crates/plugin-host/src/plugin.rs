@@ -122,7 +122,7 @@ impl Plugin {
             return Err(refusal);
         }
         let identity = Arc::new(identity(&settings, share(stock, &settings).await?));
-        let mut first = Warm::new(sandbox, &artifact, Arc::clone(&identity), generation)
+        let mut first = Warm::new(sandbox, &artifact, Arc::clone(&identity), generation, None)
             .await
             .map_err(not_started)?;
         let described = describe(&mut first).await?;
@@ -479,7 +479,7 @@ impl<'a> Call<'a> {
         }
         match failure {
             // Not the plugin's fault: there were too many calls.
-            Failure::Busy(_) | Failure::NoRoom(_) => {}
+            Failure::Busy(_) | Failure::NoRoom(_) | Failure::Spent(_) => {}
             // That is counted already.
             Failure::Lost => {}
             _ => self.trip_breaker(),

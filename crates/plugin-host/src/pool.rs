@@ -84,7 +84,7 @@ impl Pool {
     ) -> Pool {
         let size = first.memory();
         // A plugin that is loaded has an instance, however little room there is.
-        first.charge = budget.try_charge(size);
+        first.take_charge(budget.try_charge(size));
         let slots = Arc::new(Semaphore::new(identity.limits.instances_max.max(1)));
         first.slot = Arc::clone(&slots).try_acquire_owned().ok();
         let shelf = Arc::new(Shelf::new(identity.limits.instances_min));
@@ -198,7 +198,7 @@ impl Pool {
         }
         match lease.home {
             Home::Session(place) => {
-                if self.may_rest(&mut lease.warm) {
+                if self.may_rest(&lease.warm) {
                     place.put_back(lease.warm);
                     self.clear_if_retired();
                 }
@@ -239,17 +239,10 @@ impl Pool {
         self.is_retired.load(Ordering::SeqCst)
     }
 
-    /// Whether a session's instance may rest with the memory that it has by now, which is charged to
-    /// it then. Neither its age nor its calls count: it goes with its session.
-    fn may_rest(&self, warm: &mut Warm) -> bool {
-        if !warm.has_grown() {
-            return true;
-        }
-        if warm.is_full() || self.budget.is_wanted() {
-            return false;
-        }
-        let memory = warm.memory();
-        warm.charge.as_mut().is_none_or(|charge| self.budget.try_grow(charge, memory))
+    /// Whether a session's instance may rest with the memory that it has by now. Neither its age nor its
+    /// calls count: it goes with its session.
+    fn may_rest(&self, warm: &Warm) -> bool {
+        !warm.has_grown() || !(warm.is_full() || self.budget.is_wanted())
     }
 
     /// An instance that rests or a new one, whichever can be had first; a new one takes one of the
@@ -320,15 +313,15 @@ impl Pool {
     }
 
     async fn start(&self, generation: u64, charge: Charge) -> Result<Box<Warm>, Failure> {
-        let broken = |failure: Failure| Failure::Start(failure.to_string());
+        let broken = |failure| match failure {
+            Failure::Spent(_) => failure,
+            other => Failure::Start(other.to_string()),
+        };
         let identity = Arc::clone(&self.identity);
-        let mut warm =
-            Warm::new(self.sandbox, &self.artifact, identity, generation).await.map_err(broken)?;
+        let made = Warm::new(self.sandbox, &self.artifact, identity, generation, Some(charge));
+        let mut warm = made.await.map_err(broken)?;
         match warm.init().await.map_err(broken)? {
-            Ok(()) => {
-                warm.charge = Some(charge);
-                Ok(Box::new(warm))
-            }
+            Ok(()) => Ok(Box::new(warm)),
             Err(reason) => Err(Failure::Start(format!("init said: {reason}"))),
         }
     }

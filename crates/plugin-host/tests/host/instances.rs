@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use waft_core::event::Direction;
 use waft_core::hooks::{ContentStream, ContentVerdict, FileOp, HookSource, Hooks, Passage};
+use waft_core::storage::WriteMode;
 use waft_core::{SessionFacts, SessionId, VirtualPath};
 use waft_plugin_host::{
     CallLimits, Grants, Hook, Host, HostSettings, Isolation, OnError, PluginSettings, Refusal,
@@ -165,8 +166,13 @@ async fn what_a_session_keeps_in_memory_is_kept_while_there_is_room_for_it() {
     // More than is left of what all may have.
     let room_of = |bytes: usize| u64::try_from(bytes).unwrap();
     let host = load(growing(&directory, 64 << 20, room_of(first + grown - (1 << 16)))).await;
-    grow(&host, &one).await;
+    assert_eq!(ask_in(&host, &one, "XKEYS many k 4000").await, DENIED);
     assert_eq!((instances(&host), memory(&host)), ((1, 0), first));
+    let status = host.status().plugins.remove(0);
+    assert!(!status.breaker_open);
+    let reason = status.last_error.unwrap().reason;
+    let spent = "trap as the memory of all plugins is spent, see memory_budget in [plugins]: ";
+    assert!(reason.starts_with(spent), "{reason}");
     // There is room, until somebody waits for it.
     let host = load(growing(&directory, 64 << 20, room_of(first + grown))).await;
     grow(&host, &one).await;
@@ -197,7 +203,7 @@ async fn transfer(host: &Host, id: u64, direction: Direction) -> Box<dyn Content
     let path = VirtualPath::root().join(b"/a").unwrap();
     let passage = Passage { session: session_of(id), direction, path, size: None, partial: false };
     let wanted = host.current().content().unwrap().wanted(passage).await.unwrap().unwrap();
-    wanted.open().await.unwrap_or_else(|refusal| panic!("{}", text(&refusal.reply)))
+    wanted.open().await.unwrap_or_else(|_| panic!("refused"))
 }
 
 /// Instances that rest, and all others, of the plugin of that name.
@@ -227,6 +233,61 @@ async fn instances_that_rest_make_room_for_another_plugin_at_once() {
         assert_eq!(instances_of(&host, "up"), (left, 0), "no more of them than are in the way");
         assert_eq!(instances_of(&host, "down"), (0, downloads.len()));
     }
+}
+
+#[tokio::test]
+async fn instances_that_grow_stay_within_what_all_may_have() {
+    let directory = Directory::new();
+    directory.put("vault.wasm", &component("tests/vault"));
+    let (plugins, memory_budget) = (vec![plugin("vault", &[])], 16 << 20);
+    let host = load(HostSettings { plugins, memory_budget, ..directory.settings() }).await;
+    let storage = host.storage("vault").for_session(&session()).unwrap();
+    let mut writers = Vec::new();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        let path = VirtualPath::root().join(name.as_bytes()).unwrap();
+        writers.push(storage.open_write(&path, WriteMode::Replace).await.unwrap());
+    }
+    let mut failed = 0;
+    for writer in &mut writers {
+        failed += usize::from(writer.write(vec![0; 2 << 20]).await.is_err());
+        let memory = host.status().plugins[0].memory_bytes;
+        assert!(memory <= 16 << 20, "{memory}");
+    }
+    assert!((1..6).contains(&failed), "{failed}");
+    let status = host.status().plugins.remove(0);
+    assert!(!status.breaker_open, "it is not the plugin's fault");
+    assert!(status.last_error.unwrap().reason.contains("memory_budget"));
+}
+
+#[tokio::test]
+async fn an_instance_that_grows_takes_the_room_of_those_that_rest() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &component("tests/foreigner"));
+    directory.put("up.wasm", &component("tests/customs"));
+    let settings = |memory_budget| {
+        let mut settings = growing(&directory, 64 << 20, memory_budget);
+        settings.plugins.push(plugin("up", &[("upload", "inspect")]));
+        settings
+    };
+    let host = load(settings(512 << 20)).await;
+    let memory = |host: &Host| -> usize {
+        host.status().plugins.iter().map(|plugin| plugin.memory_bytes).sum()
+    };
+    let one = session_of(1);
+    grow(&host, &one).await;
+    let after = memory(&host);
+    // Room for the one that grows, but for an octet if a second instance of the other rests.
+    let status = host.status();
+    let each = status.plugins.iter().find(|plugin| plugin.name == "up").unwrap().memory_bytes;
+    let host = load(settings(u64::try_from(after + each - 1).unwrap())).await;
+    let uploads =
+        [transfer(&host, 2, Direction::Upload).await, transfer(&host, 3, Direction::Upload).await];
+    for upload in uploads {
+        assert!(matches!(upload.finish().await, ContentVerdict::Accept(_)));
+    }
+    assert_eq!(instances_of(&host, "up"), (2, 0));
+    grow(&host, &one).await;
+    assert_eq!(instances_of(&host, "up"), (1, 0));
 }
 
 #[tokio::test]
