@@ -31,8 +31,10 @@ pub(crate) struct Sandbox {
     pub(crate) compiling: Workshop,
     /// Where they are tried out.
     pub(crate) testing: Workshop,
-    /// Places of instances that belong to transfers and sessions, of all plugins.
-    pub(crate) pins: Arc<Semaphore>,
+    /// Places of instances that belong to transfers, of all plugins.
+    pub(crate) transfers: Arc<Semaphore>,
+    /// Places of those that belong to sessions: apart, as a session lasts longer than any transfer.
+    pub(crate) sessions: Arc<Semaphore>,
 }
 
 /// The process's sandbox, made on first use.
@@ -63,9 +65,10 @@ impl Sandbox {
         Served::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         wasi::link(&mut linker)?;
         let clock = start_clock(engine.clone())?;
-        let pins = Arc::new(Semaphore::new(limits::PINNED_MAX));
+        let transfers = Arc::new(Semaphore::new(limits::TRANSFERS_PINNED_MAX));
+        let sessions = Arc::new(Semaphore::new(limits::SESSIONS_PINNED_MAX));
         let (compiling, testing) = (Workshop::new(), Workshop::new());
-        Ok(Sandbox { engine, linker, clock, compiling, testing, pins })
+        Ok(Sandbox { engine, linker, clock, compiling, testing, transfers, sessions })
     }
 
     /// Keeps the clock ticking until the guard is dropped.

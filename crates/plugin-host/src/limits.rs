@@ -15,10 +15,13 @@ pub(crate) const SIGNATURE_BYTES_MAX: u64 = 1024;
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// Instances of all plugins in the process; each has a stack and a memory of its own.
-pub(crate) const INSTANCES_MAX: u32 = 8192;
+pub(crate) const INSTANCES_MAX: u32 = 10_240;
 
-/// Those of them that belong to transfers and sessions, at most; the others are for single calls.
-pub(crate) const PINNED_MAX: usize = 2048;
+/// Those of them that belong to transfers, at most.
+pub(crate) const TRANSFERS_PINNED_MAX: usize = 2048;
+
+/// Those that belong to sessions, at most; the others are for single calls.
+pub(crate) const SESSIONS_PINNED_MAX: usize = 2048;
 
 /// Instances that the settings may ask for: while one generation drains, another starts, and
 /// sometimes a third.

@@ -96,7 +96,7 @@ impl Pool {
             isolation,
             shelf,
             is_retired: AtomicBool::new(false),
-            sessions: Sessions::new(identity.limits.sessions_max, Arc::clone(&sandbox.pins)),
+            sessions: Sessions::new(identity.limits.sessions_max, Arc::clone(&sandbox.sessions)),
             slots,
             pins: Arc::new(Semaphore::new(identity.limits.transfers_max.max(1))),
             seats: Seats::new(share, identity.limits.transfers_max),
@@ -162,7 +162,7 @@ impl Pool {
         let queue = self.identity.limits.queue;
         let places = async {
             let slot = Arc::clone(&self.pins).acquire_owned().await.ok()?;
-            Some((slot, Arc::clone(&self.sandbox.pins).acquire_owned().await.ok()?))
+            Some((slot, Arc::clone(&self.sandbox.transfers).acquire_owned().await.ok()?))
         };
         let places = tokio::time::timeout(queue, places).await;
         let Ok(Some((slot, pin))) = places else { return Err(Failure::Busy(queue)) };
