@@ -52,7 +52,8 @@ impl Compiler {
     /// # Errors
     /// It cannot be compiled, or whoever does so fails.
     pub(crate) fn compile(&self, sandbox: &Sandbox, bytes: &[u8]) -> Result<Component, Refusal> {
-        let apart = self.process.as_ref().filter(|_| bytes.len() > limits::COMPILED_HERE_BYTES_MAX);
+        let is_worth_it = bytes.len() > limits::COMPILED_HERE_BYTES_MAX && !sandbox.is_cramped;
+        let apart = self.process.as_ref().filter(|_| is_worth_it);
         if let Some(process) = apart
             && let Some(code) = process.compile(bytes, self.within)?
         {

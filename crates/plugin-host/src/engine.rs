@@ -24,6 +24,9 @@ use crate::workshop::Workshop;
 /// The engine with what goes with it.
 pub(crate) struct Sandbox {
     pub(crate) engine: Engine,
+    /// Whether there is little address space: its code is made for small memories then, which no other
+    /// engine makes.
+    pub(crate) is_cramped: bool,
     /// Everything that a guest may import.
     pub(crate) linker: Linker<Guest>,
     clock: &'static Clock,
@@ -51,6 +54,7 @@ pub(crate) fn sandbox() -> Result<&'static Sandbox, Refusal> {
 
 impl Sandbox {
     fn new() -> wasmtime::Result<Sandbox> {
+        let mut is_cramped = false;
         let engine = match Engine::new(&config(InstanceAllocationStrategy::Pooling(pool()))) {
             Ok(engine) => engine,
             Err(error) => {
@@ -58,7 +62,14 @@ impl Sandbox {
                     reason = format!("{error:#}"),
                     "no address space for a pool of plugin instances, allocating on demand"
                 );
-                Engine::new(&config(InstanceAllocationStrategy::OnDemand))?
+                is_cramped = true;
+                let mut config = config(InstanceAllocationStrategy::OnDemand);
+                // By default each memory reserves 4 GiB, of what has just been found to be short.
+                config
+                    .memory_reservation(limits::CRAMPED_MEMORY_BYTES)
+                    .memory_reservation_for_growth(limits::CRAMPED_MEMORY_BYTES)
+                    .memory_guard_size(limits::CRAMPED_GUARD_BYTES);
+                Engine::new(&config)?
             }
         };
         let mut linker = Linker::new(&engine);
@@ -68,7 +79,7 @@ impl Sandbox {
         let transfers = Arc::new(Semaphore::new(limits::TRANSFERS_PINNED_MAX));
         let sessions = Arc::new(Semaphore::new(limits::SESSIONS_PINNED_MAX));
         let (compiling, testing) = (Workshop::new(), Workshop::new());
-        Ok(Sandbox { engine, linker, clock, compiling, testing, transfers, sessions })
+        Ok(Sandbox { engine, is_cramped, linker, clock, compiling, testing, transfers, sessions })
     }
 
     /// Keeps the clock ticking until the guard is dropped.

@@ -17,6 +17,12 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// Instances of all plugins in the process; each has a stack and a memory of its own.
 pub(crate) const INSTANCES_MAX: u32 = 10_240;
 
+/// Octets of address space that a memory reserves, and grows by, where there is little of it.
+pub(crate) const CRAMPED_MEMORY_BYTES: u64 = 2 << 20;
+
+/// Octets behind such a memory that trap.
+pub(crate) const CRAMPED_GUARD_BYTES: u64 = 64 * 1024;
+
 /// Those of them that belong to transfers, at most.
 pub(crate) const TRANSFERS_PINNED_MAX: usize = 2048;
 
