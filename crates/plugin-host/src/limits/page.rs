@@ -204,14 +204,29 @@ fn instances() -> Vec<Row> {
             "the plugin is refused"
         ),
         fixed!(
-            PINNED_MAX,
-            "instances of transfers and sessions, of all plugins",
+            TRANSFERS_PINNED_MAX,
+            "instances of transfers, of all plugins",
+            "further ones wait `queue`, then fail"
+        ),
+        fixed!(
+            SESSIONS_PINNED_MAX,
+            "instances of sessions, of all plugins",
             "further ones wait `queue`, then fail"
         ),
         fixed!(
             INSTANCES_MAX,
             "instances in the process, those of drained versions included",
             "another one cannot be started: the call fails"
+        ),
+        fixed!(
+            CRAMPED_MEMORY_BYTES,
+            "address space that a memory reserves, and grows by, where there is no room for a pool",
+            "the memory is moved"
+        ),
+        fixed!(
+            CRAMPED_GUARD_BYTES,
+            "address space behind such a memory that traps",
+            "what is further off is checked"
         ),
         fixed!(
             UNUSED_SLOTS_MAX,
