@@ -8,7 +8,7 @@ use serde::Serialize;
 use waft_core::PerCpu;
 
 use crate::errors::Failure;
-use crate::hook::{Hook, TABLE};
+use crate::hook::{COUNT, Hook, TABLE};
 
 /// The upper ends of the buckets that times are sorted into, in microseconds; there is one more for
 /// what takes longer.
@@ -29,7 +29,7 @@ enum Kind {
 
 /// The meters of one plugin, one for each hook.
 #[derive(Debug, Default)]
-pub(crate) struct Meters(PerCpu<[Meter; TABLE.len()]>);
+pub(crate) struct Meters(PerCpu<[Meter; COUNT]>);
 
 #[derive(Debug, Default)]
 struct Meter {
