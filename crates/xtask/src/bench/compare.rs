@@ -76,7 +76,10 @@ pub(super) fn with_itself(workspace: &Workspace, site: &Site, options: &Options)
     workloads.extend(lftp.map(Workload::lftp).unwrap_or_default());
     let running = start(variants(&components), site, &mut notes)?;
     let results = measure(&running, &workloads, site, options.rounds);
-    notes.push("the storage makes up what is downloaded, and keeps no upload".to_owned());
+    notes.push(
+        "the storage makes up what is downloaded, and neither keeps an upload nor looks at it"
+            .to_owned(),
+    );
     Ok(format!("{}\n{}", results.table(&running), listed(&notes, &results.failures)))
 }
 
@@ -97,8 +100,8 @@ users = [\"nobody-of-this-name\"]
              download = \"{interest}\"\n"
         )
     };
-    let mount =
-        "\n[[plugin]]\nname = \"vault\"\n[[mount]]\npath = \"/vault\"\nplugin = \"vault\"\n";
+    let mount = "\n[[plugin]]\nname = \"vault\"\n[plugin.config]\nunchecked = \"true\"\n\
+                 [[mount]]\npath = \"/vault\"\nplugin = \"vault\"\n";
     let storage = waft::with("storage", mount.to_owned(), vec![vault]);
     vec![
         waft::plain(),
