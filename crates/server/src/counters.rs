@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use waft_core::PerCpu;
+
 macro_rules! counters {
     ($( $(#[doc = $doc:literal])+ $name:ident, )*) => {
         /// Counters that sessions add to.
@@ -19,7 +21,7 @@ macro_rules! counters {
         impl Counters {
             /// The counters at this moment.
             pub(crate) fn read(&self) -> Counts {
-                Counts { $( $name: self.$name.0.load(Ordering::Relaxed), )* }
+                Counts { $( $name: self.$name.read(), )* }
             }
         }
 
@@ -115,9 +117,9 @@ counters! {
     bytes_uploaded,
 }
 
-/// A number that only grows.
+/// A number that only grows. Each processor adds to its own.
 #[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
+pub(crate) struct Counter(PerCpu<AtomicU64>);
 
 impl Counter {
     /// Adds one.
@@ -127,6 +129,10 @@ impl Counter {
 
     /// Adds `n`.
     pub(crate) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
+        self.0.here().fetch_add(n, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> u64 {
+        self.0.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 }
