@@ -14,14 +14,12 @@ pub mod control;
 pub mod event;
 pub mod hooks;
 pub mod path;
-mod per_cpu;
 pub mod session;
 pub mod storage;
 
 pub use account::{Account, Permission, Permissions, Resumption};
 pub use certificate::CertificateName;
 pub use path::VirtualPath;
-pub use per_cpu::PerCpu;
 pub use session::{SessionFacts, SessionId};
 
 use std::future::Future;

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use waft_core::SessionId;
 
-use crate::chain::Generation;
+use crate::chain::{Generation, InForce};
 use crate::load::{Slots, in_order_of};
 use crate::plugin::Plugin;
 use crate::settings::HostSettings;
 
 /// The generation with the canaries, and whom it serves.
 pub(crate) struct Canary {
-    pub(crate) generation: Arc<Generation>,
+    pub(crate) generation: InForce,
     pub(crate) percent: u64,
 }
 
@@ -27,7 +27,7 @@ impl Canary {
         let plugins = in_order_of(settings, slots, |slot| {
             slot.canary.clone().or_else(|| slot.plugin.clone())
         });
-        let generation = Arc::new(Generation::new(number, plugins));
+        let generation = InForce::new(Generation::new(number, plugins));
         Some(Canary { generation, percent: percent.into() })
     }
 

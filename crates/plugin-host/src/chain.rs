@@ -1,23 +1,23 @@
-//! One generation: the plugins in their order, as [`Hooks`].
+//! One generation: the plugins in their order, which sessions have as [`Hooks`].
 //!
 //! Commands pass the plugins in ascending order and replies in descending order: the plugin that
 //! saw a command last sees its reply first. A rewritten command goes on to the next plugin and
 //! never back to one that it has passed, so there are no loops.
 
+mod attendance;
 mod changes;
 mod deciding;
+mod in_force;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use waft_core::hooks::{
-    CommandVerdict, ConnectionFilter, ContentFilters, FileFilter, Hooks, LoginFilter, ReplyVerdict,
-    SiteAnswer, SiteCommand, SiteCommands,
-};
+use waft_core::hooks::{CommandVerdict, ReplyVerdict, SiteAnswer, SiteCommand, SiteCommands};
 use waft_core::{BoxFuture, SessionFacts, SessionId};
+use waft_per_cpu::PerCpu;
 use waft_proto::{Code, Command, Reply, VerbSet};
 
 use crate::hook::Hook;
@@ -27,8 +27,11 @@ use crate::hooks::{reply, site};
 use crate::interest::Verbs;
 use crate::plugin::Plugin;
 use crate::status::HostStatus;
+use attendance::Attendance;
 use changes::By;
 use deciding::Decisions;
+
+pub(crate) use in_force::InForce;
 
 /// One generation of plugins.
 pub(crate) struct Generation {
@@ -40,16 +43,10 @@ pub(crate) struct Generation {
     content: Option<Filters>,
     site: Site,
     decisions: Decisions,
-    /// Set where nothing may go on with it any more.
-    withdrawn: watch::Sender<bool>,
+    /// Set where nothing may go on with it any more. Every transfer listens to one of them.
+    withdrawn: PerCpu<watch::Sender<bool>>,
     /// The sessions whose transfers go on with it.
-    attended: Arc<Mutex<BTreeSet<SessionId>>>,
-}
-
-/// A session whose transfer goes on with a generation.
-struct Attended {
-    session: SessionId,
-    all: Arc<Mutex<BTreeSet<SessionId>>>,
+    attendance: Attendance,
 }
 
 /// What plugins bring along.
@@ -73,7 +70,7 @@ impl Generation {
         let reply_interest = all(&mut filters.map(|plugin| &plugin.interest.replies));
         let content = Filters::of(&plugins, number);
         let (site, decisions) = (Site::of(&plugins), Decisions::of(&plugins));
-        let withdrawn = watch::Sender::new(false);
+        let withdrawn = PerCpu::new(|| watch::Sender::new(false));
         Generation {
             number,
             plugins,
@@ -83,20 +80,21 @@ impl Generation {
             site,
             decisions,
             withdrawn,
-            attended: Arc::default(),
+            attendance: Attendance::default(),
         }
     }
 
     /// The sessions whose transfers go on with it.
     pub(crate) fn attended(&self) -> BTreeSet<SessionId> {
-        lock(&self.attended).clone()
+        self.attendance.sessions()
     }
 
     /// Ends what lasts and still goes on with it; tells how many transfers that were.
     pub(crate) fn withdraw(&self) -> usize {
         // Counted before they hear of it.
-        let transfers = self.withdrawn.receiver_count();
-        if self.withdrawn.send_replace(true) { 0 } else { transfers }
+        let transfers = self.withdrawn.iter().map(watch::Sender::receiver_count).sum();
+        let told = self.withdrawn.iter().map(|sender| sender.send_replace(true));
+        if told.fold(false, |before, now| before | now) { 0 } else { transfers }
     }
 
     /// Whether the same plugins stand in the same order in `plugins`.
@@ -239,94 +237,6 @@ impl SiteCommands for Generation {
             })),
         }
     }
-}
-
-impl Hooks for Generation {
-    fn command_interest(&self) -> VerbSet {
-        self.command_interest
-    }
-
-    fn reply_interest(&self) -> VerbSet {
-        self.reply_interest
-    }
-
-    fn on_command<'a>(
-        &'a self,
-        session: &'a Arc<SessionFacts>,
-        command: &'a Command,
-    ) -> BoxFuture<'a, CommandVerdict> {
-        Box::pin(self.decide(session, command))
-    }
-
-    fn on_reply<'a>(
-        &'a self,
-        session: &'a Arc<SessionFacts>,
-        command: Option<&'a Command>,
-        reply: Reply,
-    ) -> BoxFuture<'a, ReplyVerdict> {
-        Box::pin(self.reword(session, command, reply))
-    }
-
-    fn content(&self) -> Option<&dyn ContentFilters> {
-        self.content.as_ref().map(|filters| filters as _)
-    }
-
-    fn generation(&self) -> u64 {
-        self.number
-    }
-
-    fn withdrawn(&self) -> BoxFuture<'static, ()> {
-        let mut withdrawn = self.withdrawn.subscribe();
-        Box::pin(async move {
-            // Whoever waits holds the generation, so that its sender is there as long.
-            if withdrawn.wait_for(|withdrawn| *withdrawn).await.is_err() {
-                std::future::pending().await
-            }
-        })
-    }
-
-    fn withdrawn_for(&self, session: SessionId) -> BoxFuture<'static, ()> {
-        let attended = Attended::new(session, &self.attended);
-        let withdrawn = self.withdrawn();
-        Box::pin(async move {
-            withdrawn.await;
-            drop(attended);
-        })
-    }
-
-    fn connections(&self) -> Option<&dyn ConnectionFilter> {
-        self.decisions.connections.then_some(self)
-    }
-
-    fn logins(&self) -> Option<&dyn LoginFilter> {
-        self.decisions.logins.then_some(self)
-    }
-
-    fn files(&self) -> Option<&dyn FileFilter> {
-        Some(self)
-    }
-
-    fn site(&self) -> Option<&dyn SiteCommands> {
-        let is_empty = self.site.commands.is_empty() && self.site.features.is_empty();
-        (!is_empty).then_some(self)
-    }
-}
-
-impl Attended {
-    fn new(session: SessionId, all: &Arc<Mutex<BTreeSet<SessionId>>>) -> Attended {
-        lock(all).insert(session);
-        Attended { session, all: Arc::clone(all) }
-    }
-}
-
-impl Drop for Attended {
-    fn drop(&mut self) {
-        lock(&self.all).remove(&self.session);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Generation {

@@ -20,7 +20,7 @@ use crate::budget::Budget;
 use crate::cache;
 use crate::canary::Canary;
 use crate::capability::log::cleaned;
-use crate::chain::Generation;
+use crate::chain::{Generation, InForce};
 use crate::errands;
 use crate::errors::{LoadErrors, Refusal, WatchError};
 use crate::files::Settled;
@@ -50,7 +50,7 @@ pub struct Host {
 
 /// What the host, its watcher and its sweeper share.
 pub(crate) struct Shared {
-    current: ArcSwap<Generation>,
+    current: ArcSwap<InForce>,
     /// What serves a share of the sessions instead.
     canary: ArcSwapOption<Canary>,
     /// Held while something is loaded: one thing at a time.
@@ -144,7 +144,7 @@ impl Host {
             replaced: std::sync::Mutex::default(),
             canary: ArcSwapOption::empty(),
             flops,
-            current: ArcSwap::from_pointee(Generation::new(1, plugins)),
+            current: ArcSwap::from_pointee(InForce::new(Generation::new(1, plugins))),
             books: Mutex::new(Books {
                 settings: Arc::new(settings),
                 slots: gathered.slots,
@@ -262,12 +262,12 @@ impl Host {
 
 impl HookSource for Host {
     fn current(&self) -> Arc<dyn Hooks> {
-        self.shared.current.load_full()
+        self.shared.current.load().lend()
     }
 
     fn current_for(&self, session: SessionId) -> Arc<dyn Hooks> {
         match &*self.shared.canary.load() {
-            Some(canary) if canary.takes(session) => Arc::clone(&canary.generation) as _,
+            Some(canary) if canary.takes(session) => canary.generation.lend(),
             _ => self.current(),
         }
     }
@@ -275,7 +275,7 @@ impl HookSource for Host {
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Host").field(&self.shared.current.load()).finish()
+        f.debug_tuple("Host").field(&self.shared.generation()).finish()
     }
 }
 
@@ -287,7 +287,7 @@ impl Shared {
 
     /// The generation in force.
     pub(crate) fn generation(&self) -> Arc<Generation> {
-        self.current.load_full()
+        Arc::clone(self.current.load().generation())
     }
 
     /// Looks at the files; those that do not have their stamp of `settled` are left for later.
@@ -344,10 +344,10 @@ impl Shared {
         self.notes.store(Arc::new(notes(&books.slots)));
         let plugins = in_order(&books.settings, &books.slots);
         plugins.iter().for_each(|plugin| plugin.take_share(&self.stock));
-        let before = self.current.load_full();
+        let before = self.generation();
         let tried = self.canary.load_full();
         if !before.is_made_of(&plugins) {
-            self.current.store(Arc::new(Generation::new(next, plugins)));
+            self.current.store(Arc::new(InForce::new(Generation::new(next, plugins))));
             self.serve(before.plugins());
         }
         let canary = Canary::of(&books.settings, &books.slots, next);
@@ -355,7 +355,7 @@ impl Shared {
         if !canary.as_ref().is_some_and(same) {
             self.canary.store(canary.map(Arc::new));
         }
-        let tried = tried.map(|tried| Arc::clone(&tried.generation));
+        let tried = tried.map(|tried| Arc::clone(tried.generation.generation()));
         let gone: Vec<_> = [Some(before), tried].into_iter().flatten().collect();
         let gone: Vec<_> = gone.iter().flat_map(|generation| self.let_go(generation)).collect();
         // Versions to go back to are kept as artifacts: these start no more.
@@ -425,8 +425,10 @@ impl Shared {
         let Replaced { plugins, generations } = &mut *replaced;
         plugins.retain(|old| old.strong_count() > 0);
         generations.retain(|old| old.strong_count() > 0);
-        let in_force = Arc::ptr_eq(before, &current)
-            || canary.as_ref().is_some_and(|canary| Arc::ptr_eq(before, &canary.generation));
+        let in_force = Arc::ptr_eq(before, current.generation())
+            || canary
+                .as_ref()
+                .is_some_and(|canary| Arc::ptr_eq(before, canary.generation.generation()));
         if !in_force && !generations.iter().any(|old| old.as_ptr() == Arc::as_ptr(before)) {
             generations.push(Arc::downgrade(before));
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
-use waft_core::PerCpu;
+use waft_per_cpu::PerCpu;
 
 use crate::errors::Failure;
 use crate::hook::{COUNT, Hook, TABLE};

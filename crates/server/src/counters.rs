@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use waft_core::PerCpu;
+use waft_per_cpu::PerCpu;
 
 macro_rules! counters {
     ($( $(#[doc = $doc:literal])+ $name:ident, )*) => {

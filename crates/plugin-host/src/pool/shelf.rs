@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use waft_core::PerCpu;
+use waft_per_cpu::PerCpu;
 
 use crate::guest::Warm;
 

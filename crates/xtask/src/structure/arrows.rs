@@ -21,7 +21,7 @@ const fn row(
     Row { package, uses, tests_use }
 }
 
-const ARROWS: [Row; 13] = [
+const ARROWS: [Row; 14] = [
     row(
         "waft",
         &[
@@ -39,8 +39,8 @@ const ARROWS: [Row; 13] = [
         &[],
     ),
     // Its sessions are tested over real directories.
-    row("waft-server", &["waft-core", "waft-proto"], &["waft-storage-fs"]),
-    row("waft-plugin-host", &["waft-core", "waft-proto"], &[]),
+    row("waft-server", &["waft-core", "waft-per-cpu", "waft-proto"], &["waft-storage-fs"]),
+    row("waft-plugin-host", &["waft-core", "waft-per-cpu", "waft-proto"], &[]),
     // What it composes are real directories in its tests.
     row("waft-mounts", &["waft-core", "waft-proto"], &["waft-storage-fs"]),
     row("waft-storage-fs", &["waft-core", "waft-proto"], &[]),
@@ -48,6 +48,7 @@ const ARROWS: [Row; 13] = [
     row("waft-acme", &[], &[]),
     row("waft-config", &[], &[]),
     row("waft-core", &["waft-proto"], &[]),
+    row("waft-per-cpu", &[], &[]),
     row("waft-proto", &[], &[]),
     row("waft-plugin-sdk", &[], &[]),
     row("waft-plugin-tools", &[], &[]),

@@ -5,6 +5,7 @@
 //! it is: a thread uses the one of the processor that it runs on, and whoever wants to know reads them
 //! all. Nothing depends on a thread staying where it is: it may be moved between the question and the
 //! use, and then two threads meet at one value, as they always may.
+#![forbid(unsafe_code)]
 
 use std::thread::available_parallelism;
 
