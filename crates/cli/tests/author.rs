@@ -149,7 +149,11 @@ fn a_component_is_checked_with_what_an_operator_writes() {
     let bench = Bench::with("examples/guest-login-rust");
     let without = bench.waft(&["check", "plugin.wasm"]);
     assert_eq!(without.code, Some(1));
-    assert_eq!(without.stderr, "error: plugin.wasm: init failed: directory: is missing\n");
+    assert_eq!(
+        without.stderr,
+        "error: plugin.wasm: init failed: directory: is missing\n  \
+         remedy: write [plugin.config] as its documentation says\n"
+    );
     bench.write(
         "plugin.toml",
         "[plugin.config]\ndirectory = \"{files}\"\n[plugin.grant]\nstorage = [\"{files}\"]\n",
