@@ -87,7 +87,7 @@ pub(crate) fn site() -> (Site, Silent) {
     let silent = Silent::start();
     let mut config = format!(
         "[limits]\nsessions_per_address = 0\nlisting_entries = 5000\n\
-         [control]\nsocket = \"ask.sock\"\n[plugins]\ndirectory = \"plugins.d\"\n\
+         [control]\nsocket = \"ask.sock\"\n[plugins]\ndirectory = \"plugins.d\"\nmemory_budget = \"4GiB\"\n\
          {}[[mount]]\npath = \"/endless\"\nplugin = \"endless\"\n\
          [[mount]]\npath = \"/brittle\"\nplugin = \"brittle\"\n",
         crowd::account()
