@@ -1,6 +1,6 @@
 //! A TCP connection that the reactor need not know.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
@@ -98,11 +98,51 @@ impl AsyncWrite for Tcp {
         Pin::new(self.watched()?).poll_write(cx, data)
     }
 
+    // TLS writes its records together: one by one, each but the first of a handshake would wait for
+    // the client's delayed acknowledgement of the one before (RFC 896, RFC 1122 section 4.2.3.2).
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(self.watched()?).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(self.watched()?).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(self.watched()?).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn pieces_are_written_together() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let client = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        client.set_nonblocking(true).unwrap();
+        server.set_nonblocking(true).unwrap();
+        let mut tcp = Tcp::Unwatched(server);
+        assert!(tcp.is_write_vectored());
+        let pieces = [IoSlice::new(b"one "), IoSlice::new(b"two")];
+        assert_eq!(tcp.write_vectored(&pieces).await.unwrap(), 7);
+        drop(tcp);
+        let mut all = String::new();
+        Tcp::Unwatched(client).read_to_string(&mut all).await.unwrap();
+        assert_eq!(all, "one two");
     }
 }
