@@ -11,12 +11,9 @@
 #[allow(dead_code, reason = "most of it is for others")]
 mod support;
 
-use std::sync::Arc;
-
 use support::*;
 use waft_core::event::Direction;
-use waft_core::hooks::{ContentVerdict, HookSource, Passage};
-use waft_core::{SessionFacts, SessionId, VirtualPath};
+use waft_core::hooks::ContentVerdict;
 use waft_plugin_host::{HostSettings, Isolation, PluginSettings};
 
 /// As many as sessions of all plugins may have.
@@ -33,7 +30,6 @@ async fn transfers_have_places_left_when_sessions_have_all_of_theirs() {
     let plugins = vec![own, plugin("up", &[("upload", "inspect")])];
     let settings = HostSettings { plugins, memory_budget: 16 << 30, ..directory.settings() };
     let host = load(settings).await;
-    let session_of = |id| Arc::new(SessionFacts { id: SessionId(id), ..(*session()).clone() });
     let mut sessions = Vec::new();
     for id in 0..u64::try_from(SESSIONS).unwrap() {
         let session = session_of(id);
@@ -41,12 +37,7 @@ async fn transfers_have_places_left_when_sessions_have_all_of_theirs() {
         assert!(said.ends_with("instance 1"), "{id}: {said}");
         sessions.push(session);
     }
-    let path = VirtualPath::root().join(b"/a").unwrap();
-    let (direction, session) = (Direction::Upload, Arc::clone(&sessions[0]));
-    let passage = Passage { session, direction, path, size: None, partial: false };
-    let hooks = host.current();
-    let wanted = hooks.content().unwrap().wanted(passage).await.unwrap().unwrap();
-    let stream = wanted.open().await.unwrap_or_else(|refusal| panic!("{}", text(&refusal.reply)));
+    let stream = transfer(&host, 0, Direction::Upload).await;
     assert!(matches!(stream.finish().await, ContentVerdict::Accept(_)));
     let further = ask_in(&host, &session_of(1 << 40), "NOOP").await;
     assert_eq!(further, "own answers: 451 Local error: plugin failed.");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waft_core::event::Direction;
-use waft_core::hooks::{ContentStream, ContentVerdict, FileOp, HookSource, Hooks, Passage};
+use waft_core::hooks::{ContentVerdict, FileOp, HookSource, Hooks};
 use waft_core::storage::WriteMode;
 use waft_core::{SessionFacts, SessionId, VirtualPath};
 use waft_plugin_host::{
@@ -21,10 +21,6 @@ const HOUR: Duration = Duration::from_secs(3600);
 fn counting(isolation: Isolation) -> PluginSettings {
     let config = [("count", "NOOP"), ("answer.ALLO", "150 more")];
     PluginSettings { isolation, ..plugin("p", &config) }
-}
-
-fn session_of(id: u64) -> Arc<SessionFacts> {
-    Arc::new(SessionFacts { id: SessionId(id), ..(*session()).clone() })
 }
 
 /// The number of the call, as the instance counts.
@@ -198,14 +194,6 @@ async fn customs_both_ways(memory_budget: u64) -> (Directory, Host) {
     (directory, host)
 }
 
-/// A transfer of the session of that number.
-async fn transfer(host: &Host, id: u64, direction: Direction) -> Box<dyn ContentStream> {
-    let path = VirtualPath::root().join(b"/a").unwrap();
-    let passage = Passage { session: session_of(id), direction, path, size: None, partial: false };
-    let wanted = host.current().content().unwrap().wanted(passage).await.unwrap().unwrap();
-    wanted.open().await.unwrap_or_else(|_| panic!("refused"))
-}
-
 /// Instances that rest, and all others, of the plugin of that name.
 fn instances_of(host: &Host, name: &str) -> (usize, usize) {
     let status = host.status();
@@ -335,12 +323,9 @@ async fn a_version_that_is_let_go_keeps_no_instances_while_something_still_uses_
 async fn a_transfer_of_a_version_that_is_let_go_leaves_no_instance_behind() {
     let settings = plugin("p", &[("upload", "transform"), ("mark", "!")]);
     let (directory, host) = host_of(&component("tests/customs"), settings).await;
-    let path = VirtualPath::root().join(b"/a").unwrap();
-    let (direction, session) = (Direction::Upload, session_of(1));
-    let passage = Passage { session, direction, path, size: None, partial: false };
-    let hooks = host.current();
-    let wanted = hooks.content().unwrap().wanted(passage).await.unwrap().unwrap();
-    let mut stream = wanted.open().await.unwrap();
+    // The version is told of as long as something uses it.
+    let _hooks = host.current();
+    let mut stream = transfer(&host, 1, Direction::Upload).await;
     directory.remove("p.wasm");
     let settings = HostSettings { plugins: Vec::new(), ..directory.settings() };
     host.reconfigure(settings).await.unwrap();
@@ -381,12 +366,7 @@ async fn a_transfer_has_an_instance_of_its_own_that_nobody_else_gets_where_that_
         let config = [("upload", "transform"), ("mark", "!")];
         let settings = PluginSettings { isolation, ..plugin("p", &config) };
         let (_directory, host) = host_of(&component("tests/customs"), settings).await;
-        let path = VirtualPath::root().join(b"/a").unwrap();
-        let (direction, session) = (Direction::Upload, session_of(1));
-        let passage = Passage { session, direction, path, size: None, partial: false };
-        let hooks = host.current();
-        let wanted = hooks.content().unwrap().wanted(passage).await.unwrap().unwrap();
-        let mut stream = wanted.open().await.unwrap();
+        let mut stream = transfer(&host, 1, Direction::Upload).await;
         assert_eq!(stream.push(b"abc".to_vec()).await.unwrap(), b"ABC");
         assert_eq!(instances(&host).1, 1, "{isolation:?}");
         let ContentVerdict::Accept(tail) = stream.finish().await else { panic!("refused") };

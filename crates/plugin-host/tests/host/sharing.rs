@@ -6,9 +6,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use waft_core::event::Direction;
-use waft_core::hooks::{ContentStream, ContentVerdict, HookSource, Passage};
+use waft_core::hooks::{ContentStream, ContentVerdict, HookSource};
 use waft_core::storage::{ErrorKind, WriteMode};
-use waft_core::{SessionFacts, SessionId, VirtualPath};
+use waft_core::{SessionId, VirtualPath};
 use waft_plugin_host::{Host, HostSettings, Isolation, OnError, PluginSettings, Refusal};
 
 use crate::support::*;
@@ -24,18 +24,9 @@ async fn customs(settings: PluginSettings) -> (Directory, Host) {
     host_of(&component("tests/customs"), settings).await
 }
 
-fn session_of(id: u64) -> Arc<SessionFacts> {
-    Arc::new(SessionFacts { id: SessionId(id), ..(*session()).clone() })
-}
-
 /// An upload of the session of that number.
 async fn upload(host: &Host, id: u64) -> Box<dyn ContentStream> {
-    let path = VirtualPath::root().join(b"/a").unwrap();
-    let (direction, session) = (Direction::Upload, session_of(id));
-    let passage = Passage { session, direction, path, size: None, partial: false };
-    let hooks = host.current();
-    let wanted = hooks.content().unwrap().wanted(passage).await.unwrap().unwrap();
-    wanted.open().await.unwrap()
+    transfer(host, id, Direction::Upload).await
 }
 
 async fn push(stream: &mut Box<dyn ContentStream>, octets: &[u8]) -> Vec<u8> {

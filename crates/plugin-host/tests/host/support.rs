@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use waft_core::hooks::{CommandVerdict, HookSource, Hooks, ReplyVerdict};
+use waft_core::event::Direction;
+use waft_core::hooks::{CommandVerdict, ContentStream, HookSource, Hooks, Passage, ReplyVerdict};
 use waft_core::session::{Scratch, TlsFacts};
 use waft_core::{SessionFacts, SessionId, VirtualPath};
 use waft_plugin_host::{GenerationReport, Host, HostSettings, LoadErrors, PluginSettings};
@@ -268,5 +269,26 @@ impl Write for Listener {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+/// The session of that number.
+pub(crate) fn session_of(id: u64) -> Arc<SessionFacts> {
+    Arc::new(SessionFacts { id: SessionId(id), ..(*session()).clone() })
+}
+
+/// A transfer of the session of that number.
+pub(crate) async fn transfer(host: &Host, id: u64, direction: Direction) -> Box<dyn ContentStream> {
+    let path = VirtualPath::root().join(b"/a").unwrap();
+    let passage = Passage { session: session_of(id), direction, path, size: None, partial: false };
+    let wanted = host.current().content().unwrap().wanted(passage).await.unwrap().unwrap();
+    wanted.open().await.unwrap_or_else(|refusal| panic!("{}", text(&refusal.reply)))
+}
+
+/// Lets that many seconds pass on a clock that is paused. One by one, as whoever is woken by one of
+/// them waits for the next from there.
+pub(crate) async fn pass(seconds: u32) {
+    for _ in 0..seconds {
+        tokio::time::advance(Duration::from_secs(1)).await;
     }
 }

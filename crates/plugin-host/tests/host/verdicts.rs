@@ -1,7 +1,6 @@
 //! Every verdict, in every order, and what a guest is shown.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use waft_core::hooks::HookSource;
 use waft_plugin_host::{Grants, HostSettings, PluginSettings, Secret};
@@ -201,9 +200,9 @@ async fn instances_that_nobody_needs_are_dropped() {
     let (_directory, host) = host_of(&echo(), settings).await;
     tokio::time::pause();
     assert_eq!(ask(&host, "NOOP").await, "echo answers: 200 ok");
-    tokio::time::sleep(Duration::from_secs(59)).await;
+    pass(59).await;
     assert_eq!(host.status().plugins[0].instances_idle, 1);
-    tokio::time::sleep(Duration::from_secs(59)).await;
+    pass(59).await;
     assert_eq!(host.status().plugins[0].instances_idle, 0);
     assert_eq!(ask(&host, "NOOP").await, "echo answers: 200 ok");
 }
