@@ -78,7 +78,7 @@ pub fn succeeds_within(command: &mut Command, limit: Duration) -> bool {
 }
 
 /// Shows a command as one would type it, without its environment.
-fn show(command: &Command) -> String {
+pub fn show(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy()];
     words.extend(command.get_args().map(OsStr::to_string_lossy));
     words.join(" ")

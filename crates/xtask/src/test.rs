@@ -4,10 +4,12 @@
 //! minutes to compile, and is compiled once to be checked and once to be run. A table at the end
 //! says where the time went.
 
-use std::process::Command;
+mod failures;
+
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::workspace::{self, Workspace};
 use crate::{bench, clients, examples, plugins, structure};
@@ -89,8 +91,18 @@ fn compile(workspace: &Workspace) -> Result<()> {
     process::run(&mut cargo(workspace, &["build", "--workspace", "--all-targets"]))
 }
 
+/// All programs run, whichever fail. What those said comes last.
 fn tests(workspace: &Workspace, which: &[&str]) -> Result<()> {
-    process::run(cargo(workspace, &["test", "--workspace", "--no-fail-fast"]).args(which))
+    let mut command = cargo(workspace, &["test", "--workspace", "--no-fail-fast"]);
+    command.args(which).stdout(Stdio::piped());
+    let mut running = command.spawn().context("cannot start cargo")?;
+    let output = running.stdout.take().context("cargo has no output")?;
+    let told = failures::pass_on(output, std::io::stdout().lock())?;
+    let status = running.wait()?;
+    if !status.success() {
+        bail!("failed with {status}: {}\n{told}", process::show(&command));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
