@@ -67,15 +67,15 @@ fn expect_memory_back(waft: &Waft, before: u64) {
 fn expect_instances_back(waft: &Waft) {
     let mut control = Control::connect(&waft.path("ask.sock"));
     let deadline = Instant::now() + PATIENCE;
-    let is_busy = |plugin: &Value| plugin["instances_busy"] != 0;
     let mut status = control.plugins();
-    while status["plugins"].as_array().unwrap().iter().any(is_busy) {
+    while !status["plugins"].as_array().unwrap().iter().all(rests) {
         assert!(Instant::now() < deadline, "{status}");
         status = control.plugins();
     }
-    for plugin in status["plugins"].as_array().unwrap() {
-        let (name, idle) = (&plugin["name"], plugin["instances_idle"].as_u64().unwrap());
-        let memory = plugin["memory_bytes"].as_u64().unwrap();
-        assert!(idle <= 64 && memory <= idle * (4 << 20), "{name}: {idle} instances, {memory}");
-    }
+}
+
+fn rests(plugin: &Value) -> bool {
+    let [busy, idle, memory] = ["instances_busy", "instances_idle", "memory_bytes"]
+        .map(|count| plugin[count].as_u64().unwrap());
+    busy == 0 && idle <= 64 && memory <= idle * (4 << 20)
 }

@@ -24,12 +24,13 @@ fn component(mut module: Vec<u8>, resolve: &Resolve, world: WorldId, canonical: 
     ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
 }
 
-/// Answers a command, whose name has four letters, with a reply whose lengths are not true. By the
-/// first letter of the argument:
+/// Answers a command, whose name has four letters, with a reply whose lengths are not true, or too
+/// large. By the first letter of the argument:
 ///
 /// - `l`: a list of 4,294,967,295 lines;
 /// - `t`: a line of 1 GiB, in a memory of 128 KiB;
-/// - `m`: 4096 lines that are all the same 64 KiB.
+/// - `m`: 4096 lines that are all the same 64 KiB;
+/// - `g`: a line of 1 GiB in a memory that holds it. Nobody wrote there, so that it costs nothing.
 pub(crate) fn liar(verb: &str) -> Vec<u8> {
     assert_eq!(verb.len(), 4);
     let (resolve, world) = world(&interface(), "with-command-filter");
@@ -109,4 +110,9 @@ const LIAR: &str = r#"(module
             (then
                 (call $repeat)
                 (call $lines (i32.const 32768) (i32.const 4096))))
+        (if (i32.eq (local.get $letter) (i32.const 0x67))
+            (then
+                (drop (memory.grow (i32.const 16384)))
+                (i32.store (i32.const 4096) (i32.const 65536))
+                (call $lines (i32.const 4096) (i32.const 1))))
         (i32.const 3072)))"#;
