@@ -422,9 +422,10 @@ struct Run {
 }
 
 impl Run {
-    fn start(site: &Site, plugin: &str) -> Run {
+    fn start(site: &Site, plugin: &str, more: &[&str]) -> Run {
         let mut run = program();
-        run.args(["plugin", "run", plugin, "--listen", "127.0.0.1:0"]).current_dir(site.path(""));
+        run.args(["plugin", "run", plugin, "--listen", "127.0.0.1:0"]).args(more);
+        run.current_dir(site.path(""));
         run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = run.spawn().unwrap();
         let printed = Log::collect(process.stdout.take().unwrap());
@@ -462,7 +463,7 @@ fn every_call_is_printed_while_an_author_changes_the_plugin() {
     let source = fs::read_to_string(site.path("fresh/plugin.c")).unwrap();
     assert!(source.contains("{\"PORT\", \"EPRT\"}"));
     site.write("fresh/plugin.c", source.replace("{\"PORT\", \"EPRT\"}", "{\"PASS\"}"));
-    let run = Run::start(&site, "fresh");
+    let run = Run::start(&site, "fresh", &[]);
     let mut ftp = Ftp::connect(run.address());
     ftp.expect("USER alice", 331);
     ftp.expect("PASS Sw0rdfish-7", 502);
@@ -480,6 +481,30 @@ fn every_call_is_printed_while_an_author_changes_the_plugin() {
     for secret in ["Sw0rdfish-7", "PASS secret"] {
         assert!(!run.printed.text().contains(secret) && !run.log.text().contains(secret));
     }
+}
+
+#[test]
+fn a_core_dump_is_written_of_a_plugin_that_breaks() {
+    let site = Site::new("");
+    site.waft(&["plugin", "new", "fresh", "--lang", "c"], "").succeeded();
+    let source = fs::read_to_string(site.path("fresh/plugin.c")).unwrap();
+    let broken =
+        source.replace("  (void)session;\n", "  if (session.__handle) __builtin_trap();\n");
+    assert_ne!(source, broken);
+    site.write("fresh/plugin.c", broken);
+    let run = Run::start(&site, "fresh", &["--coredump-on-trap"]);
+    let mut ftp = Ftp::connect(run.address());
+    ftp.expect("USER alice", 331);
+    ftp.expect("PASS secret", 230);
+    ftp.expect("PORT 127,0,0,1,200,10", 451);
+    assert!(run.call("1  command-filter").contains("PORT 127,0,0,1,200,10 -> failed: trap: "));
+    run.log.wait("the core dump", |line| line.text.contains("core dump written"));
+    let dumps = fs::read_dir(site.path("fresh/build/state/coredumps")).unwrap();
+    let dumps: Vec<_> = dumps.map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
+    assert_eq!(dumps.len(), 1);
+    assert!(dumps[0].starts_with(b"\0asm"));
+    let section = dumps[0].windows(4).any(|octets| octets == b"core");
+    assert!(section, "no section of a core dump");
 }
 
 #[test]

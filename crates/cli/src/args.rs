@@ -121,6 +121,10 @@ pub(crate) struct Serve {
     /// How the log is written, whatever the configuration says
     #[arg(long, value_name = "FORMAT")]
     pub(crate) log_format: Option<LogStyle>,
+    /// Write a core dump of a plugin's instance that breaks, in coredumps/ of the state directory:
+    /// the last eight, and none of plugins that are granted secrets or passwords
+    #[arg(long, requires = "config")]
+    pub(crate) coredump_on_trap: bool,
     #[command(flatten)]
     pub(crate) quick: Quick,
 }
@@ -248,6 +252,9 @@ pub(crate) enum Plugin {
         /// Where to listen
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:2121")]
         listen: SocketAddr,
+        /// Write a core dump of a plugin's instance that breaks, in DIR/build/state/coredumps
+        #[arg(long)]
+        coredump_on_trap: bool,
     },
     /// Measure what a component costs: to compile, to load, to have instances of, and to ask
     Bench(BenchedPlugin),

@@ -1,13 +1,15 @@
 //! What the parts of a server do for plugins: passwords are verified, storages opened, as the
 //! configuration in force says.
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use waft_accounts::Verifier;
+use waft_config::Config;
 use waft_core::BoxFuture;
 use waft_core::auth::{PasswordVerifier, Secret, VerifyError};
 use waft_core::storage::{ErrorKind, Result, Storage, StorageError, StoragePlace, Storages};
-use waft_plugin_host::{Onlooker, Services, StandIns};
+use waft_plugin_host::{CoreDumps, Onlooker, Services, StandIns};
 
 use crate::assemble::Places;
 
@@ -24,6 +26,10 @@ pub(crate) struct Beside {
     pub(crate) stand_ins: Option<Arc<dyn StandIns>>,
     /// Who sees every call.
     pub(crate) onlooker: Option<Arc<dyn Onlooker>>,
+    /// Whether core dumps of plugins are kept, in the state directory.
+    pub(crate) keeps_core_dumps: bool,
+    /// Where they go then.
+    pub(crate) core_dumps: Option<Arc<CoreDumps>>,
 }
 
 /// What a configuration says about it.
@@ -32,6 +38,18 @@ struct By {
     verifier: Arc<Verifier>,
     /// The accounts of the configuration keep them. The plugins' host must not: places keep the host.
     places: Weak<Places>,
+}
+
+/// Where core dumps are, below the state directory.
+const CORE_DUMPS: &str = "coredumps";
+
+impl Beside {
+    /// Opens what lies in the state directory. Whoever does is the user that the server runs as.
+    pub(crate) fn opened(self, config: &Config) -> io::Result<Self> {
+        let state = config.server.state.as_ref().filter(|_| self.keeps_core_dumps);
+        let core_dumps = state.map(|state| CoreDumps::in_directory(state.join(CORE_DUMPS)));
+        Ok(Self { core_dumps: core_dumps.transpose()?.map(Arc::new), ..self })
+    }
 }
 
 impl Lent {
@@ -54,6 +72,7 @@ impl Lent {
             storages: Some(Arc::clone(self) as _),
             stand_ins: self.beside.stand_ins.clone(),
             onlooker: self.beside.onlooker.clone(),
+            core_dumps: self.beside.core_dumps.clone(),
         }
     }
 

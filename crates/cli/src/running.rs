@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use waft_accounts::{LocalAccounts, Lockout, Verifier, VerifierOptions};
 use waft_config::{Config, Mistake, Mistakes, Origin};
-use waft_plugin_host::{Host, HostSettings, Onlooker, Watching};
+use waft_plugin_host::{Host, HostSettings, Watching};
 use waft_server::net::tcp::TcpNetwork;
 use waft_server::{Parts, Server, Workers};
 
@@ -98,19 +98,12 @@ impl Running {
         Self::begin(config, Beside::default()).await
     }
 
-    /// The same, and tells somebody of every call of a plugin.
+    /// The same, with what is there beside the parts.
     ///
     /// # Errors
     ///
     /// Likewise.
-    pub(crate) async fn start_before(
-        config: &Config,
-        onlooker: Arc<dyn Onlooker>,
-    ) -> Result<Self, StartError> {
-        Self::begin(config, Beside { onlooker: Some(onlooker), ..Beside::default() }).await
-    }
-
-    async fn begin(config: &Config, beside: Beside) -> Result<Self, StartError> {
+    pub(crate) async fn begin(config: &Config, beside: Beside) -> Result<Self, StartError> {
         unless((), refusals(config))?;
         let (mut listeners, mut failed) = Listeners::bind(&config.listeners);
         let mut acme = Acme::bind(config).unwrap_or_else(|error| {
@@ -128,7 +121,7 @@ impl Running {
             process::become_user(user)
                 .map_err(|source| StartError::RunAs { user: user.clone(), source })?;
         }
-        let keeper = Keeper::new(config, beside)?;
+        let keeper = Keeper::new(config, beside.opened(config)?)?;
         let Loaded { accounts, host, tls } = parts(config, &keeper, tested).await?;
         let workers = Workers::start(worker_threads(config))?;
         let server = Server::new(

@@ -103,6 +103,8 @@ fn config(allocation: InstanceAllocationStrategy) -> Config {
         .concurrency_support(false)
         .epoch_interruption(true)
         .memory_init_cow(true)
+        // What there is to know when a call breaks; it is written down where somebody wants it.
+        .coredump_on_trap(true)
         .max_wasm_stack(limits::WASM_STACK_BYTES_MAX)
         .async_stack_size(limits::CALL_STACK_BYTES)
         .allocation_strategy(allocation);

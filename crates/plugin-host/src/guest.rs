@@ -15,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use waft_core::{SessionFacts, SessionId, auth};
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
-use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmBacktrace};
+use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmBacktrace, WasmCoreDump};
 use wasmtime_wasi::WasiCtx;
 
 use crate::artifact::{Artifact, Exports, Unfit};
@@ -43,6 +43,8 @@ pub(crate) struct Identity {
     pub(crate) name: Arc<str>,
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) secrets: BTreeMap<String, Secret>,
+    /// Whether it is granted secrets or passwords.
+    pub(crate) is_trusted: bool,
     pub(crate) limits: Limits,
     pub(crate) log: Gate,
     pub(crate) services: Services,
@@ -139,7 +141,10 @@ impl Warm {
         store.data_mut().quota.charge = charge;
         let budget = begin(&mut store, Caller { hook: Hook::Lifecycle, generation }, None);
         let result = bounded(sandbox, budget, artifact.instantiate(&mut store)).await?;
-        let exports = result.map_err(|error| explain(&store, &error))?;
+        let exports = result.map_err(|error| {
+            keep_core(&mut store, &error);
+            explain(&store, &error)
+        })?;
         let now = Instant::now();
         Ok(Warm {
             sandbox,
@@ -212,7 +217,10 @@ impl Warm {
             let call = poll_fn(|context| span.in_scope(|| call.as_mut().poll(context)));
             bounded(self.sandbox, budget, call).await?
         };
-        let value = result.map_err(|error| explain(&self.store, &error))?;
+        let value = result.map_err(|error| {
+            keep_core(&mut self.store, &error);
+            explain(&self.store, &error)
+        })?;
         self.calls += u64::from(caller.hook != Hook::Lifecycle);
         let guest = self.store.data_mut();
         guest.about.session = None;
@@ -358,6 +366,36 @@ async fn bounded<T>(
     let wall = budget.wall;
     let call = pin!(call);
     tokio::time::timeout(wall, metered(call)).await.map_err(|_| Failure::Wall(wall))
+}
+
+/// Writes down what an instance was like when it broke, where somebody wants to know, and where it
+/// was trusted with nothing.
+fn keep_core(store: &mut Store<Guest>, error: &wasmtime::Error) {
+    let identity = Arc::clone(&store.data().identity);
+    let Some(dumps) = identity.services.core_dumps.clone() else { return };
+    let Some(core) = error.downcast_ref::<WasmCoreDump>() else { return };
+    let generation = store.data().about.generation;
+    if identity.is_trusted {
+        let plugin = &*identity.name;
+        tracing::warn!(
+            plugin,
+            generation,
+            "no core dump: the plugin is granted secrets or passwords"
+        );
+        return;
+    }
+    let dump = core.serialize(store, &identity.name);
+    // It is large, and sessions go on meanwhile.
+    tokio::task::spawn_blocking(move || {
+        let plugin = &*identity.name;
+        match dumps.keep(plugin, &dump) {
+            Ok(file) => {
+                let file = file.display();
+                tracing::warn!(plugin, generation, %file, "core dump written");
+            }
+            Err(error) => tracing::error!(plugin, generation, %error, "core dump not written"),
+        }
+    });
 }
 
 fn explain(store: &Store<Guest>, error: &wasmtime::Error) -> Failure {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use waft_core::auth::PasswordVerifier;
 use waft_core::storage::Storages;
 
+use crate::core_dumps::CoreDumps;
 use crate::onlooker::Onlooker;
 use crate::stand_ins::StandIns;
 
@@ -19,6 +20,8 @@ pub struct Services {
     pub storages: Option<Arc<dyn Storages>>,
     /// What takes the place of the world; a server has none.
     pub stand_ins: Option<Arc<dyn StandIns>>,
+    /// Where core dumps go of instances that broke; without, there are none.
+    pub core_dumps: Option<Arc<CoreDumps>>,
     /// Who sees every call; a server has nobody.
     pub onlooker: Option<Arc<dyn Onlooker>>,
 }
@@ -29,6 +32,7 @@ impl fmt::Debug for Services {
             .field("passwords", &self.passwords.is_some())
             .field("storages", &self.storages.is_some())
             .field("stand_ins", &self.stand_ins.is_some())
+            .field("core_dumps", &self.core_dumps.is_some())
             .field("onlooker", &self.onlooker.is_some())
             .finish()
     }

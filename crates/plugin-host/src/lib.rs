@@ -25,6 +25,7 @@ mod canary;
 mod capability;
 mod chain;
 mod compiler;
+mod core_dumps;
 mod costs;
 mod engine;
 mod errands;
@@ -60,6 +61,7 @@ mod watch;
 mod workshop;
 
 pub use compiler::{CompilerProcess, compile_apart};
+pub use core_dumps::CoreDumps;
 pub use costs::{Instances, instances};
 pub use errors::{Flaw, LoadError, LoadErrors, OperateError, Refusal, WatchError};
 pub use hook::Hook;

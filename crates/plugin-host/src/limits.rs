@@ -177,6 +177,9 @@ pub(crate) const COMPILED_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// Octets of address space of a process that compiles.
 pub(crate) const COMPILER_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 
+/// Core dumps of plugins that are kept.
+pub(crate) const CORE_DUMPS_MAX: usize = 8;
+
 /// Functions of a trap's backtrace that are shown.
 pub(crate) const TRACE_FRAMES_MAX: usize = 6;
 

@@ -683,6 +683,7 @@ pub(crate) fn identity(settings: &PluginSettings, share: Share) -> Identity {
         name: settings.name.as_str().into(),
         config: settings.config.iter().cloned().collect(),
         secrets: settings.grants.secrets.iter().cloned().collect(),
+        is_trusted: settings.grants.passwords || !settings.grants.secrets.is_empty(),
         limits: settings.limits.clone(),
         log: Gate::new(settings.limits.log_lines),
         tally: Arc::default(),

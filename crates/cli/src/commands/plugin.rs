@@ -44,7 +44,9 @@ pub(crate) fn run(command: &Plugin) -> Result<(), Failure> {
         Plugin::New(arguments) => author::create(arguments),
         Plugin::Build(sources) => author::build(sources),
         Plugin::Test(arguments) => trials::run(arguments),
-        Plugin::Run { sources, listen } => author::run(sources, *listen),
+        Plugin::Run { sources, listen, coredump_on_trap } => {
+            author::run(sources, *listen, *coredump_on_trap)
+        }
         Plugin::Bench(arguments) => bench::run(arguments),
         Plugin::Sign(arguments) => signature::sign(arguments),
         Plugin::Verify(arguments) => signature::verify(arguments),

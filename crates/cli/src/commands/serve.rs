@@ -10,6 +10,7 @@ use waft_config::{Config, LogFormat, Mistakes, QuickStart, Warnings};
 use super::{runtime, user};
 use crate::args::{Quick, Serve};
 use crate::failure::Failure;
+use crate::lent::Beside;
 use crate::logging::{self, Logging};
 use crate::process;
 use crate::running::{Running, StartError};
@@ -27,23 +28,34 @@ const LAST_WORK: Duration = Duration::from_secs(1);
 /// It cannot start.
 pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let format = arguments.log_format.map(LogFormat::from);
+    let keeps_core_dumps = arguments.coredump_on_trap;
     let source = source(arguments)?;
     let (config, warnings) = source.load()?;
+    if keeps_core_dumps && config.server.state.is_none() {
+        let remedy = "set state in [server]: core dumps go there";
+        return Err(Failure::Usage(format!("--coredump-on-trap: no place for them; {remedy}")));
+    }
     let logging = logging::start(format.unwrap_or(config.log.format), config.log.level)?;
     warn(&warnings);
     process::raise_open_files(&config);
     // Sessions have threads of their own.
     let runtime = runtime(Some(1))?;
-    let result = runtime.block_on(serve(&source, config, &logging));
+    let beside = Beside { keeps_core_dumps, ..Beside::default() };
+    let result = runtime.block_on(serve(&source, config, beside, &logging));
     runtime.shutdown_timeout(LAST_WORK);
     result
 }
 
-async fn serve(source: &Source, config: Config, logging: &Logging) -> Result<(), Failure> {
+async fn serve(
+    source: &Source,
+    config: Config,
+    beside: Beside,
+    logging: &Logging,
+) -> Result<(), Failure> {
     let (mut stop, mut hang_up) = (Stop::install()?, Reload::install()?);
     let mut changes = Changes::of(&config);
     let mut running = tokio::select! {
-        running = Running::start(&config) => running?,
+        running = Running::begin(&config, beside) => running?,
         () = stop.next() => return Ok(()),
     };
     loop {

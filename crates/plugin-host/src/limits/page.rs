@@ -367,6 +367,7 @@ fn failures() -> Vec<Row> {
         ),
         fixed!(TOLD_REPLY_BYTES_MAX, "a reply in the line about its change", "cut"),
         fixed!(TRACE_FRAMES_MAX, "functions of a trap's backtrace", "cut"),
+        fixed!(CORE_DUMPS_MAX, "core dumps that are kept", "the oldest is removed"),
     ]
 }
 

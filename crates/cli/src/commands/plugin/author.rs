@@ -16,6 +16,7 @@ use super::site::{Ground, SETTINGS, Site};
 use crate::args::{LanguageName, NewPlugin, Sources};
 use crate::commands::runtime;
 use crate::failure::Failure;
+use crate::lent::Beside;
 use crate::{Running, logging, output};
 
 /// Where what is made goes, below the plugin's directory.
@@ -76,7 +77,11 @@ fn line(call: &Called<'_>) -> String {
 }
 
 /// Serves with a plugin, and builds it anew when its sources change, until it is interrupted.
-pub(super) fn run(sources: &Sources, listen: SocketAddr) -> Result<(), Failure> {
+pub(super) fn run(
+    sources: &Sources,
+    listen: SocketAddr,
+    keeps_core_dumps: bool,
+) -> Result<(), Failure> {
     let built = built(sources)?;
     let site = site(sources, &built, &listen.to_string())?;
     let _logging = logging::start(LogFormat::Human, LogLevel::Info)?;
@@ -85,7 +90,9 @@ pub(super) fn run(sources: &Sources, listen: SocketAddr) -> Result<(), Failure> 
         site.directory.join("files").display()
     ));
     runtime(None)?.block_on(async {
-        let running = Running::start_before(&site.config, Arc::new(Printer))
+        let beside =
+            Beside { onlooker: Some(Arc::new(Printer)), keeps_core_dumps, ..Beside::default() };
+        let running = Running::begin(&site.config, beside)
             .await
             .map_err(|error| anyhow::anyhow!("the server does not take the plugin: {error}"))?;
         rebuild(sources, &site.component).await?;
