@@ -21,6 +21,7 @@ use crate::cache::deserialize;
 use crate::engine::{Sandbox, engine_to_compile};
 use crate::errors::{Refusal, one_line};
 use crate::limits;
+use crate::scarcity;
 
 /// Octets of the word that code comes behind.
 const WORD_BYTES: usize = 32;
@@ -65,7 +66,8 @@ impl Compiler {
 }
 
 fn cannot(error: &wasmtime::Error) -> Refusal {
-    Refusal::Compile(one_line(&format!("{error:#}")))
+    let reason = one_line(&format!("{error:#}"));
+    if scarcity::is_behind(error) { Refusal::Unmapped(reason) } else { Refusal::Compile(reason) }
 }
 
 impl CompilerProcess {

@@ -16,9 +16,10 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 
 use crate::bindings::Served;
 use crate::capability::wasi;
-use crate::errors::Refusal;
+use crate::errors::{Refusal, one_line};
 use crate::guest::Guest;
 use crate::limits;
+use crate::scarcity;
 use crate::workshop::Workshop;
 
 /// The engine with what goes with it.
@@ -45,11 +46,15 @@ pub(crate) struct Sandbox {
 /// # Errors
 /// The machine cannot run one.
 pub(crate) fn sandbox() -> Result<&'static Sandbox, Refusal> {
-    static SANDBOX: OnceLock<Result<Sandbox, String>> = OnceLock::new();
-    SANDBOX
-        .get_or_init(|| Sandbox::new().map_err(|error| format!("{error:#}")))
-        .as_ref()
-        .map_err(|error| Refusal::Engine(error.clone()))
+    static SANDBOX: OnceLock<Result<Sandbox, Refusal>> = OnceLock::new();
+    let made = SANDBOX.get_or_init(|| {
+        Sandbox::new().map_err(|error| {
+            let reason = one_line(&format!("{error:#}"));
+            let lacks_memory = scarcity::is_behind(&error);
+            if lacks_memory { Refusal::Unmapped(reason) } else { Refusal::Engine(reason) }
+        })
+    });
+    made.as_ref().map_err(Refusal::clone)
 }
 
 impl Sandbox {

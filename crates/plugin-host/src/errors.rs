@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use waft_proto::command::printable;
 
+use crate::scarcity;
 use crate::self_test::{Place, TestFailure};
 use crate::service::{self, Grant};
 use crate::settings::Listed;
@@ -14,6 +15,9 @@ use crate::workshop::Undone;
 
 /// Octets of a mebibyte, the unit in messages.
 const MIB: u64 = 1 << 20;
+
+/// What to do where an instance may not have the memory that it needs.
+const RAISE_MEMORY: &str = "raise memory in its limits";
 
 /// Why a component is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -184,6 +188,9 @@ pub enum Refusal {
         /// What the operator lets it have.
         limit: usize,
     },
+    /// The system gives no memory for it.
+    #[error("the system gives no more memory: {0}")]
+    Unmapped(String),
     /// Files should be in it, and it has none.
     #[error("has no hook storage, and is where files should be")]
     NoStorage,
@@ -328,7 +335,8 @@ impl Refusal {
             }
             Refusal::Disabled { plugin } => format!("waft plugin enable {plugin}"),
             Refusal::SaidNo(_) => "write [plugin.config] as its documentation says".to_owned(),
-            Refusal::Memory { .. } => "raise memory in its limits".to_owned(),
+            Refusal::Memory { .. } => RAISE_MEMORY.to_owned(),
+            Refusal::Unmapped(_) => scarcity::remedy(),
             Refusal::NoStorage => "name a plugin that has the hook storage".to_owned(),
             Refusal::RolledBack { plugin, .. } => {
                 format!("replace the file, or try it again: waft plugin reload {plugin}")
@@ -536,6 +544,12 @@ pub(crate) enum Failure {
     /// There was no more memory for all instances together, and it broke.
     #[error("trap as the memory of all plugins is spent, see memory_budget in [plugins]: {0}")]
     Spent(String),
+    /// The system had no more memory for it, and it broke.
+    #[error("trap as the system gives no more memory: {0}")]
+    Starved(String),
+    /// The system has no memory for a new instance, or for the stack of a call.
+    #[error("the system gives no more memory: {0}")]
+    Unmapped(String),
     /// It computed too long.
     #[error("over its computing time: {0:?}")]
     Cpu(Duration),
@@ -570,4 +584,15 @@ pub(crate) enum Failure {
     /// It failed too often lately: it is not asked for a while.
     #[error("not asked: it failed too often lately")]
     BreakerOpen,
+}
+
+impl Failure {
+    /// What to do about it, where that can be said.
+    pub(crate) fn remedy(&self) -> Option<String> {
+        match self {
+            Failure::Memory { .. } => Some(RAISE_MEMORY.to_owned()),
+            Failure::Starved(_) | Failure::Unmapped(_) => Some(scarcity::remedy()),
+            _ => None,
+        }
+    }
 }

@@ -33,6 +33,7 @@ use crate::hook::{Budget, Hook};
 use crate::lent::Services;
 use crate::limits;
 use crate::processor::{self, metered};
+use crate::scarcity;
 use crate::services::Share;
 use crate::settings::{Limits, Secret};
 use crate::stand_ins::Fault;
@@ -416,6 +417,8 @@ fn explain(store: &Store<Guest>, error: &wasmtime::Error) -> Failure {
         trap.push_str(function);
     }
     match guest.quota.denied {
+        _ if scarcity::is_behind(error) => Failure::Unmapped(trap),
+        Some(Bound::System) => Failure::Starved(trap),
         Some(Bound::Own) => Failure::Memory { limit: guest.quota.limit, trap },
         Some(Bound::All) => Failure::Spent(trap),
         None => Failure::Trap(trap),
@@ -426,6 +429,8 @@ fn explain(store: &Store<Guest>, error: &wasmtime::Error) -> Failure {
 struct Quota {
     limit: usize,
     used: usize,
+    /// What it took last.
+    grown: usize,
     /// Why the call in progress did not get what it wanted.
     denied: Option<Bound>,
     /// What it takes of the memory for all instances.
@@ -440,12 +445,14 @@ enum Bound {
     Own,
     /// What all instances may have together.
     All,
+    /// What the system has.
+    System,
 }
 
 impl Quota {
     fn new(limit: usize, tally: Arc<Tally>) -> Quota {
         tally.instances.fetch_add(1, Ordering::Relaxed);
-        Quota { limit, used: 0, denied: None, charge: None, tally }
+        Quota { limit, used: 0, grown: 0, denied: None, charge: None, tally }
     }
 
     /// What keeps it from having so many octets.
@@ -470,16 +477,31 @@ impl ResourceLimiter for Quota {
         &mut self,
         current: usize,
         desired: usize,
-        _: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
         let used = self.used.saturating_add(desired.saturating_sub(current));
         if let Some(bound) = self.bound(used) {
             self.denied = Some(bound);
             return Ok(false);
         }
-        self.tally.memory.fetch_add(used - self.used, Ordering::Relaxed);
+        self.grown = used - self.used;
+        self.tally.memory.fetch_add(self.grown, Ordering::Relaxed);
         self.used = used;
         Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        // Nothing else goes wrong behind a yes; what comes of a no does not count.
+        if scarcity::is_behind(&error) {
+            let grown = std::mem::take(&mut self.grown);
+            self.tally.memory.fetch_sub(grown, Ordering::Relaxed);
+            self.used -= grown;
+            self.denied = Some(Bound::System);
+        }
+        Ok(())
     }
 
     fn table_growing(

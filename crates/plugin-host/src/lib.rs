@@ -50,6 +50,7 @@ mod plugin;
 mod pool;
 mod probation;
 mod processor;
+mod scarcity;
 mod self_test;
 mod service;
 mod services;

@@ -88,12 +88,15 @@ impl Meters {
     /// Notes a failure.
     pub(crate) fn failed(&self, hook: Hook, failure: &Failure) {
         let kind = match failure {
-            Failure::Trap(_) | Failure::Memory { .. } | Failure::Spent(_) => Kind::Trap,
+            Failure::Trap(_) | Failure::Memory { .. } | Failure::Spent(_) | Failure::Starved(_) => {
+                Kind::Trap
+            }
             Failure::Cpu(_) | Failure::Wall(_) => Kind::Timeout,
             Failure::Verdict(_) => Kind::BadVerdict,
             Failure::GivenUp(_) => Kind::GivenUp,
             Failure::Busy(_)
             | Failure::NoRoom(_)
+            | Failure::Unmapped(_)
             | Failure::Gone
             | Failure::Lost
             | Failure::Misfit(_)

@@ -471,15 +471,17 @@ impl<'a> Call<'a> {
             return;
         }
         self.note_time(Instant::now());
-        let reason = cleaned(&failure.to_string());
+        let (reason, remedy) = (cleaned(&failure.to_string()), failure.remedy());
         // What the other transfer's call failed of tells more.
         if !matches!(failure, Failure::Lost) {
-            let (at, hook, reason) = (SystemTime::now(), hook.name(), reason.clone());
-            *plugin.last_error() = Some(LastError { at, hook, reason });
+            let (at, hook) = (SystemTime::now(), hook.name());
+            let (reason, remedy) = (reason.clone(), remedy.clone());
+            *plugin.last_error() = Some(LastError { at, hook, reason, remedy });
         }
         match failure {
-            // Not the plugin's fault: there were too many calls.
+            // Not the plugin's fault: there were too many calls, or too little memory.
             Failure::Busy(_) | Failure::NoRoom(_) | Failure::Spent(_) => {}
+            Failure::Starved(_) | Failure::Unmapped(_) => {}
             // That is counted already.
             Failure::Lost => {}
             _ => self.trip_breaker(),
@@ -491,6 +493,7 @@ impl<'a> Call<'a> {
                 session = self.session.map(|session| session.0),
                 hook = hook.name(),
                 reason = &*reason,
+                remedy,
                 untold = (untold > 0).then_some(untold),
                 "plugin failed"
             );
@@ -608,6 +611,7 @@ pub(crate) fn not_started(failure: Failure) -> Refusal {
 fn broken(failure: &Failure, refusal: fn(String) -> Refusal) -> Refusal {
     match failure {
         Failure::Memory { limit, .. } => Refusal::Memory { limit: *limit },
+        Failure::Starved(reason) | Failure::Unmapped(reason) => Refusal::Unmapped(one_line(reason)),
         other => refusal(one_line(&other.to_string())),
     }
 }

@@ -314,7 +314,7 @@ impl Pool {
 
     async fn start(&self, generation: u64, charge: Charge) -> Result<Box<Warm>, Failure> {
         let broken = |failure| match failure {
-            Failure::Spent(_) => failure,
+            Failure::Spent(_) | Failure::Starved(_) | Failure::Unmapped(_) => failure,
             other => Failure::Start(other.to_string()),
         };
         let identity = Arc::clone(&self.identity);

@@ -177,6 +177,8 @@ pub struct LastError {
     pub hook: &'static str,
     /// What.
     pub reason: String,
+    /// What to do about it, where that can be said.
+    pub remedy: Option<String>,
 }
 
 /// One plugin's state at one moment.

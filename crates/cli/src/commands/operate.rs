@@ -104,9 +104,7 @@ fn changed(change: &Value) -> String {
     if let Some(reason) = at(change, "reason").as_str() {
         told.push_str(&format!(": {reason}"));
     }
-    if let Some(remedy) = at(change, "remedy").as_str() {
-        told.push_str(&format!("\n  remedy: {remedy}"));
-    }
+    told.push_str(&remedy(change.get("remedy")));
     told.push('\n');
     told
 }
@@ -185,8 +183,13 @@ fn all(answer: &Value) -> impl Iterator<Item = &Value> {
 /// Why a file is not taken.
 fn trouble(plugin: &Value) -> Option<String> {
     let reason = at(plugin, "trouble").as_str().or_else(|| at(plugin, "reason").as_str())?;
-    let remedy = at(plugin, "remedy").as_str().map(|remedy| format!("\n  remedy: {remedy}"));
-    Some(format!("{reason}{}", remedy.unwrap_or_default()))
+    Some(format!("{reason}{}", remedy(plugin.get("remedy"))))
+}
+
+/// What to do about something, in a line of its own.
+fn remedy(remedy: Option<&Value>) -> String {
+    let remedy = remedy.and_then(Value::as_str).map(|remedy| format!("\n  remedy: {remedy}"));
+    remedy.unwrap_or_default()
 }
 
 fn details(name: Option<&str>, reach: &Reach) -> Result<(), Failure> {
@@ -233,7 +236,10 @@ fn described(plugin: &Value) -> String {
         let (when, hook) = (ago(at(at(plugin, "last_error"), "at")), error.get("hook"));
         let hook = hook.map(text).unwrap_or_default();
         let reason = error.get("reason").map(text).unwrap_or_default();
-        rows.push(row("last error", format!("{when}, {hook}: {reason}")));
+        rows.push(row(
+            "last error",
+            format!("{when}, {hook}: {reason}{}", remedy(error.get("remedy"))),
+        ));
     }
     if let Some(events) = at(plugin, "events").as_object() {
         let count = |what: &str| events.get(what).map(text).unwrap_or_default();
