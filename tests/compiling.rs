@@ -13,8 +13,10 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 use support::PATIENCE;
+use support::control::Control;
 use support::plugin::component;
 use support::site::Site;
+use support::waft::Waft;
 
 const COMPONENT: &str = "plugins.d/command-policy.wasm";
 
@@ -23,7 +25,8 @@ const LARGE: usize = 4 << 20;
 
 fn site() -> Site {
     let settings = "[config]\ndeny = [\"CWD\"]\n";
-    let site = Site::new("[plugins]\ndirectory = \"plugins.d\"\n");
+    let site =
+        Site::new("[plugins]\ndirectory = \"plugins.d\"\n[control]\nsocket = \"ask.sock\"\n");
     site.write("plugins.d/command-policy.toml", settings);
     site
 }
@@ -77,22 +80,62 @@ fn a_large_component_is_compiled_in_another_process_and_runs_in_this_one() {
     assert_eq!(small.message(), "plugin replaced");
 }
 
+/// Has a server compile for long, and returns the process that does.
+fn compiling(waft: &Waft) -> Pid {
+    // A module in a component that nothing uses, and that is compiled all the same.
+    waft.write(COMPONENT, [component("command-policy"), section(1, &laborious())].concat());
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(child) = waft.children().first() {
+            return Pid::from_raw(*child).unwrap();
+        }
+        assert!(Instant::now() < deadline, "nobody compiles");
+    }
+}
+
+#[test]
+fn what_is_being_compiled_is_told_beside_the_version_in_force() {
+    let site = site();
+    site.write(COMPONENT, component("command-policy"));
+    let waft = site.serve();
+    let child = compiling(&waft);
+    // It takes as long as this looks.
+    kill_process(child, Signal::STOP).unwrap();
+    let mut control = Control::connect(&waft.path("ask.sock"));
+    let plugins = control.plugins();
+    let (now, new) = (&plugins["plugins"][0], &plugins["loading"][0]);
+    assert_eq!((&now["state"], &new["state"]), (&"active".into(), &"loading".into()));
+    assert_eq!((&new["name"], &new["step"]), (&"command-policy".into(), &"compile".into()));
+    assert_ne!(now["sha256"], new["sha256"]);
+    let waft_plugin = |command| {
+        let arguments = ["plugin", command, "--config", "waft.toml"];
+        waft.waft(&arguments, "").succeeded().stdout()
+    };
+    let listed = waft_plugin("list");
+    assert!(listed.contains("\ncommand-policy: loading: being compiled, for "), "{listed}");
+    let status = waft_plugin("status");
+    for part in
+        ["\nstate                   loading\n", "\ndoing                   being compiled\n"]
+    {
+        assert!(status.contains(part), "{part}: {status}");
+    }
+    assert_eq!(control.ask(&serde_json::json!({ "ask": "status" }))["plugins"]["loading"], 1);
+    let mark = waft.log.mark();
+    kill_process(child, Signal::KILL).unwrap();
+    waft.log
+        .wait_since(mark, "the refusal", |line| line.message().starts_with("plugin not replaced"));
+    let plugins = control.plugins();
+    assert_eq!(plugins["loading"], serde_json::json!([]));
+    assert!(plugins["plugins"][0]["trouble"].as_str().unwrap().starts_with("cannot be compiled: "));
+}
+
 #[test]
 fn a_process_that_dies_while_it_compiles_costs_the_new_version_only() {
     let site = site();
     site.write(COMPONENT, component("command-policy"));
     let waft = site.serve();
     let mark = waft.log.mark();
-    // A module in a component that nothing uses, and that is compiled all the same.
-    waft.write(COMPONENT, [component("command-policy"), section(1, &laborious())].concat());
-    let deadline = Instant::now() + PATIENCE;
-    let child = loop {
-        if let Some(child) = waft.children().first() {
-            break *child;
-        }
-        assert!(Instant::now() < deadline, "nobody compiles");
-    };
-    kill_process(Pid::from_raw(child).unwrap(), Signal::KILL).unwrap();
+    kill_process(compiling(&waft), Signal::KILL).unwrap();
     let kept = waft.log.wait_since(mark, "the refusal", |line| {
         line.message() == "plugin not replaced, the version before stays in force"
     });

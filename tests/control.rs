@@ -188,6 +188,30 @@ fn a_version_before_takes_no_command_of_another_plugin() {
 }
 
 #[test]
+fn what_keeps_an_earlier_version_is_told_until_it_ends() {
+    let waft = server("");
+    let mut client = waft.log_in();
+    let data = client.begin("STOR a");
+    waft.site.write("plugins.d/strict.wasm", another());
+    let replaced = ask(&waft, &["plugin", "reload", "strict"]).succeeded().stdout();
+    assert_eq!(replaced, "strict: replaced\n");
+    let draining = &json(&waft, &["plugin", "list"])["draining"][0];
+    assert_eq!((&draining["name"], &draining["state"]), (&"strict".into(), &"draining".into()));
+    assert_eq!((&draining["transfers"], &draining["since_generation"]), (&1.into(), &1.into()));
+    let listed = ask(&waft, &["plugin", "list"]).succeeded().stdout();
+    assert!(
+        listed.contains("\nstrict: draining generation 1: transfers: 1, instances: "),
+        "{listed}"
+    );
+    let status = ask(&waft, &["plugin", "status", "strict"]).succeeded().stdout();
+    assert!(status.contains("\ntransfers               1\n"), "{status}");
+    assert_eq!(ask(&waft, &["plugin", "drain", "strict", "--timeout", "0"]).status.code(), Some(1));
+    client.put_rest(data, b"abc");
+    ask(&waft, &["plugin", "drain", "strict"]).succeeded();
+    assert_eq!(json(&waft, &["plugin", "list"])["draining"], Value::Array(Vec::new()));
+}
+
+#[test]
 fn a_plugin_in_the_shadow_decides_nothing_and_is_logged() {
     let site = Site::new("[plugins]\ndirectory = \"plugins.d\"\n");
     site.write("plugins.d/strict.wasm", component("tests/hostile"));

@@ -22,9 +22,14 @@ use crate::engine::{Sandbox, engine_to_compile};
 use crate::errors::{Refusal, one_line};
 use crate::limits;
 use crate::scarcity;
+use crate::workshop::Pace;
 
 /// Octets of the word that code comes behind.
 const WORD_BYTES: usize = 32;
+
+/// The priority, as `nice` counts it, of a process that gives way: the lowest.
+#[cfg(unix)]
+const GIVING_WAY: i32 = 19;
 
 /// Octets of what a process says that are told.
 const SAID_BYTES_MAX: u64 = 4096;
@@ -39,12 +44,13 @@ pub struct CompilerProcess {
     pub arguments: Vec<OsString>,
 }
 
-/// Who compiles, and how long it may take.
+/// Who compiles, how long it may take, and who goes before it.
 #[derive(Clone, Debug)]
 pub(crate) struct Compiler {
     /// Who compiles large components.
     pub(crate) process: Option<CompilerProcess>,
     pub(crate) within: Duration,
+    pub(crate) pace: Pace,
 }
 
 impl Compiler {
@@ -56,7 +62,7 @@ impl Compiler {
         let is_worth_it = bytes.len() > limits::COMPILED_HERE_BYTES_MAX && !sandbox.is_cramped;
         let apart = self.process.as_ref().filter(|_| is_worth_it);
         if let Some(process) = apart
-            && let Some(code) = process.compile(bytes, self.within)?
+            && let Some(code) = process.compile(bytes, self.within, self.pace)?
         {
             let foreign = || Refusal::Compile("its process made code for another engine".into());
             return deserialize(sandbox, &code).ok_or_else(foreign);
@@ -72,7 +78,12 @@ fn cannot(error: &wasmtime::Error) -> Refusal {
 
 impl CompilerProcess {
     /// Has a process compile; `None` where it cannot be started.
-    fn compile(&self, component: &[u8], within: Duration) -> Result<Option<Vec<u8>>, Refusal> {
+    fn compile(
+        &self,
+        component: &[u8],
+        within: Duration,
+        pace: Pace,
+    ) -> Result<Option<Vec<u8>>, Refusal> {
         let failed = |error: io::Error| Refusal::Compile(format!("its process: {error}"));
         let mut word = [0; WORD_BYTES];
         getrandom::fill(&mut word).map_err(|error| failed(error.into()))?;
@@ -83,6 +94,9 @@ impl CompilerProcess {
                 return Ok(None);
             }
         };
+        if pace == Pace::Behind {
+            running.give_way();
+        }
         let Ended { code, said, status } = running.ask(&word, component, within).map_err(failed)?;
         let Some(code) = code else { return Err(Refusal::CompileTime(within)) };
         let behind = |code: Vec<u8>| code.strip_prefix(&word).map(<[u8]>::to_vec);
@@ -130,6 +144,15 @@ struct Ended {
 struct Running(Child);
 
 impl Running {
+    /// Has it let all others go first. Failing costs only politeness.
+    fn give_way(&self) {
+        #[cfg(unix)]
+        if let Ok(process) = i32::try_from(self.0.id()) {
+            let process = rustix::process::Pid::from_raw(process);
+            let _ = rustix::process::setpriority_process(process, GIVING_WAY);
+        }
+    }
+
     /// Gives it the component, and takes what it makes.
     fn ask(&mut self, word: &[u8], component: &[u8], within: Duration) -> io::Result<Ended> {
         let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
@@ -174,8 +197,8 @@ fn read(from: impl Read, max: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Compiles the component that `input` holds behind a word, and writes that word and the code to
-/// `output`: all that a [`CompilerProcess`] does. The process is confined first: to the lowest
-/// priority, to that time of the processor, to some memory, and to the life of its parent.
+/// `output`: all that a [`CompilerProcess`] does. The process is confined first: to that time of the
+/// processor, to some memory, and to the life of its parent, which sees to its priority.
 ///
 /// # Errors
 /// The component cannot be compiled, or not read, or the code not written; in words.
@@ -199,8 +222,7 @@ pub fn compile_apart(
 /// Whatever of it the system refuses is no reason not to compile.
 #[cfg(unix)]
 fn confine(within: Duration) {
-    use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
-    let _ = setpriority_process(None, 19);
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let bounds = [
         (Resource::Cpu, within.as_secs()),
         (Resource::As, limits::COMPILER_BYTES_MAX),
@@ -240,7 +262,7 @@ mod tests {
     fn compiled(script: &str, within: Duration) -> Result<(), Refusal> {
         let arguments = vec!["-c".into(), script.into()];
         let process = Some(CompilerProcess { program: "/bin/sh".into(), arguments });
-        let compiler = Compiler { process, within };
+        let compiler = Compiler { process, within, pace: Pace::Behind };
         compiler.compile(sandbox().unwrap(), &large()).map(|_| ())
     }
 
@@ -272,7 +294,7 @@ mod tests {
     fn without_a_process_it_is_compiled_here() {
         let program = PathBuf::from("/nowhere/waft");
         let process = Some(CompilerProcess { program, arguments: Vec::new() });
-        let compiler = Compiler { process, within: LONG };
+        let compiler = Compiler { process, within: LONG, pace: Pace::Behind };
         compiler.compile(sandbox().unwrap(), &large()).unwrap();
     }
 }

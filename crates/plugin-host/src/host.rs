@@ -27,11 +27,12 @@ use crate::files::Settled;
 use crate::lent::Services;
 use crate::limits;
 use crate::load::{Gathered, Key, Loader, Note, Slot, Slots, blocking, in_order, notes};
-use crate::operate;
+use crate::operate::{self, Left};
 use crate::outbox::Outbox;
 use crate::owners::Owners;
 use crate::plugin::Plugin;
 use crate::probation::{self, Flop, Probation};
+use crate::progress::Progress;
 use crate::self_test::Compiled;
 use crate::services::Stock;
 use crate::services::metrics::Metric;
@@ -41,6 +42,7 @@ use crate::status::{
 };
 use crate::storage::PluginStorage;
 use crate::watch::{self as files_watch, Watching};
+use crate::workshop::Pace;
 
 /// All plugins of one server.
 #[derive(Clone)]
@@ -58,6 +60,8 @@ pub(crate) struct Shared {
     reports: watch::Sender<GenerationReport>,
     /// What was told of the slots, for who cannot wait for the books.
     notes: ArcSwap<Vec<Note>>,
+    /// What is being made of a file, likewise.
+    progress: Progress,
     /// What became of plugins, by name and [`What::name`], and how often.
     changed: std::sync::Mutex<BTreeMap<(String, &'static str), u64>>,
     /// What others took the place of.
@@ -115,6 +119,9 @@ impl Host {
         let stock = Arc::new(Stock::new(lasting, services));
         let kept = settings.state.as_deref().filter(|it| !settings.rehearsal || cache::is_own(it));
         let known = settings.compiled.iter().map(|Compiled(it)| (it.digest, Arc::downgrade(it)));
+        // Whoever only looks whether it would start has no reason for haste.
+        let pace = if settings.rehearsal { Pace::Behind } else { Pace::Full };
+        let progress = Progress::default();
         let mut loader = Loader {
             state: kept.map(Path::to_owned),
             compiled: OnceCell::new(),
@@ -125,7 +132,9 @@ impl Host {
             budget,
             memory_budget: settings.memory_budget,
             owners: Owners::of(settings.run_as),
-            compiler: settings.compiler(),
+            compiler: settings.compiler(pace),
+            pace,
+            progress: progress.clone(),
             before: BTreeMap::new(),
             signer: None,
             bad: BTreeSet::new(),
@@ -135,11 +144,14 @@ impl Host {
         if !gathered.errors.is_empty() {
             return Err(LoadErrors(gathered.errors));
         }
+        // From now on there may be sessions.
+        loader.pace = Pace::Behind;
         let plugins = in_order(&settings, &gathered.slots);
         plugins.iter().for_each(|plugin| plugin.take_share(&stock));
         let (flops, flunked) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             notes: ArcSwap::from_pointee(notes(&gathered.slots)),
+            progress,
             changed: std::sync::Mutex::default(),
             replaced: std::sync::Mutex::default(),
             canary: ArcSwapOption::empty(),
@@ -465,11 +477,8 @@ impl Shared {
             status.canaries = canaries.collect();
             status.canary_percent = canary.percent;
         }
-        let replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
-        let left: Vec<_> = replaced.plugins.iter().filter_map(Weak::upgrade).collect();
-        drop(replaced);
-        let left = left.into_iter();
-        status.draining.extend(left.map(|plugin| plugin.draining()));
+        status.loading.extend(self.progress.now());
+        status.draining.extend(self.left().iter().map(Left::status));
         let changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = changed.iter().map(|((plugin, result), &count)| {
             let plugin = plugin.clone();

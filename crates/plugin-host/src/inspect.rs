@@ -25,6 +25,7 @@ use crate::plugin::{Plugin, describe, identity, not_started};
 use crate::service::{self, Grant};
 use crate::services::Stock;
 use crate::settings::{Grants, HostSettings, PluginSettings};
+use crate::workshop::Pace;
 
 /// What a component is and wants.
 #[derive(Clone, Debug, Serialize)]
@@ -243,8 +244,8 @@ pub(crate) async fn artifact(
     sandbox: &'static Sandbox,
     bytes: Vec<u8>,
 ) -> Result<Artifact, Refusal> {
-    let compiler = HostSettings::default().compiler();
+    let compiler = HostSettings::default().compiler(Pace::Behind);
     let within = compiler.within;
     let work = move || Artifact::make(sandbox, &bytes, &compiler, None, &BTreeSet::new());
-    sandbox.compiling.run(within, work).await?
+    sandbox.compiling.run(within, Pace::Behind, work).await?
 }

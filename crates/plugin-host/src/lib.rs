@@ -50,6 +50,7 @@ mod plugin;
 mod pool;
 mod probation;
 mod processor;
+mod progress;
 mod scarcity;
 mod self_test;
 mod service;
@@ -84,6 +85,6 @@ pub use settings::{
 pub use stand_ins::{Fault, NoWebResponse, StandIns, WebRequest, WebResponse};
 pub use status::{
     AbsentPlugin, Change, Counts, DrainingPlugin, EventCounts, GenerationReport, HostStatus,
-    LastError, PluginStatus, ReloadCount, State, What,
+    LastError, LoadingPlugin, PluginStatus, ReloadCount, State, Step, What,
 };
 pub use watch::Watching;

@@ -20,10 +20,12 @@ use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
 use crate::outbox::Outbox;
 use crate::owners::Owners;
 use crate::plugin::{Plugin, pinned_to};
+use crate::progress::Progress;
 use crate::self_test::{self, SelfTester};
 use crate::services::Stock;
 use crate::settings::{Grants, HostSettings, Listed, OnLoadError, PluginSettings, Signer};
-use crate::status::{Change, State, What};
+use crate::status::{Change, State, Step, What};
+use crate::workshop::Pace;
 
 /// Compiles, and remembers what it compiled as long as a plugin uses it.
 pub(crate) struct Loader {
@@ -45,6 +47,10 @@ pub(crate) struct Loader {
     pub(crate) owners: Owners,
     /// Who compiles components, and for how long.
     pub(crate) compiler: Compiler,
+    /// Whether sessions go before what is done here.
+    pub(crate) pace: Pace,
+    /// What is done here at this moment.
+    pub(crate) progress: Progress,
     /// The component to go back to, of plugins that had one before.
     pub(crate) before: BTreeMap<Key, Arc<Artifact>>,
     /// Who has to have signed components.
@@ -196,7 +202,7 @@ impl Loader {
         settled: Option<Arc<Settled>>,
     ) -> Gathered {
         self.memory_budget = settings.memory_budget;
-        self.compiler = settings.compiler();
+        self.compiler = settings.compiler(self.pace);
         self.owners = Owners::of(settings.run_as);
         self.self_test.clone_from(&settings.self_test);
         let changed_signer = self.signer != settings.signer;
@@ -219,6 +225,7 @@ impl Loader {
             let before = old.get(&key);
             let again = before.and_then(|slot| slot.tested_otherwise(candidate));
             let before = again.as_ref().or(before);
+            let _underway = self.progress.begin();
             let unread = changed_signer || before.is_some_and(Slot::lacks_signature);
             let outcome = self.look(candidate, before, settled.clone(), unread).await;
             gathered.unsettled |= matches!(outcome, Outcome::Wait);
@@ -318,7 +325,10 @@ impl Loader {
         let stamp = Some(stamp);
         let wanted = self.wanted(candidate, digest);
         let artifact = match wanted {
-            Ok(()) => self.artifact(digest, bytes).await,
+            Ok(()) => {
+                self.progress.note(candidate, digest, Step::Compile);
+                self.artifact(digest, bytes).await
+            }
             Err(refusal) => Err(refusal),
         };
         match artifact {
@@ -369,7 +379,7 @@ impl Loader {
         let kept: BTreeSet<Digest> = self.artifacts.keys().copied().collect();
         let (compiler, within) = (self.compiler.clone(), self.compiler.within);
         let work = move || Artifact::make(sandbox, &bytes, &compiler, compiled.as_deref(), &kept);
-        let artifact = Arc::new(sandbox.compiling.run(within, work).await??);
+        let artifact = Arc::new(sandbox.compiling.run(within, self.pace, work).await??);
         self.artifacts.insert(digest, Arc::downgrade(&artifact));
         Ok(artifact)
     }
@@ -477,9 +487,12 @@ impl Loader {
         artifact: Arc<Artifact>,
         generation: u64,
     ) -> Result<Arc<Plugin>, Refusal> {
+        let digest = artifact.digest;
+        self.progress.note(candidate, digest, Step::Start);
         let plugin = self.start(candidate, artifact, generation).await?;
         if let Some(tester) = &self.self_test {
-            self_test::play(tester, candidate, &plugin.artifact, self.owners).await?;
+            self.progress.note(candidate, digest, Step::Test);
+            self_test::play(tester, candidate, &plugin.artifact, self.owners, self.pace).await?;
         }
         Ok(plugin)
     }

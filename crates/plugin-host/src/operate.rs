@@ -3,10 +3,12 @@
 //!
 //! None of it is written down: a restart goes by the files and the configuration alone.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use waft_core::SessionId;
 
 use crate::artifact::Digest;
 use crate::chain::Generation;
@@ -15,7 +17,7 @@ use crate::files::Candidate;
 use crate::host::{Books, Host, Shared};
 use crate::load::{Gathered, Key, Slot, Trouble, rival};
 use crate::plugin::Plugin;
-use crate::status::{Change, What};
+use crate::status::{Change, DrainingPlugin, What};
 
 /// How often it is looked whether earlier versions are gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
@@ -157,20 +159,49 @@ pub(crate) async fn end_in_time(shared: Weak<Shared>, old: Vec<Weak<Plugin>>, ti
     shared.end_transfers(|plugin| old.iter().any(|old| old.as_ptr() == Arc::as_ptr(plugin)));
 }
 
+/// An earlier version that something still uses.
+pub(crate) struct Left {
+    plugin: Arc<Plugin>,
+    /// Those that it is part of and that something goes on with.
+    generations: Vec<Arc<Generation>>,
+}
+
+impl Left {
+    /// Tells of it.
+    pub(crate) fn status(&self) -> DrainingPlugin {
+        let attended = attended(&self.generations);
+        let transfers = attended.len() + self.plugin.count_apart(&attended);
+        DrainingPlugin { transfers, ..self.plugin.draining() }
+    }
+}
+
+/// The sessions whose transfers go on with some generations.
+fn attended(generations: &[Arc<Generation>]) -> BTreeSet<SessionId> {
+    generations.iter().flat_map(|generation| generation.attended()).collect()
+}
+
 impl Shared {
-    /// Ends the transfers that go on with an earlier version of some plugins.
-    fn end_transfers(&self, wanted: impl Fn(&Arc<Plugin>) -> bool) {
+    /// The earlier versions that something still uses.
+    pub(crate) fn left(&self) -> Vec<Left> {
         let replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
         let plugins: Vec<_> = replaced.plugins.iter().filter_map(Weak::upgrade).collect();
         let generations: Vec<_> = replaced.generations.iter().filter_map(Weak::upgrade).collect();
         drop(replaced);
-        for plugin in plugins.into_iter().filter(wanted) {
+        let of = |plugin: Arc<Plugin>| {
             let has_it = |generation: &&Arc<Generation>| {
                 generation.plugins().iter().any(|known| Arc::ptr_eq(known, &plugin))
             };
-            let ended: Vec<_> = generations.iter().filter(has_it).collect();
-            let attended = ended.iter().flat_map(|generation| generation.attended()).collect();
-            let transfers: usize = ended.iter().map(|generation| generation.withdraw()).sum();
+            let generations = generations.iter().filter(has_it).cloned().collect();
+            Left { plugin, generations }
+        };
+        plugins.into_iter().map(of).collect()
+    }
+
+    /// Ends the transfers that go on with an earlier version of some plugins.
+    fn end_transfers(&self, wanted: impl Fn(&Arc<Plugin>) -> bool) {
+        for Left { plugin, generations } in self.left().iter().filter(|left| wanted(&left.plugin)) {
+            let attended = attended(generations);
+            let transfers: usize = generations.iter().map(|generation| generation.withdraw()).sum();
             let transfers = transfers + plugin.end_apart(&attended);
             if transfers > 0 {
                 let (name, since) = (&*plugin.name, plugin.since());

@@ -322,6 +322,7 @@ impl Plugin {
             hooks: self.artifact.outline.hooks(),
             idle_grants: self.idle_grants(),
             instances_idle,
+            instances_pinned: self.pool.pinned_count(),
             breaker_open,
             counts: Counts {
                 calls: sum.calls,
@@ -364,11 +365,18 @@ impl Plugin {
     /// with their generation; tells how many that were. The others took the version that was in
     /// force when the file was opened, in sessions that go on with another one.
     pub(crate) fn end_apart(&self, attended: &BTreeSet<SessionId>) -> usize {
+        self.apart(attended).iter().filter(|place| place.end()).count()
+    }
+
+    /// How many of them have not ended.
+    pub(crate) fn count_apart(&self, attended: &BTreeSet<SessionId>) -> usize {
+        self.apart(attended).iter().filter(|place| !place.has_ended()).count()
+    }
+
+    fn apart(&self, attended: &BTreeSet<SessionId>) -> Vec<Arc<Place>> {
         let transfers = self.transfers.lock().unwrap_or_else(PoisonError::into_inner);
         let apart = transfers.iter().filter(|(session, _)| !attended.contains(session));
-        let places: Vec<_> = apart.filter_map(|(_, place)| place.upgrade()).collect();
-        drop(transfers);
-        places.iter().filter(|place| place.end()).count()
+        apart.filter_map(|(_, place)| place.upgrade()).collect()
     }
 
     /// Tells of it as an earlier version that something still uses.
@@ -379,6 +387,7 @@ impl Plugin {
             sha256: self.artifact.digest.to_string(),
             since_generation: self.since,
             instances: self.identity.tally.now().0,
+            transfers: 0,
         }
     }
 

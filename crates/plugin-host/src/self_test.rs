@@ -17,7 +17,7 @@ use crate::limits;
 use crate::load::blocking;
 use crate::owners::Owners;
 use crate::settings::PluginSettings;
-use crate::workshop::Undone;
+use crate::workshop::{Pace, Undone};
 
 /// What takes the place of a component's extension in the name of its scenario.
 const EXTENSION: &str = "scenario.txt";
@@ -97,6 +97,7 @@ pub(crate) async fn play(
     candidate: &Candidate,
     artifact: &Arc<Artifact>,
     owners: Owners,
+    pace: Pace,
 ) -> Result<(), Refusal> {
     let scenario = candidate.parts.iter().find(|part| part.is_scenario() && part.exists());
     let Some(part) = scenario.cloned() else { return Ok(()) };
@@ -112,7 +113,7 @@ pub(crate) async fn play(
         let (settings, component, scenario) = (&settings, &*component, &*scenario);
         (tester.0)(&SelfTest { settings, component, compiled, scenario })
     };
-    let played = sandbox()?.testing.run(limits::SELF_TEST_MAX, work).await;
+    let played = sandbox()?.testing.run(limits::SELF_TEST_MAX, pace, work).await;
     played.unwrap_or_else(|undone| Err(TestFailure::whole(told(&undone)))).map_err(refused)
 }
 

@@ -14,6 +14,7 @@ use crate::errors::Flaw;
 use crate::hook::{Budget, Hook};
 use crate::self_test::{Compiled, SelfTester};
 use crate::service::Grant;
+use crate::workshop::Pace;
 
 /// Everything about plugins.
 #[derive(Clone, Debug)]
@@ -99,8 +100,8 @@ impl Default for HostSettings {
 }
 
 impl HostSettings {
-    pub(crate) fn compiler(&self) -> Compiler {
-        Compiler { process: self.compiler.clone(), within: self.compile_timeout }
+    pub(crate) fn compiler(&self, pace: Pace) -> Compiler {
+        Compiler { process: self.compiler.clone(), within: self.compile_timeout, pace }
     }
 }
 

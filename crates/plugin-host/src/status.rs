@@ -96,6 +96,8 @@ pub struct HostStatus {
     pub canaries: Vec<PluginStatus>,
     /// Plugins that should be there and are not.
     pub absent: Vec<AbsentPlugin>,
+    /// What is being made of files at this moment.
+    pub loading: Vec<LoadingPlugin>,
     /// Earlier versions that something still uses.
     pub draining: Vec<DrainingPlugin>,
     /// The share of the sessions that new versions are tried on, in percent; 0 where none is.
@@ -131,6 +133,8 @@ pub enum State {
     Disabled,
     /// Its file is not there yet.
     Waiting,
+    /// Its file is compiled, started or tried out; another version may be in force meanwhile.
+    Loading,
     /// Another version took its place, and something still uses this one.
     Draining,
 }
@@ -152,6 +156,38 @@ pub struct AbsentPlugin {
     pub remedy: Option<String>,
 }
 
+/// A plugin whose file is new.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LoadingPlugin {
+    /// Its name in this server.
+    pub name: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// The file that its settings stand in, if it has any.
+    pub settings: Option<PathBuf>,
+    /// How it is.
+    pub state: State,
+    /// What is done with it.
+    pub step: Step,
+    /// Since when something is, in seconds since 1970.
+    #[serde(serialize_with = "seconds")]
+    pub since: SystemTime,
+    /// SHA-256 of its component, in hexadecimal.
+    pub sha256: String,
+}
+
+/// What is done with a file before it comes into force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// It is checked, and compiled unless that was done before.
+    Compile,
+    /// It describes and prepares itself.
+    Start,
+    /// The scenario that lies beside it is played.
+    Test,
+}
+
 /// An earlier version that something still uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DrainingPlugin {
@@ -165,6 +201,9 @@ pub struct DrainingPlugin {
     pub since_generation: u64,
     /// Its instances.
     pub instances: usize,
+    /// Transfers that go on with it, each of a session of its own. Without any, it is a command that
+    /// has not ended.
+    pub transfers: usize,
 }
 
 /// What went wrong last.
@@ -209,6 +248,8 @@ pub struct PluginStatus {
     pub instances_idle: usize,
     /// Instances that are in use, by calls and by transfers.
     pub instances_busy: usize,
+    /// Of these, those that belong to transfers until they end.
+    pub instances_pinned: usize,
     /// Memory of all its instances, in bytes.
     pub memory_bytes: usize,
     /// Whether it failed so often lately that it is not asked for a while.

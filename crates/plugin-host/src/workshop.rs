@@ -1,5 +1,6 @@
 //! Long work for components, off the sessions' threads, one piece at a time, within its time:
-//! compiling them, and trying them out.
+//! compiling them, and trying them out. Sessions go before it, where there are any: while the server
+//! starts nobody waits but for this.
 //!
 //! A thread that works cannot be ended. One that takes too long is left to itself, at low priority,
 //! and counted; while too many are, nothing more is begun. What it costs at most is bounded by the
@@ -7,6 +8,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+#[cfg(target_os = "linux")]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -15,12 +18,25 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::limits;
 
+/// The priority, as `nice` counts it, of a thread that gives way.
+#[cfg(target_os = "linux")]
+const GIVING_WAY: i32 = 10;
+
 /// Where one kind of work is done.
 #[derive(Debug)]
 pub(crate) struct Workshop {
     turn: Semaphore,
     /// Threads that nobody waits for any more.
     lost: Arc<AtomicUsize>,
+}
+
+/// Whether others go before the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Nobody is served yet: it is as important as anything else on the machine.
+    Full,
+    /// Sessions do, and whatever else the machine does.
+    Behind,
 }
 
 /// Why work was not done.
@@ -40,14 +56,15 @@ impl Workshop {
         Workshop { turn: Semaphore::new(1), lost: Arc::default() }
     }
 
-    /// Does `work` on a thread of its own at low priority, behind the work of others: on all
-    /// cores it would stall the sessions.
+    /// Does `work` on a thread of its own behind the work of others: on all cores it would stall the
+    /// sessions, which for that reason have the higher priority as well, unless `pace` is full.
     ///
     /// # Errors
     /// It took too long or panicked, or there are too many that took too long.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         within: Duration,
+        pace: Pace,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Undone> {
         let failed = |reason: &str| Undone::Failed(reason.to_owned());
@@ -57,10 +74,15 @@ impl Workshop {
             return Err(Undone::Busy(lost));
         }
         let (done, result) = oneshot::channel();
-        let mut wait = Wait { result, lost: Arc::clone(&self.lost), is_over: false };
+        let worker = Worker::default();
+        let mut wait =
+            Wait { result, worker: worker.clone(), lost: Arc::clone(&self.lost), is_over: false };
         let lost = Arc::clone(&self.lost);
         let thread = thread::Builder::new().name("waft-plugin-load".to_owned()).spawn(move || {
-            lower_priority();
+            worker.begin();
+            if pace == Pace::Behind {
+                worker.give_way();
+            }
             let outcome = catch_unwind(AssertUnwindSafe(work));
             let outcome = outcome.map_err(|_| Undone::Failed("it panicked".to_owned()));
             if done.send(outcome).is_err() {
@@ -84,6 +106,7 @@ impl Workshop {
 /// Waits for a thread; dropped before the thread is done, the thread is lost.
 struct Wait<T> {
     result: oneshot::Receiver<T>,
+    worker: Worker,
     lost: Arc<AtomicUsize>,
     is_over: bool,
 }
@@ -98,18 +121,31 @@ impl<T> Drop for Wait<T> {
         self.result.close();
         if self.result.try_recv().is_ok() {
             self.lost.fetch_sub(1, Ordering::SeqCst);
+        } else {
+            self.worker.give_way();
         }
     }
 }
 
-#[cfg(target_os = "linux")]
-fn lower_priority() {
-    // On Linux this is the calling thread's, not the process's. Failing costs only politeness.
-    let _ = rustix::process::setpriority_process(None, 10);
-}
+/// The thread that works, once it has begun. Only Linux has a priority for each thread.
+#[derive(Clone, Default)]
+struct Worker(#[cfg(target_os = "linux")] Arc<OnceLock<rustix::process::Pid>>);
 
-#[cfg(not(target_os = "linux"))]
-fn lower_priority() {}
+impl Worker {
+    /// Says that it is this thread.
+    fn begin(&self) {
+        #[cfg(target_os = "linux")]
+        self.0.get_or_init(rustix::thread::gettid);
+    }
+
+    /// Has it let all others go first. Failing costs only politeness.
+    fn give_way(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some(&thread) = self.0.get() {
+            let _ = rustix::process::setpriority_process(Some(thread), GIVING_WAY);
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -131,10 +167,10 @@ mod tests {
                 let _ = ended.recv();
                 let _ = tell.send(());
             };
-            let refused = workshop.run(LONG, work).await.unwrap_err();
+            let refused = workshop.run(LONG, Pace::Behind, work).await.unwrap_err();
             assert_eq!(refused, Undone::Late(LONG));
         }
-        let refused = workshop.run(LONG, || ()).await.unwrap_err();
+        let refused = workshop.run(LONG, Pace::Behind, || ()).await.unwrap_err();
         assert_eq!(refused, Undone::Busy(limits::COMPILATIONS_LOST_MAX));
         tokio::time::resume();
         for (end, told) in ends {
@@ -144,14 +180,34 @@ mod tests {
         while workshop.lost.load(Ordering::SeqCst) > 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(workshop.run(LONG, || 7).await, Ok(7));
+        assert_eq!(workshop.run(LONG, Pace::Behind, || 7).await, Ok(7));
     }
 
     #[tokio::test]
     async fn a_panic_costs_that_one_piece_of_work() {
         let workshop = Workshop::new();
-        let refused = workshop.run::<()>(LONG, || panic!("oh")).await.unwrap_err();
+        let refused = workshop.run::<()>(LONG, Pace::Behind, || panic!("oh")).await.unwrap_err();
         assert_eq!(refused, Undone::Failed("it panicked".to_owned()));
-        assert_eq!(workshop.run(LONG, || 7).await, Ok(7));
+        assert_eq!(workshop.run(LONG, Pace::Behind, || 7).await, Ok(7));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn work_gives_way_to_sessions_unless_there_are_none_or_it_takes_too_long() {
+        // Of the thread alone that asks.
+        let priority = || rustix::process::getpriority_process(None).unwrap();
+        let workshop = Workshop::new();
+        assert_eq!(workshop.run(LONG, Pace::Behind, priority).await, Ok(GIVING_WAY));
+        assert_eq!(workshop.run(LONG, Pace::Full, priority).await, Ok(priority()));
+        let (end, ended) = mpsc::channel::<()>();
+        let (tell, told) = oneshot::channel();
+        let work = move || {
+            let _ = ended.recv();
+            let _ = tell.send(priority());
+        };
+        let late = workshop.run(Duration::from_millis(10), Pace::Full, work).await;
+        assert!(matches!(late, Err(Undone::Late(_))), "{late:?}");
+        drop(end);
+        assert_eq!(told.await, Ok(GIVING_WAY));
     }
 }

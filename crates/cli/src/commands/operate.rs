@@ -29,7 +29,7 @@ pub(crate) fn status(reach: &Reach) -> Result<(), Failure> {
     ];
     let plugins = at(&answer, "plugins");
     let shown = |what: &str| format!("{} {}", text(at(plugins, what)), what.replace('_', " "));
-    let plugins = ["in_force", "broken", "absent", "draining"].map(shown).join(", ");
+    let plugins = ["in_force", "broken", "absent", "loading", "draining"].map(shown).join(", ");
     rows.push(row("plugins", plugins));
     let counts = at(&answer, "counts").as_object().into_iter().flatten();
     rows.extend(counts.map(|(name, count)| row(&name.replace('_', " "), text(count))));
@@ -164,7 +164,8 @@ fn list(reach: &Reach) -> Result<(), Failure> {
     }
     let mut told = table(&rows);
     for plugin in all(&answer) {
-        told.extend(trouble(plugin).map(|told| format!("{}: {told}\n", text(at(plugin, "name")))));
+        let notes = trouble(plugin).into_iter().chain(passing(plugin));
+        told.extend(notes.map(|told| format!("{}: {told}\n", text(at(plugin, "name")))));
     }
     Ok(output::print(&told)?)
 }
@@ -176,7 +177,7 @@ fn name_of(path: &str) -> &str {
 
 /// Every plugin and version that the server tells of.
 fn all(answer: &Value) -> impl Iterator<Item = &Value> {
-    let lists = ["plugins", "canaries", "absent", "draining"].into_iter();
+    let lists = ["plugins", "canaries", "absent", "loading", "draining"].into_iter();
     lists.flat_map(|list| at(answer, list).as_array().into_iter().flatten())
 }
 
@@ -184,6 +185,33 @@ fn all(answer: &Value) -> impl Iterator<Item = &Value> {
 fn trouble(plugin: &Value) -> Option<String> {
     let reason = at(plugin, "trouble").as_str().or_else(|| at(plugin, "reason").as_str())?;
     Some(format!("{reason}{}", remedy(plugin.get("remedy"))))
+}
+
+/// What becomes of a version that is not in force yet, or not any more.
+fn passing(plugin: &Value) -> Option<String> {
+    let [step, since, transfers, instances, generation] =
+        ["step", "since", "transfers", "instances", "since_generation"].map(|key| at(plugin, key));
+    if !step.is_null() {
+        return Some(format!("loading: {}, for {}", doing(step), time_since(since)));
+    }
+    (!transfers.is_null()).then(|| {
+        format!(
+            "draining generation {}: transfers: {}, instances: {}",
+            text(generation),
+            text(transfers),
+            text(instances)
+        )
+    })
+}
+
+/// A step of loading, in words.
+fn doing(step: &Value) -> String {
+    match step.as_str() {
+        Some("compile") => "being compiled".to_owned(),
+        Some("start") => "being started".to_owned(),
+        Some("test") => "being tested".to_owned(),
+        _ => text(step),
+    }
 }
 
 /// What to do about something, in a line of its own.
@@ -219,13 +247,18 @@ fn described(plugin: &Value) -> String {
     rows.extend(known("settings").map(|file| row("settings", text(file))));
     rows.extend(known("sha256").map(|digest| row("digest", text(digest))));
     rows.extend(known("since_generation").map(|since| row("generation", text(since))));
+    rows.extend(known("step").map(|step| row("doing", doing(step))));
+    rows.extend(known("since").map(|since| row("for", time_since(since))));
+    rows.extend(known("transfers").map(|count| row("transfers", text(count))));
+    rows.extend(known("instances").map(|count| row("instances", text(count))));
     rows.extend(known("loaded").map(|at| row("loaded", ago(at))));
     rows.extend(known("hooks").map(|hooks| row("hooks", listed(hooks))));
     if counts.is_null() {
         return rows.concat();
     }
-    let (idle, busy) = (text(at(plugin, "instances_idle")), text(at(plugin, "instances_busy")));
-    rows.push(row("instances", format!("{idle} idle, {busy} busy")));
+    let [idle, busy, pinned] =
+        ["idle", "busy", "pinned"].map(|how| text(at(plugin, &format!("instances_{how}"))));
+    rows.push(row("instances", format!("{idle} idle, {busy} busy, {pinned} of these pinned")));
     let memory = at(plugin, "memory_bytes").as_u64().unwrap_or_default();
     rows.push(row("memory", format!("{} KiB", memory / 1024)));
     rows.push(row("calls", calls(counts, plugin)));
@@ -318,12 +351,17 @@ fn time(us: &Value) -> String {
 
 /// How long ago that was, by this machine's clock.
 fn ago(at: &Value) -> String {
+    format!("{} ago", time_since(at))
+}
+
+/// How much time has passed since then, likewise.
+fn time_since(at: &Value) -> String {
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(at.as_u64().unwrap_or_default());
     let seconds = at.elapsed().unwrap_or_default().as_secs();
     match seconds {
-        0..120 => format!("{seconds} s ago"),
-        120..7200 => format!("{} min ago", seconds / 60),
-        7200..172_800 => format!("{} h ago", seconds / 3600),
-        _ => format!("{} days ago", seconds / 86_400),
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
     }
 }

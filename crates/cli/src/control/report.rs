@@ -21,6 +21,7 @@ pub(super) fn server(server: &Server<TcpNetwork>, host: &Host) -> Value {
             "in_force": status.plugins.len(),
             "broken": broken,
             "absent": status.absent.len(),
+            "loading": status.loading.len(),
             "draining": status.draining.len(),
         },
     })

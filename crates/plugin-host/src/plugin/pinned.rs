@@ -176,6 +176,11 @@ impl Place {
         !had_ended
     }
 
+    /// Whether it has ended so.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.slot().has_ended
+    }
+
     fn take(&self) -> Option<Held> {
         self.slot().held.take()
     }

@@ -171,6 +171,13 @@ impl Pool {
         Ok((self.pin(generation).await?, Turn::Own))
     }
 
+    /// How many instances belong to transfers, be it to one or to several.
+    pub(crate) fn pinned_count(&self) -> usize {
+        let places = if self.seats.each > 1 { &self.seats.slots } else { &self.pins };
+        let all = self.identity.limits.transfers_max.max(1);
+        all.saturating_sub(places.available_permits())
+    }
+
     async fn seated(&self, generation: u64) -> Result<(Lease, Turn), Failure> {
         let queue = self.identity.limits.queue;
         let first = async {

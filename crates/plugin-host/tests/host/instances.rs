@@ -326,6 +326,8 @@ async fn a_transfer_of_a_version_that_is_let_go_leaves_no_instance_behind() {
     // The version is told of as long as something uses it.
     let _hooks = host.current();
     let mut stream = transfer(&host, 1, Direction::Upload).await;
+    let status = host.status().plugins.remove(0);
+    assert_eq!((status.instances_busy, status.instances_pinned), (1, 1));
     directory.remove("p.wasm");
     let settings = HostSettings { plugins: Vec::new(), ..directory.settings() };
     host.reconfigure(settings).await.unwrap();

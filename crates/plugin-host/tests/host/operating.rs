@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use waft_core::hooks::{ConnectVerdict, FileOp, FileVerdict, HookSource, WriteKind};
 use waft_core::{SessionId, VirtualPath};
-use waft_plugin_host::{HostSettings, OperateError, PluginSettings, Refusal, Signer, State, What};
+use waft_plugin_host::{
+    CompilerProcess, HostSettings, OnLoadError, OperateError, PluginSettings, Refusal, Signer,
+    State, What,
+};
 
 use crate::support::*;
 
@@ -16,6 +19,16 @@ fn variant(bytes: &[u8], tag: u8) -> Vec<u8> {
     let mut other = bytes.to_vec();
     other.extend([0, 3, 1, b'v', tag]);
     other
+}
+
+/// The same with so much in it that another process compiles it.
+#[cfg(target_os = "linux")]
+fn large(bytes: &[u8], tag: u8) -> Vec<u8> {
+    const LENGTH: u32 = 4 << 20;
+    // The length of the section takes four octets of seven bits.
+    let length = [0, 7, 14, 21].map(|by| (LENGTH >> by) as u8 | if by < 21 { 0x80 } else { 0 });
+    let content = vec![0; LENGTH as usize];
+    [&variant(bytes, tag), &[0][..], &length, &content].concat()
 }
 
 /// A plugin that answers PORT, and traps on NOOP if its component is the hostile one.
@@ -157,6 +170,25 @@ async fn an_earlier_version_drains_until_nothing_uses_it() {
     assert!(host.status().draining.is_empty());
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn components_are_compiled_behind_all_others_but_for_those_at_the_start() {
+    let directory = Directory::new();
+    let told = directory.file("priorities");
+    // It is given all only once its priority is what it will be.
+    let script = format!("cat > /dev/null; cut -d' ' -f19 /proc/$$/stat >> {}", told.display());
+    let arguments = vec!["-c".into(), script.into()];
+    let compiler = Some(CompilerProcess { program: "/bin/sh".into(), arguments });
+    let mut settings = HostSettings { compiler, ..settings(&directory) };
+    settings.plugins[0].on_load_error = OnLoadError::Disable;
+    directory.put("p.wasm", &large(&hostile(), 1));
+    let host = load(settings).await;
+    directory.put("p.wasm", &large(&hostile(), 2));
+    host.rescan().await;
+    let own = rustix::process::getpriority_process(None).unwrap();
+    assert_eq!(std::fs::read_to_string(told).unwrap(), format!("{own}\n19\n"));
+}
+
 #[tokio::test]
 async fn an_earlier_version_is_drained_by_force_while_a_component_is_looked_at() {
     let directory = Directory::new();
@@ -188,7 +220,7 @@ async fn status_tells_of_what_is_not_there_and_why() {
     let directory = Directory::new();
     directory.put("broken.wasm", b"garbage");
     let disable = |name| PluginSettings {
-        on_load_error: waft_plugin_host::OnLoadError::Disable,
+        on_load_error: OnLoadError::Disable,
         ..PluginSettings::named(name)
     };
     let plugins = vec![disable("broken"), disable("later")];
