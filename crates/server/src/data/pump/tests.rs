@@ -6,7 +6,7 @@ mod uploads;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ struct TestReader {
     offset: u64,
     size: Option<u64>,
     is_local: bool,
-    was_read: Arc<AtomicBool>,
+    reads: Arc<AtomicUsize>,
 }
 
 impl TestReader {
@@ -134,7 +134,7 @@ impl TestReader {
             offset: 0,
             size: Some(data.len() as u64),
             is_local: way != Way::TcpAndStorage,
-            was_read: Arc::default(),
+            reads: Arc::default(),
         }
     }
 }
@@ -145,7 +145,7 @@ impl Reader for TestReader {
     }
 
     fn read(&mut self, mut buffer: Vec<u8>) -> BoxFuture<'_, StorageResult<Vec<u8>>> {
-        self.was_read.store(true, Ordering::Relaxed);
+        self.reads.fetch_add(1, Ordering::Relaxed);
         buffer.resize(buffer.capacity(), 0);
         let length = self.file.read_at(&mut buffer, self.offset).unwrap();
         buffer.truncate(length);
@@ -168,12 +168,15 @@ struct TestWriter {
     offset: u64,
     is_local: bool,
     largest: Arc<Mutex<usize>>,
+    /// Nothing is written while it is held.
+    brake: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl TestWriter {
     fn new(way: Way) -> TestWriter {
-        let (file, largest) = (file_with(b""), Arc::default());
-        TestWriter { file, offset: 0, is_local: way != Way::TcpAndStorage, largest }
+        let is_local = way != Way::TcpAndStorage;
+        let (largest, brake) = Default::default();
+        TestWriter { file: file_with(b""), offset: 0, is_local, largest, brake }
     }
 }
 
@@ -181,6 +184,7 @@ impl Writer for TestWriter {
     fn write(&mut self, mut data: Vec<u8>) -> BoxFuture<'_, StorageResult<Vec<u8>>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
+            drop(self.brake.lock().await);
             let written = self.file.write_all_at(&data, self.offset);
             written.map_err(|error| StorageError::new(ErrorKind::NoSpace, error))?;
             self.offset += data.len() as u64;

@@ -229,6 +229,24 @@ async fn a_dropped_upload_writes_no_more() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_arrives_is_taken_while_the_storage_takes_its_time() {
+    let data = octets(200_000);
+    let (server, mut client) = MemoryStream::pair();
+    let mut writer = TestWriter::new(Way::TcpAndStorage);
+    let brake = Arc::clone(&writer.brake);
+    let progress = Progress::new();
+    let sending = async {
+        let held = brake.lock().await;
+        client.write_all(&data).await.unwrap();
+        drop((client, held));
+    };
+    let receiving = receive(server, &mut writer, IMAGE, &progress, STALL);
+    let ((), result) = tokio::join!(sending, receiving);
+    result.unwrap();
+    assert!(contents(&writer.file) == data);
+}
+
 #[tokio::test]
 async fn a_client_that_pauses_is_waited_for() {
     for way in WAYS {
