@@ -14,6 +14,7 @@ use std::io::Write;
 
 use support::content::{assert_same, names, octets};
 use support::ftp::{Ftp, Reply};
+use support::log::Line;
 use support::plugin::component;
 use support::site::{PASSWORD, Site, hash};
 use support::waft::Waft;
@@ -464,6 +465,36 @@ fn what_is_said_of_a_plugin_in_vain_is_warned_of() {
             "5 warnings",
         ],
     );
+}
+
+#[test]
+fn limits_that_add_up_to_more_than_there_is_are_warned_of_with_their_line() {
+    let site = Site::new("");
+    let plugin = |name: &str| {
+        format!("[[plugin]]\nname = \"{name}\"\npath = \"{name}.wasm\"\n[plugin.limits]\n")
+    };
+    for (name, limits) in [("p", "transfers = 2000\n"), ("q", "queue = \"2s\"\ntransfers = 49\n")] {
+        site.write(format!("conf.d/{name}.wasm"), component("tests/customs"));
+        site.write(format!("conf.d/{name}.toml"), format!("{}{limits}", plugin(name)));
+    }
+    let checked = site.waft(&["check", "--config", "waft.toml"], "").succeeded();
+    let warning =
+        "transfers of all plugins may take 2049 instances, and there are 2048: p 2000, q 49";
+    let remedy = "lower transfers in the limits of some plugins, or set share for some; whoever finds \
+                  none waits for queue";
+    let told =
+        format!("conf.d/q.toml:6:13: plugin.1.limits.transfers: {warning}\n  remedy: {remedy}");
+    assert!(checked.stderr().contains(&told), "{told}\n--- is not in\n{}", checked.stderr());
+    let waft = site.serve();
+    let is_it = |line: &Line| line.message() == warning;
+    let logged = waft.log.wait("the warning", is_it);
+    assert!(logged.field("place").ends_with("conf.d/q.toml:6:13"), "{}", logged.text);
+    assert_eq!(logged.field("remedy"), remedy);
+    let change = |site: &Site| {
+        site.write("conf.d/q.toml", format!("{}\ntransfers = 49\n", plugin("q")));
+    };
+    let logged = waft.and_wait(change, "the warning", is_it);
+    assert!(logged.field("place").ends_with("conf.d/q.toml:6:13"), "{}", logged.text);
 }
 
 #[test]

@@ -21,6 +21,7 @@ use crate::cache;
 use crate::canary::Canary;
 use crate::capability::log::cleaned;
 use crate::chain::{Generation, InForce};
+use crate::crowd::{Crowd, crowds};
 use crate::errands;
 use crate::errors::{LoadErrors, Refusal, WatchError};
 use crate::files::Settled;
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     reports: watch::Sender<GenerationReport>,
     /// What was told of the slots, for who cannot wait for the books.
     notes: ArcSwap<Vec<Note>>,
+    /// Where plugins may want more together than there is.
+    crowds: ArcSwap<Vec<Crowd>>,
     /// What is being made of a file, likewise.
     progress: Progress,
     /// What became of plugins, by name and [`What::name`], and how often.
@@ -151,6 +154,7 @@ impl Host {
         let (flops, flunked) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             notes: ArcSwap::from_pointee(notes(&gathered.slots)),
+            crowds: ArcSwap::from_pointee(crowds(&plugins, settings.sessions)),
             progress,
             changed: std::sync::Mutex::default(),
             replaced: std::sync::Mutex::default(),
@@ -312,7 +316,9 @@ impl Shared {
         let settled = settled.map(Arc::new);
         let gathered = books.loader.gather(&settings, &books.slots, next, settled).await;
         let unsettled = gathered.unsettled;
+        let before = self.crowds.load_full();
         self.take(books, gathered, next);
+        self.tell_crowds(&before);
         unsettled
     }
 
@@ -321,9 +327,19 @@ impl Shared {
         let settings = Arc::clone(&books.settings);
         let next = self.next_number();
         let gathered = books.loader.gather(&settings, &books.slots, next, None).await;
-        let changes = gathered.changes.clone();
+        let (changes, before) = (gathered.changes.clone(), self.crowds.load_full());
         self.take(books, gathered, next);
+        self.tell_crowds(&before);
         changes
+    }
+
+    /// Tells of what is too much since a file has changed; of what a configuration says too much, its
+    /// reader knows the place.
+    fn tell_crowds(&self, before: &[Crowd]) {
+        let now = self.crowds.load();
+        for crowd in now.iter().filter(|crowd| !before.contains(crowd)) {
+            tracing::warn!(plugin = crowd.beyond(), remedy = crowd.remedy(), "{crowd}");
+        }
     }
 
     /// The generation in force, if the plugin is part of it.
@@ -355,6 +371,7 @@ impl Shared {
         books.slots = gathered.slots;
         self.notes.store(Arc::new(notes(&books.slots)));
         let plugins = in_order(&books.settings, &books.slots);
+        self.crowds.store(Arc::new(crowds(&plugins, books.settings.sessions)));
         plugins.iter().for_each(|plugin| plugin.take_share(&self.stock));
         let before = self.generation();
         let tried = self.canary.load_full();
@@ -477,6 +494,7 @@ impl Shared {
             status.canaries = canaries.collect();
             status.canary_percent = canary.percent;
         }
+        status.crowds = self.crowds.load().to_vec();
         status.loading.extend(self.progress.now());
         status.draining.extend(self.left().iter().map(Left::status));
         let changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);

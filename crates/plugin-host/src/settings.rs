@@ -50,6 +50,9 @@ pub struct HostSettings {
     pub run_as: Option<u32>,
     /// Memory of all instances together, in bytes. An instance more waits for one that goes.
     pub memory_budget: u64,
+    /// Sessions that the server has at most; `None` where they have no bound. Plugins may want as many
+    /// instances of some kinds.
+    pub sessions: Option<usize>,
     /// Who has to have signed components; `None` is nobody.
     pub signer: Option<Signer>,
     /// How long a new version is on probation: if it fails again and again within that time, the
@@ -87,6 +90,7 @@ impl Default for HostSettings {
             state: None,
             run_as: None,
             memory_budget: 512 * 1024 * 1024,
+            sessions: None,
             signer: None,
             probation: Duration::from_secs(60),
             drain_timeout: None,

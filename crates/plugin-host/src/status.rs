@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use crate::crowd::Crowd;
 use crate::errors::Refusal;
 use crate::meter::HookCounts;
 
@@ -100,6 +101,8 @@ pub struct HostStatus {
     pub loading: Vec<LoadingPlugin>,
     /// Earlier versions that something still uses.
     pub draining: Vec<DrainingPlugin>,
+    /// Where plugins may want more instances together than there are.
+    pub crowds: Vec<Crowd>,
     /// The share of the sessions that new versions are tried on, in percent; 0 where none is.
     pub canary_percent: u64,
     /// What became of plugins since the start.

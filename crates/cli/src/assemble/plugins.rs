@@ -57,6 +57,7 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
         state: config.server.state.clone(),
         run_as: config.server.run_as.as_deref().and_then(process::number_of),
         memory_budget: config.plugins.memory_budget,
+        sessions: config.limits.sessions.map(|sessions| count(Some(sessions))),
         probation: config.plugins.probation.unwrap_or_default(),
         drain_timeout: config.plugins.drain_timeout,
         compiler: process::compiler(),

@@ -1,6 +1,8 @@
 //! What is wrong with plugins, and what is said of them in vain: with the place in the configuration,
 //! or beside the component, that is to be changed.
 
+use std::path::Path;
+
 use waft_config::{Config, Mistake, Origin, Plugin, PluginFile};
 use waft_plugin_host::{Flaw, HostStatus, LoadError, LoadErrors, Refusal};
 
@@ -19,7 +21,7 @@ fn mistakes_of(config: &Config, error: &LoadError) -> Vec<Mistake> {
             let lines = said.lines().map(|line| {
                 let key = setting(line).map_or("config".to_owned(), |key| format!("config.{key}"));
                 let message = format!("plugin {}: {line}", error.plugin);
-                place(config, error, &key, "plugins.directory", message, remedy())
+                place(config, Whose::of(error), &key, "plugins.directory", message, remedy())
             });
             lines.collect()
         }
@@ -49,7 +51,7 @@ fn setting(line: &str) -> Option<&str> {
 }
 
 fn plugin_mistake(config: &Config, error: &LoadError, message: String, remedy: String) -> Mistake {
-    let plugin = named(config, error);
+    let plugin = named(config, &error.plugin);
     let general = match &error.refusal {
         Refusal::TooManyInstances { .. } => "plugins.limits.instances",
         Refusal::Memory { .. } => "plugins.limits.memory",
@@ -79,22 +81,35 @@ fn plugin_mistake(config: &Config, error: &LoadError, message: String, remedy: S
         Refusal::AllowsLogins => "on_error".to_owned(),
         _ => "path".to_owned(),
     };
-    place(config, error, &own, general, message, remedy)
+    place(config, Whose::of(error), &own, general, message, remedy)
+}
+
+/// A plugin that something is to be said of.
+#[derive(Clone, Copy)]
+struct Whose<'a> {
+    plugin: &'a str,
+    file: Option<&'a Path>,
+}
+
+impl Whose<'_> {
+    fn of(error: &LoadError) -> Whose<'_> {
+        Whose { plugin: &error.plugin, file: error.file.as_deref() }
+    }
 }
 
 /// Points at a key of the plugin, wherever its settings stand; at `general` where it has none.
 fn place(
     config: &Config,
-    error: &LoadError,
+    whose: Whose<'_>,
     own: &str,
     general: &str,
     message: String,
     remedy: String,
 ) -> Mistake {
-    if let Some(plugin) = named(config, error) {
+    if let Some(plugin) = named(config, whose.plugin) {
         return mistake(config, &format!("{}.{own}", plugin.key), message, remedy);
     }
-    match beside(config, error) {
+    match beside(config, whose.file) {
         Some(file) => {
             Mistake { origin: file.origin(own).clone(), key: own.to_owned(), message, remedy }
         }
@@ -102,13 +117,13 @@ fn place(
     }
 }
 
-fn named<'c>(config: &'c Config, error: &LoadError) -> Option<&'c Plugin> {
-    config.named_plugins.iter().find(|plugin| plugin.name == error.plugin)
+fn named<'c>(config: &'c Config, name: &str) -> Option<&'c Plugin> {
+    config.named_plugins.iter().find(|plugin| *plugin.name == *name)
 }
 
 /// The settings that lie beside a component which nothing else names, where they are valid.
-fn beside(config: &Config, error: &LoadError) -> Option<PluginFile> {
-    let file = error.file.as_ref()?.with_extension("toml");
+fn beside(config: &Config, component: Option<&Path>) -> Option<PluginFile> {
+    let file = component?.with_extension("toml");
     let octets = std::fs::read(&file).ok()?;
     PluginFile::read(&file, &octets, &config.plugins).ok()
 }
@@ -158,6 +173,19 @@ pub(crate) fn idle(config: &Config, status: &HostStatus) -> Vec<Mistake> {
         }
     }
     idle
+}
+
+/// Tells where plugins may want more instances together than there are.
+pub(crate) fn crowded(config: &Config, status: &HostStatus) -> Vec<Mistake> {
+    let told = status.crowds.iter().map(|crowd| {
+        let plugin = crowd.beyond().unwrap_or_default();
+        let file = status.plugins.iter().find(|it| it.name == plugin).map(|it| &*it.file);
+        let own = format!("limits.{}", crowd.of);
+        let general = format!("plugins.{own}");
+        let whose = Whose { plugin, file };
+        place(config, whose, &own, &general, crowd.to_string(), crowd.remedy())
+    });
+    told.collect()
 }
 
 #[cfg(test)]

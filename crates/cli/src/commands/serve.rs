@@ -9,6 +9,7 @@ use waft_config::{Config, LogFormat, Mistakes, QuickStart, Warnings};
 
 use super::{runtime, user};
 use crate::args::{Quick, Serve};
+use crate::assemble;
 use crate::failure::Failure;
 use crate::lent::Beside;
 use crate::logging::{self, Logging};
@@ -58,6 +59,7 @@ async fn serve(
         running = Running::begin(&config, beside) => running?,
         () = stop.next() => return Ok(()),
     };
+    warn(&crowded(&config, &running));
     loop {
         tokio::select! {
             () = stop.next() => break,
@@ -89,10 +91,16 @@ async fn reload(source: &Source, running: &mut Running, changes: &mut Changes, l
         Ok((config, warnings)) => {
             logging.set_level(config.log.level);
             warn(&warnings);
+            warn(&crowded(&config, running));
             tracing::info!(source = source.name(), "configuration reloaded");
         }
         Err(mistakes) => refuse(&mistakes),
     }
+}
+
+/// What plugins may want too much of, together.
+fn crowded(config: &Config, running: &Running) -> Warnings {
+    Warnings(assemble::crowded(config, &running.host().status()))
 }
 
 fn warn(Warnings(warnings): &Warnings) {

@@ -206,12 +206,14 @@ fn instances() -> Vec<Row> {
         fixed!(
             TRANSFERS_PINNED_MAX,
             "instances of transfers, of all plugins",
-            "further ones wait `queue`, then fail"
+            "further ones wait `queue`, then fail; `waft check` warns where `limits.transfers`, by \
+             `share`, add up to more"
         ),
         fixed!(
             SESSIONS_PINNED_MAX,
             "instances of sessions, of all plugins",
-            "further ones wait `queue`, then fail"
+            "further ones wait `queue`, then fail; `waft check` warns where `limits.sessions` of \
+             plugins with `isolation = \"session\"` add up to more"
         ),
         fixed!(
             INSTANCES_MAX,

@@ -1,6 +1,8 @@
 //! Components that are not taken, and what is said of them.
 
-use waft_plugin_host::{HostSettings, OnLoadError, PluginSettings, Refusal};
+use waft_plugin_host::{
+    Crowd, Host, HostSettings, Isolation, OnLoadError, PluginSettings, Refusal,
+};
 
 use crate::support::*;
 
@@ -89,6 +91,64 @@ async fn instances_of_all_plugins_together_are_bounded() {
     greedy.limits.instances_max = 100_000;
     let errors = load_errors(HostSettings { plugins: vec![greedy], ..directory.settings() }).await;
     assert!(matches!(errors.0[0].refusal, Refusal::TooManyInstances { wanted: 100_000, .. }));
+}
+
+#[tokio::test]
+async fn instances_that_plugins_may_want_together_and_are_not_there_are_told() {
+    let directory = Directory::new();
+    let plugins: Vec<_> = [("a", 1500), ("b", 500), ("c", 100)]
+        .map(|(name, places)| {
+            directory.put(&format!("{name}.wasm"), &component("tests/customs"));
+            let mut plugin = plugin(name, &[]);
+            plugin.limits.transfers_max = places;
+            plugin
+        })
+        .into();
+    let settings = HostSettings { plugins, ..directory.settings() };
+    let told =
+        |host: &Host| -> Vec<_> { host.status().crowds.iter().map(Crowd::to_string).collect() };
+    let host = load(settings.clone()).await;
+    let expected = "transfers of all plugins may take 2100 instances, and there are 2048: a 1500, b 500, c 100";
+    assert_eq!(told(&host), [expected]);
+    assert_eq!(host.status().crowds[0].beyond(), Some("c"));
+    // As many as there are sessions at most, and less where transfers share instances.
+    host.reconfigure(HostSettings { sessions: Some(200), ..settings.clone() }).await.unwrap();
+    assert_eq!(told(&host), [""; 0]);
+    let mut sharing = settings;
+    sharing.plugins[0].share = 2;
+    host.reconfigure(sharing.clone()).await.unwrap();
+    assert_eq!(told(&host), [""; 0]);
+    // What comes by a file is logged by the host: there is no line that says so.
+    let log = Log::listen();
+    sharing.plugins.pop();
+    sharing.dropped_in.limits.transfers_max = 1000;
+    host.reconfigure(sharing).await.unwrap();
+    assert_eq!(told(&host).len(), 1);
+    directory.put("d.wasm", &component("tests/customs"));
+    host.rescan().await;
+    host.rescan().await;
+    let lines = log.lines_with("a 750, b 500, c 1000, d 1000");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("plugin=\"c\"") && lines[0].contains("remedy="), "{}", lines[0]);
+}
+
+#[tokio::test]
+async fn sessions_count_where_they_have_instances_of_their_own() {
+    let directory = Directory::new();
+    let plugins: Vec<_> =
+        [("a", Isolation::Session), ("b", Isolation::Session), ("c", Isolation::Pool)]
+            .map(|(name, isolation)| {
+                directory.put(&format!("{name}.wasm"), &echo());
+                let mut plugin = PluginSettings { isolation, ..plugin(name, &[]) };
+                plugin.limits.sessions_max = 1500;
+                plugin
+            })
+            .into();
+    let host =
+        load(HostSettings { plugins, memory_budget: 16 << 30, ..directory.settings() }).await;
+    let crowds = host.status().crowds;
+    assert_eq!((crowds.len(), crowds[0].of, crowds[0].wanted), (1, "sessions", 3000));
+    assert_eq!(crowds[0].beyond(), Some("b"));
 }
 
 #[tokio::test]
