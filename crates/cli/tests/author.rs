@@ -224,6 +224,42 @@ fn assert_fails(ran: &Ran, place: &str, expected: &str, got: &str) {
 }
 
 #[test]
+fn a_check_plays_the_scenario_beside_a_component_and_tells_what_a_test_tells() {
+    let bench = Bench::with("examples/hello-site-rust");
+    let name = "plugin.scenario.txt";
+    for (scenario, code) in [
+        ("login\n> SITE HELLO\n< 200 Hello, alice.\n", 0),
+        ("login\n> NOOP\n< 200 {any}\n> SITE HELLO\n< 200 Bye.\n", 1),
+        ("plugin:\n  | [plugin.config\nlogin\n", 1),
+        ("login\n> NOOP\nfile: a \"1\"\n", 2),
+        ("# Nothing yet.\n", 2),
+    ] {
+        bench.write(name, scenario);
+        let test = bench.waft(&["test", "plugin.wasm", "--scenario", name]);
+        let check = bench.waft(&["check", "plugin.wasm"]);
+        assert_eq!((test.code, check.code), (Some(code), Some(code)), "{}", check.stderr);
+        // Both have a log and a directory of their own.
+        let words = |told: &str| -> Vec<String> {
+            let lines = told.lines().take_while(|line| *line != "  the server's log:");
+            lines.filter(|line| !line.contains("/waft-plugin-")).map(str::to_owned).collect()
+        };
+        let (said, tested) = (words(&check.stderr), words(&test.stderr));
+        assert_eq!(said[..tested.len()], tested[..]);
+        assert_eq!(check.stderr.contains("plugin.wasm can be loaded; "), code == 0);
+    }
+    let json = |scenario: &str| -> Value {
+        bench.write(name, scenario);
+        serde_json::from_str(&bench.waft(&["check", "plugin.wasm", "--json"]).stdout).unwrap()
+    };
+    let passed = json("login\n> SITE HELLO\n< 200 Hello, alice.\n");
+    assert_eq!((&passed["loadable"], &passed["self_test"]["passed"]), (&true.into(), &true.into()));
+    let failed = json("login\n> SITE HELLO\n< 200 Bye.\n");
+    assert_eq!((&failed["loadable"], &failed["self_test"]["line"]), (&false.into(), &3.into()));
+    let reason = "its self-test fails: plugin.scenario.txt:3: expected: < 200 Bye., got: < 200 Hello, alice.";
+    assert_eq!(failed["reason"], reason);
+}
+
+#[test]
 fn every_kind_of_line_fails_where_it_is_not_so() {
     let bench = Bench::with("examples/hello-site-rust");
     let failed = |scenario: &str| bench.play(scenario);

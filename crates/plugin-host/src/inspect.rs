@@ -8,12 +8,13 @@ use serde::Serialize;
 use waft_proto::command::printable;
 
 use crate::artifact::{Artifact, Digest};
+use crate::beside::Part;
 use crate::bindings::exports::waft::plugin::lifecycle;
 use crate::budget::Budget;
 use crate::capability::log::shortened;
 use crate::engine::{Sandbox, sandbox};
 use crate::errors::{LoadError, Refusal, one_line};
-use crate::files::{self, Content};
+use crate::files::{self, Candidate, Content};
 use crate::guest::Warm;
 use crate::interest::Interest;
 use crate::lent::Services;
@@ -22,6 +23,7 @@ use crate::load::blocking;
 use crate::outline::Outline;
 use crate::owners::Owners;
 use crate::plugin::{Plugin, describe, identity, not_started};
+use crate::self_test;
 use crate::service::{self, Grant};
 use crate::services::Stock;
 use crate::settings::{Grants, HostSettings, PluginSettings};
@@ -155,8 +157,8 @@ pub async fn inspect(bytes: &[u8]) -> Result<Inspection, Refusal> {
     Ok(inspection)
 }
 
-/// Loads one plugin as a server with these settings would, `init` included, and tells what it is.
-/// Needs a tokio runtime with time enabled.
+/// Loads one plugin as a server with these settings would, `init` included and the scenario that lies
+/// beside it, and tells what it is. Needs a tokio runtime with time enabled.
 ///
 /// # Errors
 /// The server would not load it.
@@ -179,8 +181,14 @@ pub async fn check(
         let (artifact, budget) = (Arc::new(artifact), Arc::new(Budget::new(u64::MAX)));
         let (sandbox, stock) = (sandbox()?, Arc::new(Stock::new(None, Services::default())));
         let own = settings.clone();
-        let plugin = Plugin::start(sandbox, artifact, own, file, 0, &stock, &budget);
+        let plugin = Plugin::start(sandbox, artifact, own, file.clone(), 0, &stock, &budget);
         let plugin = plugin.await?;
+        if let Some(tester) = &host.self_test {
+            let parts = vec![Part::scenario_of(&file)];
+            let candidate = Candidate { parts, ..Candidate::of(settings.clone(), file, None) };
+            let artifact = &plugin.artifact;
+            self_test::play(tester, &candidate, artifact, owners, Pace::Behind).await?;
+        }
         let mut inspection = outlined(&plugin.artifact.outline, digest, length);
         inspection.descriptor = Some(plugin.descriptor.clone());
         inspection.memory_bytes = Some(plugin.memory_bytes() as u64);

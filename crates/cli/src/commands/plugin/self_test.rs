@@ -17,7 +17,15 @@ use crate::running::Given;
 
 /// Plays scenarios.
 pub(crate) fn tester() -> SelfTester {
-    SelfTester::new(|test| {
+    telling(|_, _| ())
+}
+
+/// Plays scenarios, and hands over what goes otherwise, or why they cannot be played, with what the
+/// server logged.
+pub(super) fn telling(
+    tell: impl Fn(Result<&Broken, &anyhow::Error>, &Log) + Send + Sync + 'static,
+) -> SelfTester {
+    SelfTester::new(move |test| {
         let scenario = Scenario::parse(test.scenario)?;
         if scenario.is_empty() {
             let remedy = Some("write what clients do and get, such as login".to_owned());
@@ -29,11 +37,16 @@ pub(crate) fn tester() -> SelfTester {
             tracing::subscriber::with_default(log.subscriber(), || played(test, &scenario, &log));
         match played {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(Broken { line, expected, got, .. })) => {
+            Ok(Err(broken)) => {
+                tell(Ok(&broken), &log);
+                let Broken { line, expected, got, .. } = broken;
                 let what = format!("expected: {expected}, got: {got}");
                 Err(TestFailure { line, what, remedy: None })
             }
-            Err(error) => Err(TestFailure { line: 0, what: format!("{error:#}"), remedy: None }),
+            Err(error) => {
+                tell(Err(&error), &log);
+                Err(TestFailure { line: 0, what: format!("{error:#}"), remedy: None })
+            }
         }
     })
 }

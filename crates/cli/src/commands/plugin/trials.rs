@@ -39,8 +39,8 @@ struct Tried {
 }
 
 /// What became of a scenario, as another program reads it.
-#[derive(Serialize)]
-struct Outcome {
+#[derive(Clone, Serialize)]
+pub(super) struct Outcome {
     scenario: PathBuf,
     passed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,6 +49,19 @@ struct Outcome {
     expected: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     got: Option<String>,
+}
+
+impl Outcome {
+    /// That of the scenario in that file, and what went otherwise in it.
+    pub(super) fn of(scenario: &Path, broken: Option<&Broken>) -> Self {
+        Self {
+            scenario: scenario.to_owned(),
+            passed: broken.is_none(),
+            line: broken.map(|broken| broken.line),
+            expected: broken.map(|broken| broken.expected.clone()),
+            got: broken.map(|broken| broken.got.clone()),
+        }
+    }
 }
 
 /// Plays all scenarios of a plugin.
@@ -64,13 +77,7 @@ pub(super) fn run(arguments: &TestedPlugin) -> Result<(), Failure> {
         if !arguments.json {
             output::tell(&told(path, outcome.as_ref(), &log));
         }
-        outcomes.push(Outcome {
-            scenario: path.clone(),
-            passed: outcome.is_none(),
-            line: outcome.as_ref().map(|broken| broken.line),
-            expected: outcome.as_ref().map(|broken| broken.expected.clone()),
-            got: outcome.map(|broken| broken.got),
-        });
+        outcomes.push(Outcome::of(path, outcome.as_ref()));
     }
     if arguments.json {
         output::print_json(&outcomes)?;
@@ -114,7 +121,12 @@ fn scenarios(arguments: &TestedPlugin) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
-fn read(path: &Path) -> Result<Scenario, Failure> {
+/// Reads a scenario; what is wrong with it is told.
+///
+/// # Errors
+///
+/// It cannot be read, or has mistakes.
+pub(super) fn read(path: &Path) -> Result<Scenario, Failure> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let wrong = match Scenario::parse(&text) {
         Ok(scenario) if !scenario.is_empty() => return Ok(scenario),
@@ -173,7 +185,8 @@ fn settings(scenario: &Path) -> PathBuf {
     }
 }
 
-fn told(path: &Path, outcome: Option<&Broken>, log: &Log) -> String {
+/// What became of a scenario, as people read it.
+pub(super) fn told(path: &Path, outcome: Option<&Broken>, log: &Log) -> String {
     let path = path.display();
     let Some(Broken { line, expected, got, said }) = outcome else {
         return format!("{path}: as expected");
