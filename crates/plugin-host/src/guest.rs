@@ -102,6 +102,8 @@ pub(crate) struct Guest {
     pub(crate) offered: Option<auth::Secret>,
     /// What the call in progress has computed since its first tick.
     computed: Duration,
+    /// Whether that was more than it may be at the last tick.
+    is_over: bool,
 }
 
 /// An instance, ready for a call.
@@ -314,6 +316,7 @@ fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
         deadline: Instant::now(),
         offered: None,
         computed: Duration::ZERO,
+        is_over: false,
     };
     let mut store = Store::new(&sandbox.engine, guest);
     store.limiter(|guest| &mut guest.quota);
@@ -328,7 +331,9 @@ fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
             if computed.is_zero() { limits::TICK } else { computed.saturating_sub(guest.computed) };
         guest.quota.tally.add(new);
         guest.computed = computed;
-        if computed >= guest.budget.cpu {
+        // A virtual machine that was stopped meanwhile takes that for computing: only who is over at
+        // the next tick, too, goes on and on.
+        if computed >= guest.budget.cpu && std::mem::replace(&mut guest.is_over, true) {
             return Err(OverCpu.into());
         }
         // Without this a busy guest would keep its thread from all other sessions.
@@ -345,6 +350,7 @@ fn begin(store: &mut Store<Guest>, caller: Caller, session: Option<SessionId>) -
     guest.quota.denied = None;
     guest.budget = guest.identity.limits.budget(caller.hook);
     guest.computed = Duration::ZERO;
+    guest.is_over = false;
     let budget = guest.budget;
     guest.deadline = Instant::now() + budget.wall;
     let gate = guest.identity.share.http.as_ref().filter(|_| guest.granted);
