@@ -91,6 +91,7 @@ transcripts! {
         filter_patterns filter_login
         filter_login_account
         filter_login_locked_out
+        login_long_names
         foreign_protocols
         greeting
         half_closed

@@ -21,6 +21,10 @@ use crate::shared::Full;
 /// The one answer to a failed login, whatever failed: unknown users are not told apart.
 const LOGIN_INCORRECT: &str = "Login incorrect.";
 
+/// Octets of a user's name that plugins are asked about. Nobody has a longer one: whoever gives it is
+/// unknown.
+const USER_BYTES_MAX: usize = 255;
+
 /// Why a login fails that a plugin asked twice for an account.
 const NO_MORE: &str = "the account was not enough";
 
@@ -137,7 +141,8 @@ impl<N: Network> Session<N> {
         if self.is_locked_out(attempt.credentials.user()) {
             return Ok(Outcome::LockedOut);
         }
-        let Some(plugins) = hooks.logins() else {
+        let plugins = hooks.logins().filter(|_| is_name(attempt.credentials.user()));
+        let Some(plugins) = plugins else {
             return self.decide_by_accounts(&attempt.credentials).await;
         };
         let facts = attempt.facts(&self.facts);
@@ -305,6 +310,12 @@ impl<N: Network> Session<N> {
         self.login = Login::In(LoggedIn { account, _place: place });
         Ok(Reply::new(Code::LOGGED_IN, text).into())
     }
+}
+
+/// Whether a user can be called so. Plugins make accounts, paths and questions to others of a name;
+/// no stranger is to make them fail by what none of these can hold.
+fn is_name(user: &str) -> bool {
+    user.len() <= USER_BYTES_MAX && !user.contains(char::is_control)
 }
 
 impl Attempt {
