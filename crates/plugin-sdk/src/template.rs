@@ -7,9 +7,13 @@ use crate::{Command, Reply, Session, closest};
 /// Replies that clients take apart: their texts may be added to, not replaced.
 const READ_BY_CLIENTS: [u16; 10] = [125, 150, 211, 212, 213, 227, 228, 229, 234, 257];
 
+/// Octets that a text shows of what a client has made up.
+const SHOWN_BYTES_MAX: usize = 512;
+
 /// The text of a reply with variables, as an operator writes it: `{user}`, `{verb}`, `{arg}`,
 /// `{remote_ip}`, `{listener}`, `{cwd}`, `{code}`, and `{original}` for the text that is replaced.
-/// A doubled brace stands for itself, a line end begins another line of the reply.
+/// A doubled brace stands for itself, a line end begins another line of the reply. Of `{user}`,
+/// `{arg}` and `{cwd}`, whose length is the client's, the first 512 octets are shown.
 ///
 /// ```
 /// use waft_plugin_sdk::testing::TestSession;
@@ -161,9 +165,15 @@ impl Variable {
     }
 }
 
-/// What a client has made up must not add lines to a reply.
+/// What a client has made up must neither add lines to a reply nor make it too long to be sent.
 fn tame(text: &str) -> String {
-    text.replace(char::is_control, "?")
+    let end = text.floor_char_boundary(SHOWN_BYTES_MAX);
+    let (shown, rest) = text.split_at(end);
+    let mut shown = shown.replace(char::is_control, "?");
+    if !rest.is_empty() {
+        shown.push_str("...");
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -190,6 +200,19 @@ mod tests {
     #[test]
     fn what_a_client_sent_cannot_add_lines() {
         assert_eq!(lines("{user}: {arg}", None), ["al?ice: a??b"]);
+    }
+
+    #[test]
+    fn what_a_client_sent_is_shown_only_so_long() {
+        let session = TestSession::new().user("alice").cwd(&"/ä".repeat(2000));
+        let arg = "é".repeat(4000);
+        let command = Command::new("DELE", &*arg);
+        let moment =
+            Moment { session: session.session(), command: &command, code: 550, original: None };
+        let said = "{arg}|{cwd}".parse::<Template>().unwrap().reply(moment).lines.remove(0);
+        let (arg, cwd) = said.split_once('|').unwrap();
+        assert_eq!(arg, format!("{}...", "é".repeat(256)));
+        assert_eq!(cwd, format!("{}/...", "/ä".repeat(170)));
     }
 
     #[test]

@@ -48,6 +48,9 @@ const SITE_COMMANDS: [&str; 12] = [
     "WRAP",
 ];
 
+/// Octets of a working directory that is told here.
+const DIRECTORY_BYTES_MAX: usize = 4000;
+
 /// Verbs whose path may have options of `ls` before it, which the server goes by.
 const WITH_OPTIONS: [&str; 2] = ["LIST", "NLST"];
 
@@ -291,8 +294,11 @@ pub(crate) fn site_ok(_: Session<'_>, command: &Command) -> Option<CommandDecisi
 /// The working directory in quotes, and nothing behind them; quotes in it as they are.
 pub(crate) fn bare_pwd(session: Session<'_>, command: &Command) -> Option<CommandDecision> {
     let directory = session.cwd();
-    // What cannot be shown as it is, the server says itself.
-    if command.arg.is_some() || directory.contains([char::REPLACEMENT_CHARACTER, '\r', '\n']) {
+    // What cannot be shown as it is, or is too long for a plugin's reply, the server says itself.
+    if command.arg.is_some()
+        || directory.len() > DIRECTORY_BYTES_MAX
+        || directory.contains([char::REPLACEMENT_CHARACTER, '\r', '\n'])
+    {
         return None;
     }
     Some(CommandDecision::Answer(Reply::new(257, format!("\"{directory}\""))))
