@@ -13,6 +13,8 @@ mod support;
 mod auth_http;
 #[path = "bundled/client_quirks.rs"]
 mod client_quirks;
+#[path = "bundled/lengths.rs"]
+mod lengths;
 #[path = "bundled/webhook.rs"]
 mod webhook;
 

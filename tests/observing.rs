@@ -234,6 +234,50 @@ fn a_path_that_a_plugin_changed_and_a_file_that_it_refused_are_told_with_the_plu
     assert_eq!(line.field("path"), "/virus.txt");
 }
 
+/// Whoever reads the log or counts verdicts sees what plugins decided, not what they broke on.
+#[test]
+fn a_call_that_failed_is_told_and_counted_as_no_decision_of_the_plugin() {
+    let entries = "[metrics]\nlisten = \"127.0.0.1:0\"\n\
+                   [[plugin]]\nname = \"hostile\"\n\
+                   [plugin.config]\ncommand = \"trap\"\nverbs = [\"XTRAP\"]\n\
+                   [[plugin]]\nname = \"decider\"\n\
+                   [plugin.config]\nfiles = [\"remove /a.txt trap\"]\n\
+                   [[plugin]]\nname = \"customs\"\n\
+                   [plugin.config]\nupload = \"inspect\"\ntrap = \"push\"\n\
+                   [[plugin]]\nname = \"errands\"\n\
+                   [plugin.config]\nevents = [\"transfer.upload.fail\"]\n";
+    let names = ["hostile", "decider", "customs", "errands"];
+    let components = names.map(|name| (name, format!("tests/{name}")));
+    let components: Vec<_> = components.iter().map(|(name, guest)| (*name, &**guest)).collect();
+    let waft = site(&components, entries).serve();
+    let mut client = waft.log_in();
+    client.expect("XTRAP", 451);
+    client.expect("DELE a.txt", 550);
+    let mut data = client.begin("STOR b.txt");
+    data.write_all(b"text").unwrap();
+    drop(data);
+    assert_eq!(client.reply().code, 451);
+    for (plugin, message) in [
+        ("hostile", "command could not be decided by plugin"),
+        ("decider", "file operation could not be decided by plugin"),
+        ("customs", "contents could not be decided by plugin"),
+    ] {
+        waft.log
+            .wait("who failed", |line| line.message() == message && line.field("plugin") == plugin);
+    }
+    let failed = "path=/b.txt bytes=0 reason=a plugin failed code=451 plugin=customs";
+    waft.log.wait("the event", |line| {
+        line.message() == "heard" && line.field("fields").contains(failed)
+    });
+    for message in ["answered by plugin", "denied by plugin", "refused by plugin"] {
+        assert!(!waft.log.text().contains(message), "{message}");
+    }
+    let page = Page::of(&waft);
+    for counter in ["plugin_answers", "plugin_file_denials", "contents_refused"] {
+        assert_eq!(page.value(&format!("waft_{counter}_total"), &[]), 0.0, "{counter}");
+    }
+}
+
 /// A server whose plugin writes a line of the log about NOOP, with that level of the log.
 fn logging(level: &str) -> Waft {
     let entry = "[[plugin]]\nname = \"p\"\n[plugin.config]\nlog = \"NOOP\"\n";

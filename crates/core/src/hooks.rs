@@ -49,6 +49,14 @@ pub enum CommandVerdict {
         /// The plugin that wanted it.
         plugin: Arc<str>,
     },
+    /// The command is answered with this and not executed, as a plugin that had to be asked failed
+    /// or cannot be shown the command: nobody decided about it.
+    Undecided {
+        /// The answer; a final one.
+        reply: Reply,
+        /// The plugin.
+        plugin: Arc<str>,
+    },
     /// As `Answer`, and the session ends.
     Close {
         /// The last reply.

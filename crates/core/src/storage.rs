@@ -70,8 +70,10 @@ pub struct StorageError {
 pub struct Refused {
     /// What the client gets, which need not be a refusal.
     pub reply: Reply,
-    /// The plugin, which may have failed.
+    /// The plugin.
     pub plugin: Arc<str>,
+    /// Whether the plugin refused them; if not, it failed.
+    pub is_decided: bool,
     /// Whether they were put aside, where the operator wants such files.
     pub is_kept: bool,
 }

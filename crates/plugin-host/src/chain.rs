@@ -147,6 +147,9 @@ impl Generation {
                 }
                 Verdict::Answer(reply) => return CommandVerdict::Answer { reply, plugin: name() },
                 Verdict::Close(reply) => return CommandVerdict::Close { reply, plugin: name() },
+                Verdict::Undecided(reply) => {
+                    return CommandVerdict::Undecided { reply, plugin: name() };
+                }
             }
         }
         match rewritten {
@@ -188,6 +191,7 @@ fn would(command: &Command, verdict: &Verdict) -> String {
         Verdict::Rewrite(other) => format!("rewritten {name} to {}", other.name().as_str()),
         Verdict::Answer(reply) => format!("answered {name} with: {}", shown(reply)),
         Verdict::Close(reply) => format!("ended the session at {name} with: {}", shown(reply)),
+        Verdict::Undecided(reply) => format!("failed {name} with: {}", shown(reply)),
     }
 }
 
@@ -234,6 +238,7 @@ impl SiteCommands for Generation {
             None => Box::pin(std::future::ready(SiteAnswer {
                 reply: Reply::new(Code::NOT_IMPLEMENTED, format!("{name} is not implemented.")),
                 plugin: Arc::from(""),
+                is_decided: false,
             })),
         }
     }

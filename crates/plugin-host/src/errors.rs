@@ -562,6 +562,11 @@ pub(crate) enum Failure {
     /// Its verdict cannot be carried out.
     #[error("bad verdict: {0}")]
     Verdict(String),
+    /// Neither can this one, and it may be what a client sent that is to blame: it is longer than it
+    /// may be, or says of one account what cannot be. So it is not held against the plugin: else
+    /// clients could have it not asked for a while, or a new version of it given up.
+    #[error("bad verdict: {0}")]
+    Unfit(String),
     /// No instance became free.
     #[error("no free instance within {0:?}")]
     Busy(Duration),

@@ -28,25 +28,55 @@ fn shown(command: &Command) -> Option<types::Command> {
     Some(types::Command { verb, arg: arg.ok()? })
 }
 
-/// The reply that a guest made.
-fn made(reply: types::Reply) -> Result<Reply, Failure> {
+/// How much a guest was shown in a call: it may pass that on, and say as much of its own as it might
+/// in any case. So no client makes the length of a verdict a mistake that echoes what it sent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Given {
+    octets: usize,
+    lines: usize,
+}
+
+impl Given {
+    /// These texts.
+    fn texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Given {
+        let octets = texts.into_iter().map(str::len).fold(0, usize::saturating_add);
+        Given { octets, lines: 0 }
+    }
+
+    /// The command, and the reply to it where there is one.
+    fn command(command: &types::Command, reply: Option<&types::Reply>) -> Given {
+        let lines = reply.map_or(&[][..], |reply| &reply.lines);
+        let texts = command.arg.iter().chain(lines).map(String::as_str);
+        Given { lines: lines.len(), ..Given::texts(texts) }
+    }
+
+    /// Octets that one text may have, which might have `max` in any case.
+    fn octets_max(self, max: usize) -> usize {
+        max.saturating_add(self.octets)
+    }
+}
+
+/// The reply that a guest made, which was shown so much.
+fn made(reply: types::Reply, given: Given) -> Result<Reply, Failure> {
     let bad = |reason: String| Failure::Verdict(reason);
     let code = Code::new(reply.code);
     let code = code.ok_or_else(|| bad(format!("no reply code: {}", reply.code)))?;
     if reply.lines.is_empty() {
         return Err(bad("a reply without lines".to_owned()));
     }
-    if reply.lines.len() > limits::REPLY_LINES_MAX {
-        return Err(bad(format!("a reply of over {} lines", limits::REPLY_LINES_MAX)));
+    let max = limits::REPLY_LINES_MAX.saturating_add(given.lines);
+    if reply.lines.len() > max {
+        return Err(bad(format!("a reply of over {max} lines")));
     }
-    let lines: Result<Vec<Text>, Failure> = reply.lines.into_iter().map(line).collect();
+    let max = given.octets_max(limits::REPLY_LINE_BYTES_MAX);
+    let lines = reply.lines.into_iter().map(|text| line(text, max));
+    let lines: Result<Vec<Text>, Failure> = lines.collect();
     Ok(Reply::lines(code, lines?))
 }
 
-fn line(line: String) -> Result<Text, Failure> {
-    if line.len() > limits::REPLY_LINE_BYTES_MAX {
-        let max = limits::REPLY_LINE_BYTES_MAX;
-        return Err(Failure::Verdict(format!("a reply line of over {max} bytes")));
+fn line(line: String, max: usize) -> Result<Text, Failure> {
+    if line.len() > max {
+        return Err(Failure::Unfit(format!("a reply line of over {max} bytes")));
     }
     Text::new(line.into_bytes()).map_err(|error| Failure::Verdict(error.to_string()))
 }

@@ -197,6 +197,15 @@ impl Plugin {
         self.settings.shadow
     }
 
+    /// What a failure counts as. What a client may have brought about lets nothing pass: clients
+    /// would get by a plugin with it.
+    pub(crate) fn policy(&self, hook: Hook, failure: &Failure) -> OnError {
+        match failure {
+            Failure::Unfit(_) => OnError::Deny,
+            _ => self.settings.on_error(hook),
+        }
+    }
+
     /// Has the services go by its grants: it is in force from now on.
     pub(crate) fn take_share(&self, stock: &Stock) {
         stock.take(&self.settings, &self.identity.share);
@@ -422,7 +431,7 @@ impl<'a> Call<'a> {
         });
     }
 
-    /// Ends the call: an instance whose verdict can be carried out goes back, any other is gone.
+    /// Ends the call: a sound instance goes back, any other is gone.
     ///
     /// # Errors
     /// The failure, counted and logged.
@@ -432,20 +441,20 @@ impl<'a> Call<'a> {
         verdict: Result<T, Failure>,
     ) -> Result<T, Failure> {
         let plugin = self.plugin;
-        let (verdict, lease) = self.keep(lease, verdict)?;
-        plugin.pool.put_back(lease);
-        Ok(verdict)
+        let (verdict, lease) = self.keep(lease, verdict);
+        if let Some(lease) = lease {
+            plugin.pool.put_back(lease);
+        }
+        verdict
     }
 
-    /// Ends the call, and gives the instance back to a transfer that goes on.
-    ///
-    /// # Errors
-    /// As [`end`](Call::end).
+    /// Ends the call, and gives a sound instance back to a transfer that goes on: one that gave a
+    /// verdict, even if that does not fit.
     pub(crate) fn keep<T: Told>(
         mut self,
         lease: Lease,
         verdict: Result<T, Failure>,
-    ) -> Result<(T, Lease), Failure> {
+    ) -> (Result<T, Failure>, Option<Lease>) {
         match verdict {
             Ok(verdict) => {
                 self.has_ended = true;
@@ -455,11 +464,12 @@ impl<'a> Call<'a> {
                 self.plugin.breaker.succeeded(ended);
                 self.note_time(ended);
                 self.note_if_slow(&lease);
-                Ok((verdict, lease))
+                (Ok(verdict), Some(lease))
             }
+            Err(failure @ Failure::Unfit(_)) => (Err(self.failed(failure)), Some(lease)),
             Err(failure) => {
                 drop(lease);
-                Err(self.failed(failure))
+                (Err(self.failed(failure)), None)
             }
         }
     }
@@ -493,6 +503,8 @@ impl<'a> Call<'a> {
             Failure::Starved(_) | Failure::Unmapped(_) => {}
             // That is counted already.
             Failure::Lost => {}
+            // A client may have brought it about.
+            Failure::Unfit(_) => {}
             _ => self.trip_breaker(),
         }
         if let Some(untold) = plugin.complaints.pass(Instant::now()) {

@@ -35,6 +35,7 @@ use crate::errors::{Failure, Refusal, one_line};
 use crate::guest::{Caller, Guest, Warm};
 use crate::hook::Hook;
 use crate::host::Shared;
+use crate::limits;
 use crate::onlooker::Told;
 use crate::plugin::Plugin;
 use listing::Listed;
@@ -386,6 +387,11 @@ fn exported(exports: &Exports) -> wasmtime::Result<&wit::Guest> {
 
 /// The path as guests see it.
 fn shown(path: &VirtualPath) -> Result<&str> {
+    // A listing must be able to tell of what is made here.
+    let is_too_long = |name: &[u8]| name.len() > limits::NAME_BYTES_MAX;
+    if path.as_bytes().split(|octet| *octet == b'/').any(is_too_long) {
+        return Err(ErrorKind::BadName.into());
+    }
     Ok(std::str::from_utf8(path.as_bytes()).map_err(|_| ErrorKind::BadName)?)
 }
 

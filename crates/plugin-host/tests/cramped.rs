@@ -82,7 +82,7 @@ async fn where_the_system_gives_no_more_memory_the_operator_hears_what_to_raise(
     // Less than the stack of another instance takes, enough for all else.
     limit(mapped() + (1 << 20));
     let second = ask_in(&host, &session_of(2), "NOOP").await;
-    assert_eq!(second, "own answers: 451 Local error: plugin failed.");
+    assert_eq!(second, "own fails: 451 Local error: plugin failed.");
     let is_told = |told: &str| {
         for words in [
             "the system gives no more memory: ",
@@ -93,7 +93,7 @@ async fn where_the_system_gives_no_more_memory_the_operator_hears_what_to_raise(
     };
     // One that wants more while it works has less than its own limit allows.
     let hog = ask(&host, "SYST").await;
-    assert_eq!(hog, "hog answers: 451 Local error: plugin failed.");
+    assert_eq!(hog, "hog fails: 451 Local error: plugin failed.");
     let told = log.lines_with("plugin failed");
     assert_eq!(told.len(), 2, "{told:?}");
     told.iter().for_each(|told| is_told(told));

@@ -40,5 +40,5 @@ async fn transfers_have_places_left_when_sessions_have_all_of_theirs() {
     let stream = transfer(&host, 0, Direction::Upload).await;
     assert!(matches!(stream.finish().await, ContentVerdict::Accept(_)));
     let further = ask_in(&host, &session_of(1 << 40), "NOOP").await;
-    assert_eq!(further, "own answers: 451 Local error: plugin failed.");
+    assert_eq!(further, "own fails: 451 Local error: plugin failed.");
 }

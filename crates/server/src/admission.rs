@@ -33,6 +33,12 @@ impl<N: Network> Session<N> {
                 tracing::info!(%plugin, generation, code, "connection rejected by plugin");
                 self.turn_away(hooks, reply).await;
             }
+            ConnectVerdict::Undecided { reply, plugin } => {
+                let code = reply.code().number();
+                let message = "connection could not be decided by plugin";
+                tracing::info!(%plugin, generation, code, "{message}");
+                self.turn_away(hooks, reply).await;
+            }
         }
         None
     }

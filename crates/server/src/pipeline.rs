@@ -128,6 +128,13 @@ impl<N: Network> Session<N> {
                 self.answered(hooks, &plugin, &command, &reply);
                 Err(self.reply(hooks, Some(&command), reply).await)
             }
+            CommandVerdict::Undecided { reply, plugin } => {
+                self.take_pending(&command);
+                let (generation, code) = (hooks.generation(), reply.code().number());
+                let message = "command could not be decided by plugin";
+                tracing::info!(%plugin, generation, %command, code, "{message}");
+                Err(self.reply(hooks, Some(&command), reply).await)
+            }
             CommandVerdict::Close { reply, plugin } => {
                 self.answered(hooks, &plugin, &command, &reply);
                 let told = self.reply(hooks, Some(&command), reply).await;

@@ -340,8 +340,13 @@ impl<N: Network> Session<N> {
         let wanted = filters.wanted(passage).await.map_err(|refusal| {
             let (plugin, code) = (&*refusal.plugin, refusal.reply.code().number());
             let generation = hooks.generation();
-            tracing::warn!(plugin, generation, %path, code, "transfer refused by plugin");
-            self.shared.counters.contents_refused.add_one();
+            if refusal.is_decided {
+                tracing::warn!(plugin, generation, %path, code, "transfer refused by plugin");
+                self.shared.counters.contents_refused.add_one();
+            } else {
+                let message = "transfer could not be decided by plugin";
+                tracing::warn!(plugin, generation, %path, code, "{message}");
+            }
             Refusal(refusal.reply)
         })?;
         match wanted {
@@ -682,7 +687,8 @@ impl Broken {
         let reason = match error.refusal() {
             None => "storage failed",
             Some(refused) if refused.is_kept => "put in quarantine by a plugin",
-            Some(_) => "refused by a plugin",
+            Some(refused) if refused.is_decided => "refused by a plugin",
+            Some(_) => "a plugin failed",
         };
         let plugin = error.refusal().map(|refused| Arc::clone(&refused.plugin));
         let Refusal(reply) = error.into();

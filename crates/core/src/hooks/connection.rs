@@ -20,6 +20,13 @@ pub enum ConnectVerdict {
         /// The plugin that wanted it.
         plugin: Arc<str>,
     },
+    /// The same, as a plugin that had to be asked failed: nobody decided about it.
+    Undecided {
+        /// The reply; a refusal.
+        reply: Reply,
+        /// The plugin.
+        plugin: Arc<str>,
+    },
     /// The connection ends without a word.
     Drop {
         /// The plugin that wanted it.

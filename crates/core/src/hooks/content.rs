@@ -91,6 +91,8 @@ pub enum ContentVerdict {
 pub struct ContentRefusal {
     /// What the client gets.
     pub reply: Reply,
-    /// The plugin that wanted it, or that failed.
+    /// The plugin.
     pub plugin: Arc<str>,
+    /// Whether the plugin wanted it; if not, it failed, or cannot be shown the file's name.
+    pub is_decided: bool,
 }

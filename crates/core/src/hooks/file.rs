@@ -206,6 +206,14 @@ pub enum FileVerdict {
         /// The plugin that wanted it.
         plugin: Arc<str>,
     },
+    /// It is not done, as a plugin that had to be asked failed or cannot be shown the path: nobody
+    /// decided about it.
+    Undecided {
+        /// The answer; a refusal.
+        reply: Reply,
+        /// The plugin.
+        plugin: Arc<str>,
+    },
 }
 
 /// What the plugins left of a piece of a listing.

@@ -23,6 +23,8 @@ pub struct SiteAnswer {
     pub reply: Reply,
     /// The plugin.
     pub plugin: Arc<str>,
+    /// Whether the answer is the plugin's; if not, it failed, or cannot be shown the command.
+    pub is_decided: bool,
 }
 
 /// The commands that plugins answer.

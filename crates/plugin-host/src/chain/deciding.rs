@@ -49,6 +49,7 @@ impl ConnectionFilter for Generation {
                 let verdict = connection::ask(plugin, self.number, session).await;
                 let deed = || match &verdict {
                     connection::Verdict::Reject(reply) => format!("rejected it: {}", shown(reply)),
+                    connection::Verdict::Undecided(reply) => format!("failed it: {}", shown(reply)),
                     _ => "dropped it".to_owned(),
                 };
                 let passes = matches!(verdict, connection::Verdict::Pass);
@@ -60,6 +61,9 @@ impl ConnectionFilter for Generation {
                     connection::Verdict::Drop => return ConnectVerdict::Drop { plugin: name },
                     connection::Verdict::Reject(reply) => {
                         return ConnectVerdict::Reject { reply, plugin: name };
+                    }
+                    connection::Verdict::Undecided(reply) => {
+                        return ConnectVerdict::Undecided { reply, plugin: name };
                     }
                 }
             }
@@ -162,6 +166,7 @@ impl Generation {
             let verdict = file::ask(plugin, self.number, session, op).await;
             let deed = || match &verdict {
                 file::Verdict::Deny(reply) => format!("denied it: {}", shown(reply)),
+                file::Verdict::Undecided(reply) => format!("failed it: {}", shown(reply)),
                 _ => "led it elsewhere".to_owned(),
             };
             let passes = matches!(verdict, file::Verdict::Pass);
@@ -175,6 +180,9 @@ impl Generation {
                     redirected = Some((op.clone().redirected(path), name));
                 }
                 file::Verdict::Deny(reply) => return FileVerdict::Deny { reply, plugin: name },
+                file::Verdict::Undecided(reply) => {
+                    return FileVerdict::Undecided { reply, plugin: name };
+                }
             }
         }
         match redirected {

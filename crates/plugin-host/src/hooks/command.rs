@@ -12,7 +12,7 @@ use crate::bindings::waft::plugin::types;
 use crate::errors::Failure;
 use crate::guest::Caller;
 use crate::hook::Hook;
-use crate::hooks::{failed, made, not_unicode, shown};
+use crate::hooks::{Given, failed, made, not_unicode, shown};
 use crate::limits;
 use crate::onlooker::Told;
 use crate::plugin::Plugin;
@@ -25,6 +25,8 @@ pub(crate) enum Verdict {
     Rewrite(Command),
     Answer(Reply),
     Close(Reply),
+    /// What it gets as the plugin could not be asked, or failed.
+    Undecided(Reply),
 }
 
 impl Told for Verdict {
@@ -34,6 +36,7 @@ impl Told for Verdict {
             Verdict::Rewrite(command) => format!("rewrite {command}"),
             Verdict::Answer(reply) => format!("answer {}", reply.told()),
             Verdict::Close(reply) => format!("close {}", reply.told()),
+            Verdict::Undecided(reply) => format!("undecided {}", reply.told()),
         }
     }
 }
@@ -47,7 +50,7 @@ pub(crate) async fn ask(
 ) -> Verdict {
     let observed = command.verb().is_some_and(|v| v.spec().plugin == PluginReach::Observe);
     let Some(shown) = shown(command) else {
-        return if observed { Verdict::Pass } else { Verdict::Answer(not_unicode()) };
+        return if observed { Verdict::Pass } else { Verdict::Undecided(not_unicode()) };
     };
     let caller = Caller { hook: Hook::CommandFilter, generation };
     let (call, lease) = plugin.begin(caller, Some(session)).await;
@@ -55,8 +58,7 @@ pub(crate) async fn ask(
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {
-            call.failed(failure);
-            return by_policy(plugin, observed);
+            return by_policy(plugin, observed, &call.failed(failure));
         }
     };
     let decision = lease
@@ -68,32 +70,37 @@ pub(crate) async fn ask(
         .await;
     let verdict = decision.and_then(|decision| {
         // Whatever it says about QUIT and ABOR, they go on: it sees them, and no more.
-        if observed { Ok(Verdict::Pass) } else { check(command, decision) }
+        if observed { Ok(Verdict::Pass) } else { check(command, &shown, decision) }
     });
-    call.end(lease, verdict).unwrap_or_else(|_| by_policy(plugin, observed))
+    call.end(lease, verdict).unwrap_or_else(|failure| by_policy(plugin, observed, &failure))
 }
 
-fn check(command: &Command, decision: CommandDecision) -> Result<Verdict, Failure> {
+fn check(
+    command: &Command,
+    shown: &types::Command,
+    decision: CommandDecision,
+) -> Result<Verdict, Failure> {
+    let given = Given::command(shown, None);
     match decision {
         CommandDecision::Pass => Ok(Verdict::Pass),
-        CommandDecision::Rewrite(new) => rewritten(command, &new).map(Verdict::Rewrite),
+        CommandDecision::Rewrite(new) => rewritten(command, &new, given).map(Verdict::Rewrite),
         CommandDecision::Answer(reply) => {
-            let reply = made(reply)?;
+            let reply = made(reply, given)?;
             check_answer(command, &reply, Closing::No).map_err(bad)?;
             Ok(Verdict::Answer(reply))
         }
         CommandDecision::Close(reply) => {
-            let reply = made(reply)?;
+            let reply = made(reply, given)?;
             check_answer(command, &reply, Closing::Yes).map_err(bad)?;
             Ok(Verdict::Close(reply))
         }
     }
 }
 
-fn rewritten(command: &Command, new: &types::Command) -> Result<Command, Failure> {
-    if new.arg.as_ref().is_some_and(|arg| arg.len() > limits::ARGUMENT_BYTES_MAX) {
-        let max = limits::ARGUMENT_BYTES_MAX;
-        return Err(Failure::Verdict(format!("an argument of over {max} bytes")));
+fn rewritten(command: &Command, new: &types::Command, given: Given) -> Result<Command, Failure> {
+    let max = given.octets_max(limits::ARGUMENT_BYTES_MAX);
+    if new.arg.as_ref().is_some_and(|arg| arg.len() > max) {
+        return Err(Failure::Unfit(format!("an argument of over {max} bytes")));
     }
     rewrite(command, &new.verb, new.arg.as_deref().map(str::as_bytes)).map_err(bad)
 }
@@ -102,9 +109,9 @@ fn bad(error: VerdictError) -> Failure {
     Failure::Verdict(error.to_string())
 }
 
-fn by_policy(plugin: &Plugin, observed: bool) -> Verdict {
-    match plugin.settings.on_error(Hook::CommandFilter) {
-        OnError::Deny if !observed => Verdict::Answer(failed()),
+fn by_policy(plugin: &Plugin, observed: bool, failure: &Failure) -> Verdict {
+    match plugin.policy(Hook::CommandFilter, failure) {
+        OnError::Deny if !observed => Verdict::Undecided(failed()),
         OnError::Deny | OnError::Allow => Verdict::Pass,
     }
 }

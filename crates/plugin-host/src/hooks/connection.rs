@@ -11,7 +11,7 @@ use crate::bindings::exports::waft::plugin::connection_filter::ConnectDecision;
 use crate::errors::Failure;
 use crate::guest::Caller;
 use crate::hook::Hook;
-use crate::hooks::made;
+use crate::hooks::{Given, made};
 use crate::onlooker::Told;
 use crate::plugin::Plugin;
 use crate::settings::OnError;
@@ -22,6 +22,8 @@ pub(crate) enum Verdict {
     Pass,
     Reject(Reply),
     Drop,
+    /// What it gets as the plugin failed.
+    Undecided(Reply),
 }
 
 impl Told for Verdict {
@@ -30,6 +32,7 @@ impl Told for Verdict {
             Verdict::Pass => "pass".to_owned(),
             Verdict::Reject(reply) => format!("reject {}", reply.told()),
             Verdict::Drop => "drop".to_owned(),
+            Verdict::Undecided(reply) => format!("undecided {}", reply.told()),
         }
     }
 }
@@ -42,8 +45,7 @@ pub(crate) async fn ask(plugin: &Plugin, generation: u64, session: &Arc<SessionF
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {
-            call.failed(failure);
-            return by_policy(plugin);
+            return by_policy(plugin, &call.failed(failure));
         }
     };
     let decision = lease
@@ -53,7 +55,7 @@ pub(crate) async fn ask(plugin: &Plugin, generation: u64, session: &Arc<SessionF
             None => Ok(ConnectDecision::Pass),
         })
         .await;
-    call.end(lease, decision.and_then(check)).unwrap_or_else(|_| by_policy(plugin))
+    call.end(lease, decision.and_then(check)).unwrap_or_else(|failure| by_policy(plugin, &failure))
 }
 
 fn check(decision: ConnectDecision) -> Result<Verdict, Failure> {
@@ -61,7 +63,7 @@ fn check(decision: ConnectDecision) -> Result<Verdict, Failure> {
         ConnectDecision::Pass => Ok(Verdict::Pass),
         ConnectDecision::Drop => Ok(Verdict::Drop),
         ConnectDecision::Reject(reply) => {
-            let reply = made(reply)?;
+            let reply = made(reply, Given::default())?;
             let checked = check_refusal(&reply, Closing::Yes);
             checked.map_err(|error| Failure::Verdict(error.to_string()))?;
             Ok(Verdict::Reject(reply))
@@ -69,10 +71,10 @@ fn check(decision: ConnectDecision) -> Result<Verdict, Failure> {
     }
 }
 
-fn by_policy(plugin: &Plugin) -> Verdict {
-    match plugin.settings.on_error(Hook::ConnectionFilter) {
+fn by_policy(plugin: &Plugin, failure: &Failure) -> Verdict {
+    match plugin.policy(Hook::ConnectionFilter, failure) {
         OnError::Deny => {
-            Verdict::Reject(Reply::new(Code::NOT_AVAILABLE, "Service not available now."))
+            Verdict::Undecided(Reply::new(Code::NOT_AVAILABLE, "Service not available now."))
         }
         OnError::Allow => Verdict::Pass,
     }

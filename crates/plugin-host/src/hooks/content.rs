@@ -17,7 +17,7 @@ use waft_core::{BoxFuture, SessionFacts};
 use waft_proto::{Code, Reply};
 use wasmtime::Store;
 
-use super::{failed, made, not_unicode};
+use super::{Given, failed, made, not_unicode};
 use crate::artifact::Exports;
 use crate::bindings::exports::waft::plugin::content_filter as wit;
 use crate::bindings::waft::plugin::types;
@@ -52,6 +52,8 @@ enum Look {
 struct Filter {
     plugin: Arc<Plugin>,
     look: Look,
+    /// What it was shown of the file: its name.
+    given: Given,
     /// Gone where it failed and the transfer goes on without it.
     pinned: Option<Pinned>,
 }
@@ -106,7 +108,7 @@ async fn wants(
     passage: &Passage,
 ) -> Result<wit::Interest, ContentRefusal> {
     let Ok(path) = std::str::from_utf8(passage.path.as_bytes()) else {
-        return Err(refusal(plugin, not_unicode()));
+        return Err(undecided(plugin, not_unicode()));
     };
     let session: &Arc<SessionFacts> = &passage.session;
     let (call, lease) = plugin.begin(caller, Some(session)).await;
@@ -115,7 +117,7 @@ async fn wants(
         Ok(lease) => lease,
         Err(failure) => {
             call.failed(failure);
-            return Err(refusal(plugin, failed()));
+            return Err(undecided(plugin, failed()));
         }
     };
     let (direction, size) = (direction(passage.direction), passage.size);
@@ -123,7 +125,7 @@ async fn wants(
         exported(exports)?.call_wants(store, session, direction, path, size).await
     };
     let said = lease.warm.call_about(caller, session, ask).await;
-    call.end(lease, said).map_err(|_| refusal(plugin, failed()))
+    call.end(lease, said).map_err(|_| undecided(plugin, failed()))
 }
 
 impl WantedContent for Wanted {
@@ -134,13 +136,14 @@ impl WantedContent for Wanted {
     fn open(self: Box<Self>) -> BoxFuture<'static, Result<Box<dyn ContentStream>, ContentRefusal>> {
         Box::pin(async move {
             let mut filters = Vec::with_capacity(self.filters.len());
+            let given = Given { octets: self.passage.path.as_bytes().len(), lines: 0 };
             for (plugin, look) in &self.filters {
                 let pinned = self.construct(plugin).await;
                 let pinned = match pinned {
-                    Some(pinned) => Some(pinned),
-                    None => by_policy(plugin, *look).map(|()| None)?,
+                    Ok(pinned) => Some(pinned),
+                    Err(failure) => by_policy(plugin, *look, &failure).map(|()| None)?,
                 };
-                filters.push(Filter { plugin: Arc::clone(plugin), look: *look, pinned });
+                filters.push(Filter { plugin: Arc::clone(plugin), look: *look, given, pinned });
             }
             Ok(Box::new(Stream(filters)) as Box<dyn ContentStream>)
         })
@@ -148,10 +151,13 @@ impl WantedContent for Wanted {
 }
 
 impl Wanted {
-    /// Makes one filter; none if the plugin fails.
-    async fn construct(&self, plugin: &Arc<Plugin>) -> Option<Pinned> {
+    /// Makes one filter.
+    ///
+    /// # Errors
+    /// The plugin failed.
+    async fn construct(&self, plugin: &Arc<Plugin>) -> Result<Pinned, Failure> {
         // It was UTF-8 when the plugin was asked.
-        let path = std::str::from_utf8(self.passage.path.as_bytes()).ok()?.to_owned();
+        let path = String::from_utf8_lossy(self.passage.path.as_bytes()).into_owned();
         let direction = direction(self.passage.direction);
         let passage = self.passage.clone();
         let opened = Pinned::open(
@@ -167,10 +173,8 @@ impl Wanted {
                 })
             },
         );
-        match opened.await {
-            Ok(Ok(pinned)) => Some(pinned),
-            Err(_) => None,
-        }
+        let Ok(pinned) = opened.await?;
+        Ok(pinned)
     }
 }
 
@@ -215,9 +219,10 @@ impl Filter {
         for piece in pieces(&chunk) {
             // Who inspects may be gone, and the transfer goes on.
             let Some(pinned) = &mut self.pinned else { break };
-            let check = |said: Result<Vec<u8>, types::Reply>| match said {
+            let given = self.given;
+            let check = move |said: Result<Vec<u8>, types::Reply>| match said {
                 Ok(piece) => Ok(Ok(piece)),
-                Err(reply) => negative(reply).map(Err),
+                Err(reply) => negative(reply, given).map(Err),
             };
             let octets = piece.len();
             let pushed = pinned.call(
@@ -234,9 +239,9 @@ impl Filter {
                 Ok(Ok(piece)) if out.is_empty() => out = piece,
                 Ok(Ok(piece)) => out.extend_from_slice(&piece),
                 Ok(Err(reply)) => return Err(refusal(&self.plugin, reply)),
-                Err(_) => {
+                Err(failure) => {
                     self.pinned = None;
-                    by_policy(&self.plugin, self.look)?;
+                    by_policy(&self.plugin, self.look, &failure)?;
                 }
             }
         }
@@ -248,9 +253,10 @@ impl Filter {
         let Some(mut pinned) = self.pinned.take() else {
             return ContentVerdict::Accept(Vec::new());
         };
-        let check = |said: wit::Verdict| match said {
-            wit::Verdict::Refuse(reply) => negative(reply).map(Said::Refuse),
-            wit::Verdict::Quarantine(reply) => final_reply(reply).map(Said::Quarantine),
+        let given = self.given;
+        let check = move |said: wit::Verdict| match said {
+            wit::Verdict::Refuse(reply) => negative(reply, given).map(Said::Refuse),
+            wit::Verdict::Quarantine(reply) => final_reply(reply, given).map(Said::Quarantine),
             wit::Verdict::Accept(last) => Ok(Said::Accept(last)),
         };
         let finished = pinned.call(
@@ -269,7 +275,7 @@ impl Filter {
             Ok(Said::Accept(_)) => ContentVerdict::Accept(Vec::new()),
             Ok(Said::Refuse(reply)) => ContentVerdict::Refuse(refusal(&self.plugin, reply)),
             Ok(Said::Quarantine(reply)) => ContentVerdict::Quarantine(refusal(&self.plugin, reply)),
-            Err(_) => match by_policy(&self.plugin, self.look) {
+            Err(failure) => match by_policy(&self.plugin, self.look, &failure) {
                 Ok(()) => ContentVerdict::Accept(Vec::new()),
                 Err(refusal) => ContentVerdict::Refuse(refusal),
             },
@@ -312,20 +318,25 @@ fn direction(direction: Direction) -> types::Direction {
 }
 
 /// Whether a transfer goes on though a filter failed: never without one that changes the bytes.
-fn by_policy(plugin: &Plugin, look: Look) -> Result<(), ContentRefusal> {
-    match (plugin.settings.on_error(Hook::ContentFilter), look) {
+fn by_policy(plugin: &Plugin, look: Look, failure: &Failure) -> Result<(), ContentRefusal> {
+    match (plugin.policy(Hook::ContentFilter, failure), look) {
         (OnError::Allow, Look::Inspect) => Ok(()),
-        _ => Err(refusal(plugin, failed())),
+        _ => Err(undecided(plugin, failed())),
     }
 }
 
 fn refusal(plugin: &Plugin, reply: Reply) -> ContentRefusal {
-    ContentRefusal { reply, plugin: Arc::clone(&plugin.name) }
+    ContentRefusal { reply, plugin: Arc::clone(&plugin.name), is_decided: true }
+}
+
+/// The end of a transfer that a plugin had to decide about, and could not.
+fn undecided(plugin: &Plugin, reply: Reply) -> ContentRefusal {
+    ContentRefusal { is_decided: false, ..refusal(plugin, reply) }
 }
 
 /// A reply that ends a transfer badly.
-fn negative(reply: types::Reply) -> Result<Reply, Failure> {
-    let reply = final_reply(reply)?;
+fn negative(reply: types::Reply, given: Given) -> Result<Reply, Failure> {
+    let reply = final_reply(reply, given)?;
     if reply.code().number() < 400 {
         let code = reply.code().number();
         return Err(Failure::Verdict(format!("a refusal that says that all is well: {code}")));
@@ -334,8 +345,8 @@ fn negative(reply: types::Reply) -> Result<Reply, Failure> {
 }
 
 /// A reply that ends a transfer.
-fn final_reply(reply: types::Reply) -> Result<Reply, Failure> {
-    let reply = made(reply)?;
+fn final_reply(reply: types::Reply, given: Given) -> Result<Reply, Failure> {
+    let reply = made(reply, given)?;
     let code = reply.code();
     let ends = matches!(code.number(), 200..300 | 400..600) && code != Code::NOT_AVAILABLE;
     if !ends {

@@ -16,7 +16,7 @@ use crate::bindings::waft::plugin::types;
 use crate::errors::Failure;
 use crate::guest::Caller;
 use crate::hook::Hook;
-use crate::hooks::{made, not_unicode};
+use crate::hooks::{Given, made, not_unicode};
 use crate::limits;
 use crate::onlooker::Told;
 use crate::plugin::Plugin;
@@ -28,6 +28,8 @@ pub(crate) enum Verdict {
     Pass,
     Redirect(VirtualPath),
     Deny(Reply),
+    /// What it gets as the plugin could not be asked, or failed.
+    Undecided(Reply),
 }
 
 impl Told for Verdict {
@@ -36,6 +38,7 @@ impl Told for Verdict {
             Verdict::Pass => "pass".to_owned(),
             Verdict::Redirect(path) => format!("redirect {path}"),
             Verdict::Deny(reply) => format!("deny {}", reply.told()),
+            Verdict::Undecided(reply) => format!("undecided {}", reply.told()),
         }
     }
 }
@@ -61,15 +64,14 @@ pub(crate) async fn ask(
     session: &Arc<SessionFacts>,
     op: &FileOp,
 ) -> Verdict {
-    let Some(shown) = shown(op) else { return Verdict::Deny(not_unicode()) };
+    let Some(shown) = shown(op) else { return Verdict::Undecided(not_unicode()) };
     let caller = Caller { hook: Hook::FileFilter, generation };
     let (call, lease) = plugin.begin(caller, Some(session)).await;
     let call = call.about(|| told(op));
     let mut lease = match lease {
         Ok(lease) => lease,
         Err(failure) => {
-            call.failed(failure);
-            return by_policy(plugin);
+            return by_policy(plugin, &call.failed(failure));
         }
     };
     let decision = lease
@@ -80,7 +82,7 @@ pub(crate) async fn ask(
         })
         .await;
     let verdict = decision.and_then(|decision| check(op, decision));
-    call.end(lease, verdict).unwrap_or_else(|_| by_policy(plugin))
+    call.end(lease, verdict).unwrap_or_else(|failure| by_policy(plugin, &failure))
 }
 
 /// Asks `plugin` which of these entries are shown: one answer an entry.
@@ -169,6 +171,16 @@ fn shown(op: &FileOp) -> Option<wire::FileOp> {
     })
 }
 
+/// How much of it that is.
+fn given(op: &FileOp) -> Given {
+    let (from, facts) = match op {
+        FileOp::Rename(from, _) => (from.as_bytes().len(), 0),
+        FileOp::Change(_, facts) => (0, facts.len()),
+        _ => (0, 0),
+    };
+    Given { octets: op.target().as_bytes().len() + from + facts, lines: 0 }
+}
+
 fn write_kind(kind: WriteKind) -> wire::WriteKind {
     match kind {
         WriteKind::Create => wire::WriteKind::Create,
@@ -179,14 +191,15 @@ fn write_kind(kind: WriteKind) -> wire::WriteKind {
 }
 
 fn check(op: &FileOp, decision: wire::FileDecision) -> Result<Verdict, Failure> {
+    let given = given(op);
     match decision {
         wire::FileDecision::Pass => Ok(Verdict::Pass),
         wire::FileDecision::Redirect(path) => {
-            let path = redirected(&path).map_err(Failure::Verdict)?;
+            let path = redirected(&path, given)?;
             Ok(if path == *op.target() { Verdict::Pass } else { Verdict::Redirect(path) })
         }
         wire::FileDecision::Deny(reply) => {
-            let reply = made(reply)?;
+            let reply = made(reply, given)?;
             let checked = check_refusal(&reply, Closing::No);
             checked.map_err(|error| Failure::Verdict(error.to_string()))?;
             Ok(Verdict::Deny(reply))
@@ -194,17 +207,22 @@ fn check(op: &FileOp, decision: wire::FileDecision) -> Result<Verdict, Failure> 
     }
 }
 
-fn redirected(path: &str) -> Result<VirtualPath, String> {
-    if !path.starts_with('/') || path.len() > limits::ARGUMENT_BYTES_MAX {
-        return Err(format!("not an absolute path: {path:?}"));
+fn redirected(path: &str, given: Given) -> Result<VirtualPath, Failure> {
+    let max = given.octets_max(limits::ARGUMENT_BYTES_MAX);
+    if path.len() > max {
+        return Err(Failure::Unfit(format!("a path of over {max} bytes")));
     }
-    VirtualPath::root().join(path.as_bytes()).map_err(|error| error.to_string())
+    if !path.starts_with('/') {
+        return Err(Failure::Verdict(format!("not an absolute path: {path:?}")));
+    }
+    let path = VirtualPath::root().join(path.as_bytes());
+    path.map_err(|error| Failure::Verdict(error.to_string()))
 }
 
-fn by_policy(plugin: &Plugin) -> Verdict {
-    match plugin.settings.on_error(Hook::FileFilter) {
+fn by_policy(plugin: &Plugin, failure: &Failure) -> Verdict {
+    match plugin.policy(Hook::FileFilter, failure) {
         OnError::Deny => {
-            Verdict::Deny(Reply::new(Code::UNAVAILABLE, "Not possible now: plugin failed."))
+            Verdict::Undecided(Reply::new(Code::UNAVAILABLE, "Not possible now: plugin failed."))
         }
         OnError::Allow => Verdict::Pass,
     }

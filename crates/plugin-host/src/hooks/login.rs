@@ -115,15 +115,13 @@ fn check(
         wire::AuthDecision::Abstain => Ok(Verdict::Abstain),
         wire::AuthDecision::Accept(account) => {
             let admitted = Admitted::new(account, &plugin.settings.grants);
-            admitted.map(|admitted| Verdict::Accept(Box::new(admitted))).map_err(Failure::Verdict)
+            admitted.map(|admitted| Verdict::Accept(Box::new(admitted)))
         }
         wire::AuthDecision::Deny(reason) => {
             let reason = reason.map(|text| shortened(&text, limits::DENIAL_BYTES_MAX));
             Ok(Verdict::Deny(reason))
         }
-        wire::AuthDecision::Replace(new) => {
-            replaced(old, new).map(Verdict::Replace).map_err(Failure::Verdict)
-        }
+        wire::AuthDecision::Replace(new) => replaced(old, new).map(Verdict::Replace),
         wire::AuthDecision::NeedAccount => Ok(Verdict::NeedAccount),
         // Not the plugin's own failure, which would count against it.
         wire::AuthDecision::Fail(reason) => {
@@ -133,7 +131,7 @@ fn check(
 }
 
 /// The credentials to go on with: a certificate is what TLS has verified, and nobody makes one up.
-fn replaced(old: &Credentials, new: wire::Credentials) -> Result<Credentials, String> {
+fn replaced(old: &Credentials, new: wire::Credentials) -> Result<Credentials, Failure> {
     let credentials = match (old, new) {
         (Credentials::Password { password, .. }, wire::Credentials::Password(new)) => {
             let other = new.password.map(|text| Secret::new(text.into_bytes()));
@@ -145,7 +143,10 @@ fn replaced(old: &Credentials, new: wire::Credentials) -> Result<Credentials, St
         {
             Credentials::Certificate { user: new.user, sha256: new.sha256, names: new.names }
         }
-        _ => return Err("replaces a certificate, or one kind of credentials by another".to_owned()),
+        _ => {
+            let reason = "replaces a certificate, or one kind of credentials by another";
+            return Err(Failure::Verdict(reason.to_owned()));
+        }
     };
     account::check_name(credentials.user())?;
     Ok(credentials)

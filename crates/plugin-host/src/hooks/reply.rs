@@ -10,7 +10,7 @@ use crate::bindings::waft::plugin::types;
 use crate::errors::Failure;
 use crate::guest::Caller;
 use crate::hook::Hook;
-use crate::hooks::{made, shown};
+use crate::hooks::{Given, made, shown};
 use crate::onlooker::Told;
 use crate::plugin::Plugin;
 
@@ -28,6 +28,7 @@ pub(crate) async fn ask(
         None => types::Command { verb: String::new(), arg: None },
     };
     let old = shown_reply(reply)?;
+    let given = Given::command(&command, Some(&old));
     let caller = Caller { hook: Hook::ReplyFilter, generation };
     let (call, lease) = plugin.begin(caller, Some(session)).await;
     let call = call.about(|| {
@@ -48,12 +49,12 @@ pub(crate) async fn ask(
             None => Ok(None),
         })
         .await;
-    let verdict = answer.and_then(|new| new.map_or(Ok(None), |new| check(reply, new)));
+    let verdict = answer.and_then(|new| new.map_or(Ok(None), |new| check(reply, new, given)));
     call.end(lease, verdict).unwrap_or_default()
 }
 
-fn check(old: &Reply, new: types::Reply) -> Result<Option<Reply>, Failure> {
-    let new = made(new)?;
+fn check(old: &Reply, new: types::Reply, given: Given) -> Result<Option<Reply>, Failure> {
+    let new = made(new, given)?;
     match check_rewording(old, &new) {
         Ok(()) => Ok(Some(new)),
         // A plugin that rewords every 2yz reply means no harm: data stays as it is.

@@ -11,7 +11,7 @@ use crate::bindings::waft::plugin::types;
 use crate::errors::Failure;
 use crate::guest::Caller;
 use crate::hook::Hook;
-use crate::hooks::{failed, made, not_unicode};
+use crate::hooks::{Given, failed, made, not_unicode};
 use crate::plugin::Plugin;
 
 /// Has `plugin` answer its command `name`. Whatever goes wrong is answered with 451: nobody else
@@ -23,9 +23,10 @@ pub(crate) async fn run(
     name: &str,
     argument: Option<&[u8]>,
 ) -> SiteAnswer {
-    let answer = |reply| SiteAnswer { reply, plugin: Arc::clone(&plugin.name) };
+    let undecided =
+        |reply| SiteAnswer { reply, plugin: Arc::clone(&plugin.name), is_decided: false };
     let Ok(argument) = argument.map(std::str::from_utf8).transpose() else {
-        return answer(not_unicode());
+        return undecided(not_unicode());
     };
     let caller = Caller { hook: Hook::SiteCommand, generation };
     let (call, lease) = plugin.begin(caller, Some(session)).await;
@@ -34,7 +35,7 @@ pub(crate) async fn run(
         Ok(lease) => lease,
         Err(failure) => {
             call.failed(failure);
-            return answer(failed());
+            return undecided(failed());
         }
     };
     let said = lease
@@ -44,14 +45,17 @@ pub(crate) async fn run(
             None => Ok(None),
         })
         .await;
-    let reply = call.end(lease, said.and_then(check));
-    answer(reply.unwrap_or_else(|_| failed()))
+    let given = Given::texts(argument);
+    match call.end(lease, said.and_then(|said| check(said, given))) {
+        Ok(reply) => SiteAnswer { reply, plugin: Arc::clone(&plugin.name), is_decided: true },
+        Err(_) => undecided(failed()),
+    }
 }
 
 /// The reply that ends the command, and nothing else.
-fn check(said: Option<types::Reply>) -> Result<Reply, Failure> {
+fn check(said: Option<types::Reply>, given: Given) -> Result<Reply, Failure> {
     let Some(said) = said else { return Ok(failed()) };
-    let reply = made(said)?;
+    let reply = made(said, given)?;
     let code = reply.code();
     let is_final = !matches!(code.class(), Class::Preliminary | Class::Intermediate);
     if !is_final || code == Code::NOT_AVAILABLE {

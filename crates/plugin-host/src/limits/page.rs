@@ -76,7 +76,7 @@ fn thousands(number: u64) -> String {
 }
 
 macro_rules! fixed {
-    ($constant:ident, $name:literal, $then:literal) => {
+    ($constant:ident, $name:literal, $then:expr) => {
         Row {
             constant: Some(stringify!($constant)),
             name: $name,
@@ -373,12 +373,16 @@ fn failures() -> Vec<Row> {
     ]
 }
 
+/// What happens to a verdict whose length a client may have brought about.
+const UNFIT: &str =
+    "fails: bad verdict; refused, whatever `on_error` says, and not held against it";
+
 fn verdicts() -> Vec<Row> {
     vec![
         fixed!(REPLY_LINES_MAX, "lines of a reply", "fails: bad verdict"),
-        fixed!(REPLY_LINE_BYTES_MAX, "a line of a reply", "fails: bad verdict"),
-        fixed!(ARGUMENT_BYTES_MAX, "the argument of a command", "fails: bad verdict"),
-        fixed!(USER_BYTES_MAX, "the name of an account", "fails: bad verdict"),
+        fixed!(REPLY_LINE_BYTES_MAX, "a line of a reply, beside what the call was given", UNFIT),
+        fixed!(ARGUMENT_BYTES_MAX, "the argument of a command, or a path, likewise", UNFIT),
+        fixed!(USER_BYTES_MAX, "the name of an account", UNFIT),
         fixed!(ATTRIBUTES_MAX, "attributes of an account", "fails: bad verdict"),
         fixed!(ATTRIBUTES_BYTES_MAX, "names and values of these", "fails: bad verdict"),
         fixed!(DENIAL_BYTES_MAX, "the reason for a denied login", "cut"),
@@ -408,7 +412,11 @@ fn contents() -> Vec<Row> {
             "the listing ends with 451"
         ),
         fixed!(LISTING_ENTRIES_MAX, "entries of a storage's listing", "it ends with 451"),
-        fixed!(NAME_BYTES_MAX, "a name in it, and what it takes to go on", "fails: bad verdict"),
+        fixed!(
+            NAME_BYTES_MAX,
+            "a name in it, and what it takes to go on",
+            "fails: bad verdict; longer ones of clients are answered with 553"
+        ),
     ]
 }
 
@@ -493,7 +501,7 @@ fn others() -> Vec<Row> {
         fixed!(METRIC_NAME_BYTES_MAX, "a name", "likewise"),
         fixed!(METRIC_LABEL_BYTES_MAX, "a label's value", "likewise"),
         set(
-            "scratch of a session, of all plugins",
+            "scratch of a session, of each plugin",
             scratch,
             "fixed",
             "what does not fit is refused",

@@ -91,7 +91,8 @@ impl Pinned {
                 make(exports, store, session).await
             };
             let made = lease.warm.call_about(caller, &session, make).await;
-            let (made, lease) = call.keep(lease, made)?;
+            let (made, lease) = call.keep(lease, made);
+            let (made, lease) = (made?, lease.ok_or(Failure::Gone)?);
             let thing = match made {
                 Ok(thing) => thing,
                 Err(error) => {
@@ -109,7 +110,8 @@ impl Pinned {
     /// Makes one more call about the thing, and checks what comes of it.
     ///
     /// # Errors
-    /// The failure, counted and logged. There is no further call then.
+    /// The failure, counted and logged. There is no further call then, but for one behind a verdict
+    /// that does not fit.
     pub(crate) async fn call<T: Send + 'static, U: Told + Send + 'static>(
         &mut self,
         about: impl FnOnce() -> String + Send + 'static,
@@ -132,9 +134,11 @@ impl Pinned {
                 call(exports, store, thing).await
             };
             let result = lease.warm.call(caller, Some(session.id), call).await;
-            let (value, lease) = further.keep(lease, result.and_then(check))?;
-            place.put(Held { plugin, caller, session, hold: turn.end(lease), thing });
-            Ok(value)
+            let (value, lease) = further.keep(lease, result.and_then(check));
+            if let Some(lease) = lease {
+                place.put(Held { plugin, caller, session, hold: turn.end(lease), thing });
+            }
+            value
         };
         Whole::new(calling, is_shared).await
     }
@@ -210,7 +214,7 @@ impl Held {
         let call =
             async |_: &Exports, store: &mut Store<Guest>| thing.resource_drop_async(store).await;
         let dropped = lease.warm.call(caller, session, call).await;
-        if let Ok(((), lease)) = further.keep(lease, dropped) {
+        if let (_, Some(lease)) = further.keep(lease, dropped) {
             turn.leave(lease, &plugin.pool);
         }
     }

@@ -98,7 +98,7 @@ fn check(
     }
     if let Some(next) = &page.next {
         if next.len() > limits::NAME_BYTES_MAX {
-            return bad("a cursor that is too long");
+            return Err(Failure::Unfit("a cursor that is too long".to_owned()));
         }
         if cursor == Some(next.as_str()) {
             return bad("a listing that does not get on: the same cursor again");

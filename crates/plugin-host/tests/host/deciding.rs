@@ -113,6 +113,7 @@ async fn connect(host: &Host) -> String {
         ConnectVerdict::Serve => "serve".to_owned(),
         ConnectVerdict::Drop { plugin } => format!("{plugin} drops"),
         ConnectVerdict::Reject { reply, plugin } => format!("{plugin} rejects: {}", text(&reply)),
+        ConnectVerdict::Undecided { reply, plugin } => format!("{plugin} fails: {}", text(&reply)),
     }
 }
 
@@ -121,6 +122,7 @@ async fn file(host: &Host, op: FileOp) -> String {
         FileVerdict::Pass => "pass".to_owned(),
         FileVerdict::Redirect { path, plugin } => format!("{plugin} redirects to {path}"),
         FileVerdict::Deny { reply, plugin } => format!("{plugin} denies: {}", text(&reply)),
+        FileVerdict::Undecided { reply, plugin } => format!("{plugin} fails: {}", text(&reply)),
     }
 }
 
@@ -189,7 +191,7 @@ async fn clients_are_served_dropped_and_rejected() {
 async fn a_plugin_that_fails_on_a_connection_closes_the_door() {
     for verdict in ["trap", "226 Welcome.", "999 What?"] {
         let (_directory, deny) = host(&[("connect", verdict)]).await;
-        assert_eq!(connect(&deny).await, "decider rejects: 421 Service not available now.");
+        assert_eq!(connect(&deny).await, "decider fails: 421 Service not available now.");
         let (_directory, allow) = host_that_allows(&[("connect", verdict)]).await;
         assert_eq!(connect(&allow).await, "serve");
     }
@@ -379,7 +381,7 @@ async fn what_is_done_to_files_is_denied_or_led_elsewhere() {
     assert_eq!(file(&host, FileOp::Remove(at("/a"))).await, "pass");
     assert_eq!(
         file(&host, FileOp::Inspect(at(b"/\xff"))).await,
-        "decider denies: 501 Argument is not UTF-8."
+        "decider fails: 501 Argument is not UTF-8."
     );
 }
 
@@ -413,7 +415,7 @@ async fn a_plugin_that_fails_on_a_file_denies_it() {
     let (_directory, deny) = host(&rules).await;
     let (_directory, allow) = host_that_allows(&rules).await;
     for op in ops() {
-        let denied = "decider denies: 550 Not possible now: plugin failed.";
+        let denied = "decider fails: 550 Not possible now: plugin failed.";
         assert_eq!(file(&deny, op.clone()).await, denied);
         assert_eq!(file(&allow, op).await, "pass");
     }

@@ -25,7 +25,7 @@ pub(crate) fn single(name: &str, config: &[(&str, &str)]) -> PluginSettings {
 pub(crate) async fn run(host: &Host, name: &str, argument: Option<&[u8]>) -> String {
     let hooks = host.current();
     let site = hooks.site().expect("the plugin brings commands along");
-    let SiteAnswer { reply, plugin } = site.run(&session(), name, argument).await;
+    let SiteAnswer { reply, plugin, .. } = site.run(&session(), name, argument).await;
     format!("{plugin}: {}", text(&reply))
 }
 

@@ -21,7 +21,7 @@ fn bad(name: &str, config: &[(&str, &str)]) -> PluginSettings {
     PluginSettings { limits, ..plugin(name, config) }
 }
 
-const DENIED: &str = "bad answers: 451 Local error: plugin failed.";
+const DENIED: &str = "bad fails: 451 Local error: plugin failed.";
 
 /// What a command of a guest that commits `misdeed` comes to, and which counter says so.
 async fn commit(misdeed: &str, on_error: OnError) -> (String, &'static str) {
@@ -76,6 +76,43 @@ async fn whatever_a_guest_does_with_a_command_its_policy_answers() {
         let allowed = ("pass".to_owned(), counter);
         assert_eq!(commit(misdeed, OnError::Allow).await, allowed, "{misdeed}");
     }
+}
+
+/// What a client sent may be why, so nobody but that client is to notice.
+#[tokio::test]
+async fn a_verdict_that_is_too_long_lets_nothing_pass_and_is_not_held_against_the_plugin() {
+    for (misdeed, what) in [("rewrite-long", "an argument"), ("long-line", "a reply line")] {
+        for on_error in [OnError::Deny, OnError::Allow] {
+            let config = [("command", misdeed), ("reply", misdeed), ("verbs.0", "DELE")];
+            let settings = PluginSettings { on_error, ..bad("bad", &config) };
+            let (_directory, host) = host_of(&hostile(), settings).await;
+            for _ in 0..8 {
+                assert_eq!(ask(&host, "DELE a").await, DENIED);
+                let done = reword(&host, Some("DELE a"), reply(250, "Done.")).await;
+                assert_eq!(done, "250 Done.");
+            }
+            let status = host.status().plugins.remove(0);
+            assert_eq!(status.counts.not_made, 0, "{misdeed}");
+            assert!(status.counts.bad_verdicts >= 8, "{misdeed}");
+            assert!(!status.breaker_open && status.instances_idle == 1, "it goes on as it is");
+            let reason = status.last_error.unwrap().reason;
+            assert!(reason.starts_with(&format!("bad verdict: {what} of over 4")), "{reason}");
+        }
+    }
+}
+
+/// As long as a line may be, so that no length of what a client sends is a plugin's mistake.
+#[tokio::test]
+async fn what_a_guest_was_shown_it_may_pass_on_with_words_of_its_own() {
+    let config = [("command", "long-line"), ("reply", "long-line")];
+    let (_directory, host) = host_of(&hostile(), bad("bad", &config)).await;
+    let argument = "y".repeat(6000);
+    let answered = ask(&host, format!("CWD {argument}")).await;
+    assert_eq!(answered, format!("bad answers: 200 {}", "x".repeat(10_000)));
+    let reworded = reword(&host, Some("CWD a"), reply(200, &argument)).await;
+    assert_eq!(reworded, format!("bad: 200 {}", "x".repeat(10_000)));
+    let status = host.status().plugins.remove(0);
+    assert_eq!((status.counts.bad_verdicts, status.counts.calls), (0, 2));
 }
 
 #[tokio::test]

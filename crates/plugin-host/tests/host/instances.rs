@@ -40,7 +40,7 @@ fn instances(host: &Host) -> (usize, usize) {
     (status.instances_idle, status.instances_busy)
 }
 
-const DENIED: &str = "p answers: 451 Local error: plugin failed.";
+const DENIED: &str = "p fails: 451 Local error: plugin failed.";
 
 #[tokio::test]
 async fn sessions_share_instances_unless_the_operator_says_otherwise() {

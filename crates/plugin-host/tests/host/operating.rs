@@ -37,7 +37,7 @@ fn settings(directory: &Directory) -> HostSettings {
     HostSettings { plugins: vec![plugin("p", &config)], ..directory.settings() }
 }
 
-const DENIED: &str = "p answers: 451 Local error: plugin failed.";
+const DENIED: &str = "p fails: 451 Local error: plugin failed.";
 
 #[tokio::test]
 async fn a_version_that_fails_on_probation_gives_way_to_the_one_before_and_is_not_taken_again() {

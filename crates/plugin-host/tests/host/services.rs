@@ -423,7 +423,7 @@ async fn calls_that_are_slow_do_not_keep_failures_out_of_the_log() {
         assert_eq!(told(&host, &line).await, "500 Error::Timeout");
     }
     let both = tokio::join!(told(&host, &line), told(&host, &line));
-    assert_eq!(both.1, "451 Local error: plugin failed.");
+    assert_eq!(both.1, "p fails: 451 Local error: plugin failed.");
     assert_eq!(log.lines_with("plugin is slow").len(), 10);
     assert_eq!(log.lines_with("plugin failed").len(), 1);
 }

@@ -165,6 +165,7 @@ pub(crate) async fn ask_of(
         CommandVerdict::Rewrite { command, plugin } => format!("{plugin} rewrites: {command}"),
         CommandVerdict::Answer { reply, plugin } => format!("{plugin} answers: {}", text(&reply)),
         CommandVerdict::Close { reply, plugin } => format!("{plugin} closes: {}", text(&reply)),
+        CommandVerdict::Undecided { reply, plugin } => format!("{plugin} fails: {}", text(&reply)),
     }
 }
 

@@ -107,7 +107,7 @@ async fn a_secret_reaches_no_guest() {
 async fn an_argument_that_is_not_unicode_is_refused_where_a_plugin_decides() {
     let config = [("answer.STOR", "550 never"), ("answer.QUIT", "200 never")];
     let (_directory, host) = host_of(&echo(), plugin("echo", &config)).await;
-    assert_eq!(ask(&host, b"STOR \xff").await, "echo answers: 501 Argument is not UTF-8.");
+    assert_eq!(ask(&host, b"STOR \xff").await, "echo fails: 501 Argument is not UTF-8.");
     assert_eq!(ask(&host, b"RETR \xff").await, "pass", "no plugin decides about RETR");
     assert_eq!(ask(&host, b"QUIT \xff").await, "pass");
 }
@@ -126,7 +126,7 @@ async fn quit_and_abor_go_on_whatever_a_plugin_says() {
 async fn an_answer_that_only_the_server_can_give_is_the_plugins_failure() {
     let config = [("answer.AUTH", "234 Go ahead"), ("answer.SITE", "200 fine")];
     let (_directory, host) = host_of(&echo(), plugin("echo", &config)).await;
-    assert_eq!(ask(&host, "AUTH TLS").await, "echo answers: 451 Local error: plugin failed.");
+    assert_eq!(ask(&host, "AUTH TLS").await, "echo fails: 451 Local error: plugin failed.");
     assert_eq!(ask(&host, "SITE x").await, "echo answers: 200 fine");
     let status = host.status().plugins.remove(0);
     assert_eq!(status.counts.bad_verdicts, 1);

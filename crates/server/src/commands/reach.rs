@@ -56,6 +56,12 @@ impl<N: Network> Session<N> {
                 tracing::info!(%plugin, generation, %path, code, "denied by plugin");
                 Err(Refusal(reply))
             }
+            FileVerdict::Undecided { reply, plugin } => {
+                let (path, code) = (op.target(), reply.code().number());
+                let message = "file operation could not be decided by plugin";
+                tracing::info!(%plugin, generation, %path, code, "{message}");
+                Err(Refusal(reply))
+            }
         }
     }
 
@@ -91,7 +97,7 @@ impl View {
         let verdict = filter.on_list(&self.session, &self.directory, entries).await;
         let verdict = verdict.map_err(|ListUndecided(plugin)| {
             let reply = Reply::new(Code::LOCAL_ERROR, "Local error: plugin failed.");
-            StorageError::refused(Refused { reply, plugin, is_kept: false })
+            StorageError::refused(Refused { reply, plugin, is_decided: false, is_kept: false })
         })?;
         if let Some(shown) = &verdict.shown {
             self.hidden += shown.iter().filter(|shown| !**shown).count();

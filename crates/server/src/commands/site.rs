@@ -91,9 +91,15 @@ impl<N: Network> Session<N> {
         own: Own<'_>,
     ) -> Reply {
         let answer = site.run(&self.facts, own.name, own.argument).await;
-        self.shared.counters.plugin_commands.add_one();
         let (plugin, code) = (&answer.plugin, answer.reply.code().number());
-        tracing::info!(%plugin, generation, command = own.name, code, "command of a plugin");
+        let command = own.name;
+        if answer.is_decided {
+            self.shared.counters.plugin_commands.add_one();
+            tracing::info!(%plugin, generation, command, code, "command of a plugin");
+        } else {
+            let message = "command of a plugin could not be answered by it";
+            tracing::info!(%plugin, generation, command, code, "{message}");
+        }
         answer.reply
     }
 }

@@ -75,8 +75,14 @@ impl Label {
     fn refused(&self, refusal: ContentRefusal) -> StorageError {
         let (plugin, code) = (&*refusal.plugin, refusal.reply.code().number());
         let generation = self.generation;
-        tracing::warn!(plugin, generation, path = %self.path, code, "contents refused by plugin");
-        self.counters.contents_refused.add_one();
+        let path = &self.path;
+        if refusal.is_decided {
+            tracing::warn!(plugin, generation, %path, code, "contents refused by plugin");
+            self.counters.contents_refused.add_one();
+        } else {
+            let message = "contents could not be decided by plugin";
+            tracing::warn!(plugin, generation, %path, code, "{message}");
+        }
         told(refusal, false)
     }
 
@@ -249,6 +255,7 @@ async fn put_aside(
 }
 
 /// What ends the transfer.
-fn told(ContentRefusal { reply, plugin }: ContentRefusal, is_kept: bool) -> StorageError {
-    StorageError::refused(Refused { reply, plugin, is_kept })
+fn told(refusal: ContentRefusal, is_kept: bool) -> StorageError {
+    let ContentRefusal { reply, plugin, is_decided } = refusal;
+    StorageError::refused(Refused { reply, plugin, is_decided, is_kept })
 }

@@ -25,6 +25,8 @@ pub enum Misdeed {
     FloodScratch,
     /// A reply with one line of 16 MiB.
     HugeLine,
+    /// A reply with one line of 10,000 octets.
+    LongLine,
     /// A reply with one line of 1 GiB, where there is memory for it.
     GibLine,
     /// A reply with 10,000 lines.
@@ -57,12 +59,14 @@ pub enum Misdeed {
     RewriteLineEnd,
     /// Goes on with a verb of 1 MiB.
     RewriteHuge,
+    /// Goes on with an argument of 10,000 octets.
+    RewriteLong,
     /// Goes on with an empty verb.
     RewriteEmpty,
 }
 
 impl Misdeed {
-    const ALL: [(&'static str, Self); 26] = [
+    const ALL: [(&'static str, Self); 28] = [
         ("loop", Self::Loop),
         ("recursion", Self::Recursion),
         ("memory", Self::Memory),
@@ -72,6 +76,7 @@ impl Misdeed {
         ("flood-log", Self::FloodLog),
         ("flood-scratch", Self::FloodScratch),
         ("huge-line", Self::HugeLine),
+        ("long-line", Self::LongLine),
         ("gib-line", Self::GibLine),
         ("many-lines", Self::ManyLines),
         ("no-lines", Self::NoLines),
@@ -88,6 +93,7 @@ impl Misdeed {
         ("rewrite-to-user", Self::RewriteToUser),
         ("rewrite-line-end", Self::RewriteLineEnd),
         ("rewrite-huge", Self::RewriteHuge),
+        ("rewrite-long", Self::RewriteLong),
         ("rewrite-empty", Self::RewriteEmpty),
     ];
 
@@ -118,6 +124,7 @@ impl Misdeed {
             Self::RewriteToUser => rewrite("USER".to_owned(), Some("root")),
             Self::RewriteLineEnd => rewrite("CWD".to_owned(), Some("pub\r\nDELE a")),
             Self::RewriteHuge => rewrite("A".repeat(1 << 20), None),
+            Self::RewriteLong => rewrite("CWD".to_owned(), Some(&*"a".repeat(10_000))),
             Self::RewriteEmpty => rewrite(String::new(), None),
             Self::Close200 => CommandDecision::Close(Reply::new(200, "bye")),
             Self::Close421 => CommandDecision::Close(Reply::new(421, "bye")),
@@ -131,6 +138,7 @@ impl Misdeed {
         let worded = |lines: Vec<String>| Some(Reply { code: 200, lines });
         match self {
             Self::HugeLine => worded(vec!["x".repeat(16 << 20)]),
+            Self::LongLine => worded(vec!["x".repeat(10_000)]),
             Self::GibLine => worded(vec!["x".repeat(1 << 30)]),
             Self::ManyLines => worded(vec!["line".to_owned(); 10_000]),
             Self::NoLines => worded(Vec::new()),

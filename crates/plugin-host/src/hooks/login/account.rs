@@ -10,6 +10,8 @@ use waft_core::storage::{Result as StorageResult, StoragePlace, Storages};
 use waft_core::{Account, Permission, Permissions, Resumption, VirtualPath};
 
 use crate::bindings::exports::waft::plugin::authenticator as wire;
+use crate::capability::log::shortened;
+use crate::errors::Failure;
 use crate::limits;
 use crate::settings::Grants;
 
@@ -31,9 +33,14 @@ impl Admitted {
     /// Reads what a plugin says of an account.
     ///
     /// # Errors
-    /// It cannot be carried out, or is not granted; in words.
-    pub(crate) fn new(said: wire::Account, grants: &Grants) -> Result<Admitted, String> {
+    /// It cannot be carried out, or is not granted.
+    pub(crate) fn new(said: wire::Account, grants: &Grants) -> Result<Admitted, Failure> {
         check_name(&said.name)?;
+        check_directory(&said.storage)?;
+        Admitted::read(said, grants).map_err(Failure::Verdict)
+    }
+
+    fn read(said: wire::Account, grants: &Grants) -> Result<Admitted, String> {
         let (mut sessions_max, mut resumption) = (None, None);
         for (name, value) in &said.limits {
             match name.as_str() {
@@ -83,10 +90,25 @@ impl Admitted {
 /// Checks the name of an account.
 ///
 /// # Errors
-/// It is none; in words.
-pub(super) fn check_name(name: &str) -> Result<(), String> {
+/// It is none.
+pub(super) fn check_name(name: &str) -> Result<(), Failure> {
     if name.is_empty() || name.len() > limits::USER_BYTES_MAX || name.contains(char::is_control) {
-        return Err(format!("no user's name: {name:?}"));
+        let name = shortened(name, limits::USER_BYTES_MAX);
+        return Err(Failure::Unfit(format!("no user's name: {name:?}")));
+    }
+    Ok(())
+}
+
+/// Checks that a directory lies where its path says: names of clients are often a part of it.
+///
+/// # Errors
+/// The path leads out of itself.
+fn check_directory(storage: &str) -> Result<(), Failure> {
+    if let Ok(StoragePlace::Local(path)) = storage.parse::<StoragePlace>()
+        && path.components().any(|component| component == Component::ParentDir)
+    {
+        let path = path.display();
+        return Err(Failure::Unfit(format!("\"..\" in the path of a storage: {path}")));
     }
     Ok(())
 }
@@ -121,9 +143,6 @@ fn place(storage: &str, root: &str, grants: &Grants) -> Result<StoragePlace, Str
 }
 
 fn beneath(path: &Path, root: &VirtualPath, grants: &Grants) -> Result<StoragePlace, String> {
-    if path.components().any(|component| component == Component::ParentDir) {
-        return Err(format!("\"..\" in the path of a storage: {}", path.display()));
-    }
     let within = |granted: &&std::path::PathBuf| path.starts_with(granted);
     let Some(granted) = grants.storage.iter().find(within) else {
         let path = path.display();
@@ -185,7 +204,10 @@ mod tests {
     fn admitted(change: impl FnOnce(&mut wire::Account)) -> Result<Admitted, String> {
         let mut account = said();
         change(&mut account);
-        Admitted::new(account, &grants())
+        Admitted::new(account, &grants()).map_err(|failure| match failure {
+            Failure::Verdict(reason) | Failure::Unfit(reason) => reason,
+            other => panic!("{other}"),
+        })
     }
 
     fn placed(storage: &str, root: &str) -> Result<String, String> {
