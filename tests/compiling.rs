@@ -120,6 +120,8 @@ fn what_is_being_compiled_is_told_beside_the_version_in_force() {
         assert!(status.contains(part), "{part}: {status}");
     }
     assert_eq!(control.ask(&serde_json::json!({ "ask": "status" }))["plugins"]["loading"], 1);
+    let told = waft.log.wait("the word", |line| line.message() == "plugin is being compiled");
+    assert_eq!(told.field("plugin"), "command-policy");
     let mark = waft.log.mark();
     kill_process(child, Signal::KILL).unwrap();
     waft.log

@@ -22,12 +22,12 @@ pub struct PluginFile {
 }
 
 /// What goes without saying beside the component.
-const NAMED: [&str; 2] = ["name", "path"];
+const NAMED: &[&str] = &["name", "path"];
 
-/// What can be written in the configuration alone. Such a file often comes with its component, from
-/// the same author: what a plugin may reach, where files go, and that it stays when its file goes,
-/// are not the author's to say.
-const RESERVED: [&str; 3] = ["grant", "quarantine", "required"];
+/// What is not said there: besides these, what can be written in the configuration alone. Such a file
+/// often comes with its component, from the same author: what a plugin may reach, where files go, and
+/// that it stays when its file goes, are not the author's to say.
+const ELSEWHERE: &[&str] = &["name", "path", "grant", "quarantine", "required"];
 
 impl PluginFile {
     /// Takes `octets` for the content of `file`, which has the name of the plugin; what it does not
@@ -46,6 +46,7 @@ impl PluginFile {
         let mut node = parse(file, text, &mut mistakes);
         let broken: BTreeSet<_> = mistakes.iter().map(line_of).collect();
         let mut reader = Reader::of(!mistakes.is_empty());
+        reader.reserved = ELSEWHERE;
         refuse_reserved(&mut node, &name, &mut mistakes);
         if let Value::Table(table) = &mut node.value {
             let node = Node { value: Value::String(name), origin: whole.clone() };
@@ -82,20 +83,18 @@ impl PluginFile {
 /// Takes out what cannot stand beside a component, and tells of it.
 fn refuse_reserved(node: &mut Node, name: &str, mistakes: &mut Vec<Mistake>) {
     let Value::Table(table) = &mut node.value else { return };
-    for key in NAMED {
-        if let Some(entry) = table.0.remove(key) {
-            let message = "said by the name of this file already";
-            mistakes.push(Mistake::new(&entry.key, key, message, "remove it"));
-        }
-    }
-    for key in RESERVED {
-        if let Some(entry) = table.0.remove(key) {
-            let message = "cannot be said beside the component: it is for the configuration to say";
-            let remedy = format!(
-                "move all of this file to waft.toml, under [[plugin]] with name = {name:?}"
-            );
-            mistakes.push(Mistake::new(&entry.key, key, message, remedy));
-        }
+    for &key in ELSEWHERE {
+        let Some(entry) = table.0.remove(key) else { continue };
+        let (message, remedy) = match NAMED.contains(&key) {
+            true => ("said by the name of this file already", "remove it".to_owned()),
+            false => (
+                "cannot be said beside the component: it is for the configuration to say",
+                format!(
+                    "move all of this file to waft.toml, under [[plugin]] with name = {name:?}"
+                ),
+            ),
+        };
+        mistakes.push(Mistake::new(&entry.key, key, message, remedy));
     }
 }
 
@@ -158,6 +157,11 @@ mod tests {
         assert_eq!(told.len(), begins.len(), "{told:#?}");
         for (told, begin) in told.iter().zip(begins) {
             assert!(told.starts_with(begin), "{told}");
+        }
+        let told = read("nonsense = 1").unwrap_err();
+        assert!(told[0].contains("the keys here are sha256, "), "{told:?}");
+        for elsewhere in ELSEWHERE {
+            assert!(!told[0].contains(&format!(" {elsewhere},")), "{elsewhere}: {told:?}");
         }
         let told = read("a = \n").unwrap_err();
         assert!(told[0].starts_with("d/p.toml:1:"), "{told:?}");

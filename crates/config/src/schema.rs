@@ -87,6 +87,8 @@ pub(crate) struct Reader {
     pub(crate) incomplete: bool,
     pub(crate) mistakes: Vec<Mistake>,
     pub(crate) origins: BTreeMap<String, Origin>,
+    /// Keys of the document's own table that are not for this document.
+    pub(crate) reserved: &'static [&'static str],
 }
 
 impl Reader {
@@ -146,7 +148,8 @@ impl Reader {
         };
         for (name, entry) in &table.0 {
             if schema.keys.iter().all(|key| key.name != name) {
-                let remedy = remedy_for_unknown(name, schema);
+                let reserved = if self.path.is_empty() { self.reserved } else { &[] };
+                let remedy = remedy_for_unknown(name, schema, reserved);
                 self.within(name, |reader| {
                     reader.refuse::<()>(&entry.key, "unknown key", remedy);
                 });
@@ -183,8 +186,8 @@ fn quoted(value: &Value) -> String {
     }
 }
 
-fn remedy_for_unknown(name: &str, schema: &Schema) -> String {
-    let names = schema.keys.iter().map(|key| key.name);
+fn remedy_for_unknown(name: &str, schema: &Schema, reserved: &[&str]) -> String {
+    let names = schema.keys.iter().map(|key| key.name).filter(|name| !reserved.contains(name));
     match nearest(name, names.clone()) {
         Some(near) => format!("did you mean {near}?"),
         None => {

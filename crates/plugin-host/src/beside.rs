@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use crate::errors::{Flaw, Refusal};
 use crate::files::{self, Content, Stamp};
+use crate::guard::Guard;
 use crate::limits;
-use crate::owners::Owners;
 use crate::settings::{Grants, Listed, PluginSettings, SettingsReader};
 
 /// The extension of such files.
@@ -44,7 +44,8 @@ impl Part {
     }
 
     pub(crate) fn of(file: PathBuf) -> Part {
-        let stamp = fs::metadata(&file).ok().filter(fs::Metadata::is_file);
+        // What is no file, or a link that leads nowhere, is there all the same, and told.
+        let stamp = fs::metadata(&file).or_else(|_| fs::symlink_metadata(&file)).ok();
         Part { stamp: stamp.map(|metadata| Stamp::of(&metadata)), file }
     }
 
@@ -54,14 +55,14 @@ impl Part {
     }
 
     /// Reads the settings that it holds, of the plugin of that name.
-    pub(crate) fn read(&self, name: &str, reader: &SettingsReader, owners: Owners) -> Written {
+    pub(crate) fn read(&self, name: &str, reader: &SettingsReader, guard: &Guard) -> Written {
         if !self.exists() {
             return Written::Nowhere;
         }
-        let bytes = match files::read(&self.file, None, None, owners) {
+        let bytes = match files::read(&self.file, None, None, guard) {
             Content::Whole { stamp, bytes } if Some(stamp) == self.stamp => bytes,
             Content::Refused(Refusal::Missing) => return Written::Unsettled,
-            Content::Refused(refusal) => return Written::Wrong(refusal),
+            Content::Refused(refusal) => return Written::Wrong(refusal.of(self.file.clone())),
             _ => return Written::Unsettled,
         };
         if bytes.len() > limits::SETTINGS_BYTES_MAX {

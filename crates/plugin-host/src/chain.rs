@@ -132,8 +132,8 @@ impl Generation {
                 continue;
             }
             let verdict = command::ask(plugin, self.number, session, command).await;
-            let deed = || would(command, &verdict);
-            if !matches!(verdict, Verdict::Pass) && plugin.only_would(session, self.number, deed) {
+            if !matches!(verdict, Verdict::Pass) && plugin.only_would() {
+                self.by(plugin, session).would_have_decided(command, &verdict);
                 continue;
             }
             // Only who does something is named: the count of a name's users travels between
@@ -170,8 +170,8 @@ impl Generation {
                 continue;
             }
             if let Some(new) = reply::ask(plugin, self.number, session, command, &reply).await {
-                let deed = || format!("reworded it to: {}", shown(&new));
-                if plugin.only_would(session, self.number, deed) {
+                if plugin.only_would() {
+                    self.by(plugin, session).would_have_reworded(command, &reply, &new);
                     continue;
                 }
                 self.by(plugin, session).reworded(&reply, &new);
@@ -180,18 +180,6 @@ impl Generation {
             }
         }
         ReplyVerdict { reply, plugin: changed_by }
-    }
-}
-
-/// What a plugin would have done to a command, without the command's argument.
-fn would(command: &Command, verdict: &Verdict) -> String {
-    let name = command.name().as_str();
-    match verdict {
-        Verdict::Pass => format!("let {name} pass"),
-        Verdict::Rewrite(other) => format!("rewritten {name} to {}", other.name().as_str()),
-        Verdict::Answer(reply) => format!("answered {name} with: {}", shown(reply)),
-        Verdict::Close(reply) => format!("ended the session at {name} with: {}", shown(reply)),
-        Verdict::Undecided(reply) => format!("failed {name} with: {}", shown(reply)),
     }
 }
 

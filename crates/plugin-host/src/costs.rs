@@ -8,6 +8,7 @@ use crate::bindings::exports::waft::plugin::event_sink::{Event, Value};
 use crate::engine::sandbox;
 use crate::errors::{LoadError, Refusal, lines, one_line};
 use crate::files::{self, Content};
+use crate::guard::Guard;
 use crate::guest::Warm;
 use crate::hooks::events::deliver;
 use crate::hooks::timer::ring;
@@ -15,7 +16,6 @@ use crate::host::Host;
 use crate::inspect::artifact;
 use crate::lent::Services;
 use crate::load::blocking;
-use crate::owners::Owners;
 use crate::plugin::identity;
 use crate::services::Stock;
 use crate::settings::PluginSettings;
@@ -49,7 +49,7 @@ pub async fn instances(settings: &PluginSettings, count: usize) -> Result<Instan
     let path = settings.path.clone();
     let made = async {
         let path = path.clone().ok_or(Refusal::NoPlace)?;
-        let bytes = match blocking(move || files::read(&path, None, None, Owners::of(None))).await {
+        let bytes = match blocking(move || files::read(&path, None, None, &Guard::alone())).await {
             Some(Content::Whole { bytes, .. }) => bytes,
             Some(Content::Refused(refusal)) => return Err(refusal),
             _ => return Err(Refusal::Unreadable("it changed while it was read".to_owned())),

@@ -28,6 +28,39 @@ pub enum Refusal {
     /// The file or its directory cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(String),
+    /// Its name leads nowhere.
+    #[error("a link that leads nowhere: {}", target.display())]
+    Dangling {
+        /// What the link says.
+        target: PathBuf,
+    },
+    /// Something else has a plugin's name.
+    #[error("{kind}, not a file")]
+    NotAFile {
+        /// What it is.
+        kind: &'static str,
+    },
+    /// Clients reach what its name leads to.
+    #[error("leads to {}, and {message}", end.display())]
+    Reached {
+        /// What it leads to.
+        end: PathBuf,
+        /// Who does what there.
+        message: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// A file that belongs to the component is not taken.
+    #[error("{}: {refusal}", file.display())]
+    Beside {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        refusal: Box<Refusal>,
+    },
+    /// There is nothing in it.
+    #[error("an empty file")]
+    Empty,
     /// The settings beside it have mistakes.
     #[error("its settings are wrong: {}", told(.0))]
     Settings(Vec<Flaw>),
@@ -273,9 +306,28 @@ impl From<Undone> for Refusal {
 }
 
 impl Refusal {
+    /// The same of a file beside the component.
+    pub(crate) fn of(self, file: PathBuf) -> Refusal {
+        Refusal::Beside { file, refusal: Box::new(self) }
+    }
+
     /// What to do about it, where that can be said.
     pub fn remedy(&self) -> Option<String> {
         Some(match self {
+            Refusal::Unreadable(_) => "let the user of the server read it".to_owned(),
+            Refusal::Dangling { .. } => "mend the link, or remove it".to_owned(),
+            Refusal::NotAFile { .. } => {
+                "put a file in its place, or take another name for it".to_owned()
+            }
+            Refusal::Reached { remedy, .. } => remedy.clone(),
+            Refusal::Beside { refusal, .. } => return refusal.remedy(),
+            Refusal::Empty | Refusal::NotWasm(_) => {
+                "build it anew, copy it beside its place under another name, and rename it: mv"
+                    .to_owned()
+            }
+            Refusal::TooLarge { .. } => {
+                "build it for release, without debug information".to_owned()
+            }
             Refusal::WritableByOthers { path, .. } => format!("chmod go-w {}", path.display()),
             Refusal::OwnedByOthers { path, .. } => {
                 format!("if you trust what it holds: chown root {}", path.display())

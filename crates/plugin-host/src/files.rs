@@ -1,15 +1,15 @@
 //! Which files are plugins, and reading them whole: everything that asks the file system.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::fs::{self, Metadata};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::beside::{Part, Written};
 use crate::errors::Refusal;
+use crate::guard::{Guard, refusal};
 use crate::limits;
-use crate::owners::Owners;
 use crate::settings::{HostSettings, Listed, PluginSettings, SettingsReader, Signer, Unlisted};
 
 /// The extension of files that are plugins.
@@ -85,7 +85,7 @@ pub(crate) fn plan(settings: &HostSettings) -> Plan {
 fn find(settings: &HostSettings, plan: &mut Plan) {
     let mut names = BTreeSet::new();
     let mut places = BTreeSet::new();
-    let owners = Owners::of(settings.run_as);
+    let guard = Guard::of(settings);
     let directory = settings.directory.as_deref().and_then(|it| fs::canonicalize(it).ok());
     for plugin in &settings.plugins {
         let (file, mut problem) = match place(settings, plugin) {
@@ -110,10 +110,10 @@ fn find(settings: &HostSettings, plan: &mut Plan) {
         plan.candidates.push(candidate);
     }
     let Some(directory) = &settings.directory else { return };
-    match dropped(directory, owners) {
+    match dropped(directory, &guard) {
         Ok(files) => {
             let others = files.into_iter().filter(|file| !places.contains(&real(file)));
-            let others = others.map(|file| dropped_in(file, settings, owners, &mut names));
+            let others = others.map(|file| dropped_in(file, settings, &guard, &mut names));
             plan.candidates.extend(others.flatten());
         }
         Err(refusal) => {
@@ -148,15 +148,15 @@ pub(crate) fn directory_of(file: &Path) -> &Path {
 }
 
 /// The plugins in the directory, in the order of their names.
-fn dropped(directory: &Path, owners: Owners) -> Result<Vec<PathBuf>, Refusal> {
-    let metadata = fs::metadata(directory).map_err(refusal)?;
-    check_alone(directory, &metadata, Sticky::Ignored, owners)?;
+fn dropped(directory: &Path, guard: &Guard) -> Result<Vec<PathBuf>, Refusal> {
+    guard.check_directory(directory)?;
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).map_err(refusal)? {
         let file = entry.map_err(refusal)?.path();
         let hidden = file.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
         let component = file.extension().is_some_and(|extension| extension == EXTENSION);
-        if component && !hidden && file.is_file() {
+        // What is no file is told when it is read: whoever put it there waits for a plugin.
+        if component && !hidden {
             files.push(file);
         }
     }
@@ -169,13 +169,13 @@ fn dropped(directory: &Path, owners: Owners) -> Result<Vec<PathBuf>, Refusal> {
 fn dropped_in(
     file: PathBuf,
     settings: &HostSettings,
-    owners: Owners,
+    guard: &Guard,
     names: &mut BTreeSet<String>,
 ) -> Option<Candidate> {
     let stem = file.file_stem().unwrap_or_default();
     let name = stem.to_string_lossy().into_owned();
     let mut candidate = match &settings.beside {
-        Some(reader) => with_settings(&file, &name, reader, owners, settings)?,
+        Some(reader) => with_settings(&file, &name, reader, guard, settings)?,
         None => Candidate::of(unlisted(&name, settings)?, file.clone(), None),
     };
     if stem.to_str().is_none() {
@@ -191,11 +191,11 @@ fn with_settings(
     file: &Path,
     name: &str,
     reader: &SettingsReader,
-    owners: Owners,
+    guard: &Guard,
     settings: &HostSettings,
 ) -> Option<Candidate> {
     let part = Part::settings_of(file);
-    let written = part.read(name, reader, owners);
+    let written = part.read(name, reader, guard);
     let unclear = || PluginSettings {
         name: name.to_owned(),
         listed: Listed::Beside,
@@ -270,11 +270,12 @@ pub(crate) enum Content {
 pub(crate) type Settled = BTreeMap<PathBuf, Stamp>;
 
 /// Reads a plugin's file, unless it still has the stamp `known`, or has another than in `settled`.
+/// Whom its name is left to is looked at each time.
 pub(crate) fn read(
     file: &Path,
     known: Option<Stamp>,
     settled: Option<&Settled>,
-    owners: Owners,
+    guard: &Guard,
 ) -> Content {
     if let Some(settled) = settled {
         let now = fs::metadata(file).ok().map(|metadata| Stamp::of(&metadata));
@@ -282,22 +283,21 @@ pub(crate) fn read(
             return Content::Unsettled;
         }
     }
-    try_read(file, known, owners).unwrap_or_else(Content::Refused)
+    try_read(file, known, guard).unwrap_or_else(Content::Refused)
 }
 
-fn try_read(file: &Path, known: Option<Stamp>, owners: Owners) -> Result<Content, Refusal> {
-    let mut reader = File::open(file).map_err(refusal)?;
-    let metadata = reader.metadata().map_err(refusal)?;
-    if !metadata.is_file() {
-        return Err(Refusal::Unreadable("not a file".to_owned()));
-    }
+fn try_read(file: &Path, known: Option<Stamp>, guard: &Guard) -> Result<Content, Refusal> {
+    let Some((mut reader, metadata)) = guard.open(file)? else { return Ok(Content::Unsettled) };
     let stamp = Stamp::of(&metadata);
     if known == Some(stamp) {
         return Ok(Content::Untouched);
     }
-    check_file(file, &metadata, owners)?;
+    let (bytes, max) = (metadata.len(), limits::COMPONENT_BYTES_MAX);
+    if bytes > max {
+        return Err(Refusal::TooLarge { bytes, max });
+    }
     let mut bytes = Vec::new();
-    reader.read_to_end(&mut bytes).map_err(refusal)?;
+    (&mut reader).take(max).read_to_end(&mut bytes).map_err(refusal)?;
     let after = Stamp::of(&reader.metadata().map_err(refusal)?);
     if after != stamp || bytes.len() as u64 != stamp.bytes {
         return Ok(Content::Unsettled);
@@ -305,99 +305,29 @@ fn try_read(file: &Path, known: Option<Stamp>, owners: Owners) -> Result<Content
     Ok(Content::Whole { stamp, bytes })
 }
 
-fn check_file(file: &Path, metadata: &Metadata, owners: Owners) -> Result<(), Refusal> {
-    if metadata.len() > limits::COMPONENT_BYTES_MAX {
-        let (bytes, max) = (metadata.len(), limits::COMPONENT_BYTES_MAX);
-        return Err(Refusal::TooLarge { bytes, max });
-    }
-    check_alone(file, metadata, Sticky::Ignored, owners)?;
-    let directory = directory_of(file);
-    check_alone(directory, &fs::metadata(directory).map_err(refusal)?, Sticky::Suffices, owners)
-}
-
 /// Checks that a component has its signature beside it.
 ///
 /// # Errors
-/// It has none, or not by that signer.
-pub(crate) fn check_signature(file: &Path, bytes: &[u8], signer: &Signer) -> Result<(), Refusal> {
+/// It has none, or not by that signer, or others may write there.
+pub(crate) fn check_signature(
+    file: &Path,
+    bytes: &[u8],
+    signer: &Signer,
+    guard: &Guard,
+) -> Result<(), Refusal> {
     let mut name = file.as_os_str().to_owned();
     name.push(SIGNATURE);
     let signature = PathBuf::from(name);
+    let unsigned = || Refusal::Unsigned { file: signature.clone() };
+    let opened = guard.open(&signature).map_err(|refusal| match refusal {
+        Refusal::Missing => unsigned(),
+        refusal => refusal.of(signature.clone()),
+    })?;
+    let (opened, _) = opened.ok_or_else(unsigned)?;
     let mut octets = Vec::new();
-    let read = File::open(&signature)
-        .and_then(|file| file.take(limits::SIGNATURE_BYTES_MAX).read_to_end(&mut octets));
-    match read {
+    match opened.take(limits::SIGNATURE_BYTES_MAX).read_to_end(&mut octets) {
         Ok(_) if (signer.verify)(&signer.key, bytes, &octets) => Ok(()),
         Ok(_) => Err(Refusal::BadSignature { file: signature }),
-        Err(_) => Err(Refusal::Unsigned { file: signature }),
-    }
-}
-
-fn refusal(error: io::Error) -> Refusal {
-    match error.kind() {
-        io::ErrorKind::NotFound => Refusal::Missing,
-        _ => Refusal::Unreadable(error.to_string()),
-    }
-}
-
-/// Whether a directory's sticky bit keeps others from doing harm: it does where one file matters,
-/// it does not where any new file is a plugin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sticky {
-    Suffices,
-    Ignored,
-}
-
-/// Checks that nobody else may write there, nor allow it: a plugin is code that decides about
-/// sessions.
-///
-/// A group that has its owner's number is taken for the owner's private group, as most
-/// distributions make one for each user.
-#[cfg(unix)]
-fn check_alone(
-    path: &Path,
-    metadata: &Metadata,
-    sticky: Sticky,
-    owners: Owners,
-) -> Result<(), Refusal> {
-    use std::os::unix::fs::MetadataExt as _;
-    if !owners.include(metadata.uid()) {
-        return Err(Refusal::OwnedByOthers { path: path.to_owned(), uid: metadata.uid() });
-    }
-    let mode = metadata.mode() & 0o7777;
-    let private_group = metadata.gid() == metadata.uid();
-    let others = if private_group { 0o002 } else { 0o022 };
-    let harmless = sticky == Sticky::Suffices && mode & 0o1000 != 0;
-    if mode & others == 0 || harmless {
-        return Ok(());
-    }
-    Err(Refusal::WritableByOthers { path: path.to_owned(), mode })
-}
-
-#[cfg(not(unix))]
-fn check_alone(_: &Path, _: &Metadata, _: Sticky, _: Owners) -> Result<(), Refusal> {
-    Ok(())
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use std::os::unix::fs::MetadataExt as _;
-
-    use super::*;
-
-    #[test]
-    fn what_another_user_owns_is_refused_whatever_its_mode_and_a_sticky_directory_too() {
-        let directory = tempfile::tempdir().unwrap();
-        let metadata = fs::metadata(directory.path()).unwrap();
-        let own = metadata.uid();
-        let check = |owners| check_alone(directory.path(), &metadata, Sticky::Suffices, owners);
-        assert_eq!(check(Owners::of(None)), Ok(()));
-        // Root is everybody's owner: who runs this as root has the rule tested with files that are
-        // given away, beside the crate.
-        if own != 0 {
-            let path = directory.path().to_owned();
-            let stranger = Owners::when(own + 1);
-            assert_eq!(check(stranger), Err(Refusal::OwnedByOthers { path, uid: own }));
-        }
+        Err(_) => Err(unsigned()),
     }
 }

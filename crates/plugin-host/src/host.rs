@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
@@ -25,12 +26,12 @@ use crate::crowd::{Crowd, crowds};
 use crate::errands;
 use crate::errors::{LoadErrors, Refusal, WatchError};
 use crate::files::Settled;
+use crate::guard::Guard;
 use crate::lent::Services;
 use crate::limits;
 use crate::load::{Gathered, Key, Loader, Note, Slot, Slots, blocking, in_order, notes};
 use crate::operate::{self, Left};
 use crate::outbox::Outbox;
-use crate::owners::Owners;
 use crate::plugin::Plugin;
 use crate::probation::{self, Flop, Probation};
 use crate::progress::Progress;
@@ -71,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) replaced: std::sync::Mutex<Replaced>,
     /// Where versions tell that they fail on probation.
     flops: UnboundedSender<Flop>,
+    /// The highest number that a generation has had, one that was tried included.
+    numbered: AtomicU64,
     /// Events on their way to plugins.
     outbox: Arc<Outbox>,
     stock: Arc<Stock>,
@@ -134,7 +137,7 @@ impl Host {
             self_test: None,
             budget,
             memory_budget: settings.memory_budget,
-            owners: Owners::of(settings.run_as),
+            guard: Guard::of(&settings),
             compiler: settings.compiler(pace),
             pace,
             progress: progress.clone(),
@@ -167,6 +170,7 @@ impl Host {
                 loader,
             }),
             reports: watch::Sender::new(GenerationReport::default()),
+            numbered: AtomicU64::new(1),
             outbox,
             stock,
             stir: Notify::new(),
@@ -376,12 +380,22 @@ impl Shared {
         let before = self.generation();
         let tried = self.canary.load_full();
         if !before.is_made_of(&plugins) {
+            self.numbered.store(next, Ordering::Relaxed);
+            let was_tried = |plugin: &&Arc<Plugin>| {
+                tried
+                    .as_ref()
+                    .is_some_and(|tried| tried.only(&before).any(|p| Arc::ptr_eq(p, plugin)))
+            };
+            plugins.iter().filter(was_tried).for_each(|plugin| plugin.promoted(next));
             self.current.store(Arc::new(InForce::new(Generation::new(next, plugins))));
             self.serve(before.plugins());
         }
         let canary = Canary::of(&books.settings, &books.slots, next);
         let same = |new: &Canary| tried.as_ref().is_some_and(|old| old.is_like(new));
         if !canary.as_ref().is_some_and(same) {
+            if canary.is_some() {
+                self.numbered.store(next, Ordering::Relaxed);
+            }
             self.canary.store(canary.map(Arc::new));
         }
         let tried = tried.map(|tried| Arc::clone(tried.generation.generation()));
@@ -439,8 +453,7 @@ impl Shared {
 
     /// The number of the next generation.
     pub(crate) fn next_number(&self) -> u64 {
-        let tried = self.canary.load().as_ref().map(|canary| canary.generation.number);
-        self.current.load().number.max(tried.unwrap_or_default()) + 1
+        self.numbered.load(Ordering::Relaxed) + 1
     }
 
     /// Notes what is not in force any more; tells the plugins.
@@ -510,8 +523,13 @@ impl Shared {
             return;
         }
         let generation = self.current.load().number;
+        let tried = self.canary.load().as_ref().map(|canary| canary.generation.number);
         for change in &changes {
-            log(change, generation);
+            let of_it = match change.what {
+                What::Tried => tried.unwrap_or(generation),
+                _ => generation,
+            };
+            log(change, of_it);
             let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
             *changed.entry((change.plugin.clone(), change.what.name())).or_default() += 1;
             drop(changed);

@@ -15,13 +15,13 @@ use crate::capability::log::shortened;
 use crate::engine::{Sandbox, sandbox};
 use crate::errors::{LoadError, Refusal, one_line};
 use crate::files::{self, Candidate, Content};
+use crate::guard::Guard;
 use crate::guest::Warm;
 use crate::interest::Interest;
 use crate::lent::Services;
 use crate::limits;
 use crate::load::blocking;
 use crate::outline::Outline;
-use crate::owners::Owners;
 use crate::plugin::{Plugin, describe, identity, not_started};
 use crate::self_test;
 use crate::service::{self, Grant};
@@ -166,10 +166,11 @@ pub async fn check(
     settings: &PluginSettings,
     host: &HostSettings,
 ) -> Result<Inspection, LoadError> {
-    let (file, owners) = (settings.path.clone(), Owners::of(host.run_as));
+    let (file, guard) = (settings.path.clone(), Guard::of(host));
     let load = async {
         let path = file.clone().ok_or(Refusal::NoPlace)?;
-        let content = blocking(move || files::read(&path, None, None, owners)).await;
+        let own = guard.clone();
+        let content = blocking(move || files::read(&path, None, None, &own)).await;
         let bytes = match content {
             Some(Content::Whole { bytes, .. }) => bytes,
             Some(Content::Refused(refusal)) => return Err(refusal),
@@ -187,7 +188,7 @@ pub async fn check(
             let parts = vec![Part::scenario_of(&file)];
             let candidate = Candidate { parts, ..Candidate::of(settings.clone(), file, None) };
             let artifact = &plugin.artifact;
-            self_test::play(tester, &candidate, artifact, owners, Pace::Behind).await?;
+            self_test::play(tester, &candidate, artifact, &guard, Pace::Behind).await?;
         }
         let mut inspection = outlined(&plugin.artifact.outline, digest, length);
         inspection.descriptor = Some(plugin.descriptor.clone());

@@ -32,6 +32,7 @@ mod engine;
 mod errands;
 mod errors;
 mod files;
+mod guard;
 mod guest;
 mod hook;
 mod hooks;
@@ -81,8 +82,8 @@ pub use service::Grant;
 pub use services::http::check_url;
 pub use services::metrics::{Metric, MetricKind, MetricSeries, MetricValue};
 pub use settings::{
-    CallLimits, Grants, HostSettings, HttpGrant, Isolation, KvGrant, Limits, Listed, OnError,
-    OnLoadError, PluginSettings, Secret, SettingsReader, Signer, Unlisted,
+    CallLimits, ClientReach, Grants, HostSettings, HttpGrant, Isolation, KvGrant, Limits, Listed,
+    OnError, OnLoadError, PluginSettings, Reached, Secret, SettingsReader, Signer, Unlisted,
 };
 pub use stand_ins::{Fault, NoWebResponse, StandIns, WebRequest, WebResponse};
 pub use status::{

@@ -131,6 +131,9 @@ pub(crate) const BREAKER_OPEN_MAX: Duration = Duration::from_secs(60);
 /// Lines in a second that the log has about one plugin's failures.
 pub(crate) const COMPLAINTS_MAX: u32 = 10;
 
+/// How long a component is compiled before the log says so.
+pub(crate) const COMPILING_TOLD: Duration = Duration::from_secs(1);
+
 /// How long before its time is up a guest gets an answer to a call that waits.
 pub(crate) const ANSWER_MARGIN: Duration = Duration::from_millis(100);
 

@@ -8,17 +8,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
 
 use crate::artifact::{Artifact, Digest};
 use crate::beside::Part;
 use crate::budget::Budget;
 use crate::cache::CompiledStore;
+use crate::capability::log::cleaned;
 use crate::compiler::Compiler;
 use crate::engine::{Sandbox, sandbox};
 use crate::errors::{LoadError, Refusal};
 use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
+use crate::guard::Guard;
+use crate::limits;
 use crate::outbox::Outbox;
-use crate::owners::Owners;
 use crate::plugin::{Plugin, pinned_to};
 use crate::progress::Progress;
 use crate::self_test::{self, SelfTester};
@@ -43,8 +46,8 @@ pub(crate) struct Loader {
     pub(crate) memory_budget: u64,
     /// Who plays the scenarios that lie beside components.
     pub(crate) self_test: Option<SelfTester>,
-    /// Who may own components.
-    pub(crate) owners: Owners,
+    /// Who opens files of plugins.
+    pub(crate) guard: Guard,
     /// Who compiles components, and for how long.
     pub(crate) compiler: Compiler,
     /// Whether sessions go before what is done here.
@@ -75,6 +78,8 @@ pub(crate) struct Slot {
     pub(crate) plugin: Option<Arc<Plugin>>,
     /// A new version that serves a share of the sessions.
     pub(crate) canary: Option<Arc<Plugin>>,
+    /// What was in force when the operator took the plugin out.
+    parked: Option<Arc<Artifact>>,
     /// That of the file as it was last read.
     stamp: Option<Stamp>,
     /// The files beside it at that time.
@@ -203,7 +208,7 @@ impl Loader {
     ) -> Gathered {
         self.memory_budget = settings.memory_budget;
         self.compiler = settings.compiler(self.pace);
-        self.owners = Owners::of(settings.run_as);
+        self.guard = Guard::of(settings);
         self.self_test.clone_from(&settings.self_test);
         let changed_signer = self.signer != settings.signer;
         self.signer.clone_from(&settings.signer);
@@ -259,7 +264,7 @@ impl Loader {
         let known = known.filter(|_| !unread).and_then(|slot| slot.stamp);
         let content = match torn {
             true => Content::Unsettled,
-            false => read(candidate.file.clone(), known, settled, self.owners).await,
+            false => read(candidate.file.clone(), known, settled, self.guard.clone()).await,
         };
         match content {
             Content::Untouched => match (same, before.and_then(|slot| slot.plugin.as_ref())) {
@@ -300,6 +305,10 @@ impl Loader {
         stamp: Stamp,
         bytes: Vec<u8>,
     ) -> Outcome {
+        if bytes.is_empty() {
+            let trouble = Trouble { digest: None, refusal: Refusal::Empty };
+            return Outcome::Trouble { trouble, stamp: Some(stamp) };
+        }
         let digest = Digest::of(&bytes);
         let running = same.and_then(|slot| slot.plugin.as_ref());
         // What goes on with earlier settings has yet to show that it starts with these.
@@ -327,6 +336,7 @@ impl Loader {
         let artifact = match wanted {
             Ok(()) => {
                 self.progress.note(candidate, digest, Step::Compile);
+                let _told = AbortOnDrop(tokio::spawn(tell_of_compiling(candidate)));
                 self.artifact(digest, bytes).await
             }
             Err(refusal) => Err(refusal),
@@ -342,8 +352,8 @@ impl Loader {
     /// Gives a component back that has the signature it has to have.
     async fn signed(&self, candidate: &Candidate, bytes: Vec<u8>) -> Result<Vec<u8>, Refusal> {
         let Some(signer) = self.signer.clone() else { return Ok(bytes) };
-        let file = candidate.file.clone();
-        let check = move || files::check_signature(&file, &bytes, &signer).map(|()| bytes);
+        let (file, guard) = (candidate.file.clone(), self.guard.clone());
+        let check = move || files::check_signature(&file, &bytes, &signer, &guard).map(|()| bytes);
         let stopping = || Refusal::Unreadable("the server is ending".to_owned());
         blocking(check).await.unwrap_or_else(|| Err(stopping()))
     }
@@ -418,7 +428,8 @@ impl Loader {
                     Err(refusal) => {
                         let trouble = Trouble { digest, refusal };
                         let other = |plugin: Arc<Plugin>| Some(plugin.artifact.digest) != digest;
-                        if running.is_some_and(other) {
+                        let parked = before.is_some_and(|slot| slot.parked.is_some());
+                        if parked || running.is_some_and(other) {
                             return self
                                 .trouble(candidate, before, trouble, stamp, generation, gathered)
                                 .await;
@@ -453,10 +464,11 @@ impl Loader {
         let apart = candidate.settings.listed != Listed::Beside && !twice;
         let changed = apart && before.is_some_and(|slot| slot.settings != candidate.settings);
         match running {
-            Some(_) if gone => {
+            Some(plugin) if gone => {
                 let what = if disabled { What::Disabled } else { What::Removed };
                 gathered.changes.push(change(candidate, what));
-                Some(slot(candidate, None, None, Some(trouble)))
+                let parked = disabled.then(|| Arc::clone(&plugin.artifact));
+                Some(Slot { parked, ..slot(candidate, None, None, Some(trouble)) })
             }
             Some(plugin) if changed => {
                 let artifact = Arc::clone(&plugin.artifact);
@@ -474,10 +486,38 @@ impl Loader {
             }
             // Settings for the directory's file of that name wait for somebody to drop it in.
             None if disabled || missing && is_awaited(candidate) => {
-                Some(slot(candidate, None, None, Some(trouble)))
+                let parked = before.and_then(|slot| slot.parked.clone()).filter(|_| disabled);
+                Some(Slot { parked, ..slot(candidate, None, None, Some(trouble)) })
+            }
+            None if !missing => {
+                let back = self.put_back(candidate, before, &trouble, generation).await;
+                match back {
+                    Some(plugin) => {
+                        let what = What::Kept(trouble.refusal.clone());
+                        gathered.changes.push(change(candidate, what));
+                        Some(slot(candidate, Some(plugin), stamp, Some(trouble)))
+                    }
+                    None => Some(fall_back(candidate, before, trouble, stamp, gathered)),
+                }
             }
             _ => Some(fall_back(candidate, before, trouble, stamp, gathered)),
         }
+    }
+
+    /// What was in force when the operator took the plugin out, where it is put back and its file was
+    /// spoilt meanwhile: it is as if it had never been out.
+    async fn put_back(
+        &self,
+        candidate: &Candidate,
+        before: Option<&Slot>,
+        trouble: &Trouble,
+        generation: u64,
+    ) -> Option<Arc<Plugin>> {
+        let artifact = before?.parked.clone()?;
+        let wanted = self.wanted(candidate, artifact.digest).is_ok();
+        let itself = trouble.digest == Some(artifact.digest);
+        let artifact = Some(artifact).filter(|_| wanted && !itself)?;
+        self.start(candidate, artifact, generation).await.ok()
     }
 
     /// Starts a component as that candidate, and has it show that it works.
@@ -492,7 +532,7 @@ impl Loader {
         let plugin = self.start(candidate, artifact, generation).await?;
         if let Some(tester) = &self.self_test {
             self.progress.note(candidate, digest, Step::Test);
-            self_test::play(tester, candidate, &plugin.artifact, self.owners, self.pace).await?;
+            self_test::play(tester, candidate, &plugin.artifact, &self.guard, self.pace).await?;
         }
         Ok(plugin)
     }
@@ -517,6 +557,25 @@ impl Loader {
             return Err(Refusal::SessionsTooLarge { sessions, wanted, budget });
         }
         Ok(Arc::new(plugin))
+    }
+}
+
+/// Says that a component is being compiled, once that takes a while.
+fn tell_of_compiling(candidate: &Candidate) -> impl Future<Output = ()> + Send + 'static {
+    let (plugin, file) = (candidate.settings.name.clone(), candidate.file.clone());
+    async move {
+        tokio::time::sleep(limits::COMPILING_TOLD).await;
+        let file = cleaned(&file.to_string_lossy());
+        tracing::info!(plugin, file, "plugin is being compiled");
+    }
+}
+
+/// A task that ends with this.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -673,7 +732,7 @@ fn slot(
     trouble: Option<Trouble>,
 ) -> Slot {
     let (settings, parts) = (candidate.settings.clone(), candidate.parts.clone());
-    Slot { settings, plugin, canary: None, stamp, parts, trouble }
+    Slot { settings, plugin, canary: None, parked: None, stamp, parts, trouble }
 }
 
 fn change(candidate: &Candidate, what: What) -> Change {
@@ -710,9 +769,9 @@ async fn read(
     file: PathBuf,
     known: Option<Stamp>,
     settled: Option<Arc<Settled>>,
-    owners: Owners,
+    guard: Guard,
 ) -> Content {
-    let read = blocking(move || files::read(&file, known, settled.as_deref(), owners)).await;
+    let read = blocking(move || files::read(&file, known, settled.as_deref(), &guard)).await;
     read.unwrap_or(Content::Unsettled)
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -57,7 +58,9 @@ pub(crate) struct Plugin {
     /// What the storage that it exports can do.
     pub(crate) abilities: Abilities,
     /// The generation that it came with.
-    since: u64,
+    since: AtomicU64,
+    /// How often it would have done something, had it not only been listened to.
+    differed: AtomicU64,
     pool: Pool,
     breaker: Breaker,
     meters: Meters,
@@ -145,7 +148,8 @@ impl Plugin {
             file,
             descriptor: Descriptor::new(&described, &interest),
             interest,
-            since: generation,
+            since: AtomicU64::new(generation),
+            differed: AtomicU64::new(0),
             pool: Pool::new(
                 sandbox,
                 Arc::clone(&artifact),
@@ -183,16 +187,10 @@ impl Plugin {
             && self.interest.replies.contains(command.map(Command::name))
     }
 
-    /// Whether it is only listened to. If so, tells what it would have done.
-    pub(crate) fn only_would(
-        &self,
-        session: &SessionFacts,
-        generation: u64,
-        deed: impl FnOnce() -> String,
-    ) -> bool {
+    /// Whether it is only listened to; counts that it would have done something.
+    pub(crate) fn only_would(&self) -> bool {
         if self.settings.shadow {
-            let (plugin, session, deed) = (&*self.name, session.id.0, cleaned(&deed()));
-            tracing::info!(plugin, generation, session, "plugin would have {deed}");
+            self.differed.fetch_add(1, Ordering::Relaxed);
         }
         self.settings.shadow
     }
@@ -311,7 +309,11 @@ impl Plugin {
         let http = self.identity.share.http.as_ref();
         let http = http.map(|gate| gate.counts()).unwrap_or_default();
         PluginStatus {
-            state: if breaker_open { State::Broken } else { State::Active },
+            state: match (breaker_open, self.settings.shadow) {
+                (true, _) => State::Broken,
+                (false, true) => State::Shadow,
+                (false, false) => State::Active,
+            },
             loaded: self.loaded,
             instances_busy: instances.saturating_sub(instances_idle),
             memory_bytes: memory,
@@ -326,13 +328,15 @@ impl Plugin {
             file: self.file.clone(),
             settings: self.settings.written.clone(),
             sha256: self.artifact.digest.to_string(),
-            since_generation: self.since,
+            since_generation: self.since(),
             component: format!("{} {}", self.descriptor.name, self.descriptor.version),
             hooks: self.artifact.outline.hooks(),
             idle_grants: self.idle_grants(),
             instances_idle,
             instances_pinned: self.pool.pinned_count(),
             breaker_open,
+            shadow: self.settings.shadow,
+            differed: self.differed.load(Ordering::Relaxed),
             counts: Counts {
                 calls: sum.calls,
                 traps: sum.traps,
@@ -360,7 +364,12 @@ impl Plugin {
 
     /// The generation that it came with.
     pub(crate) fn since(&self) -> u64 {
-        self.since
+        self.since.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it serves all sessions from that generation on, and not only a share as before.
+    pub(crate) fn promoted(&self, generation: u64) {
+        self.since.store(generation, Ordering::Relaxed);
     }
 
     /// Notes a transfer from or to its storage, so that it can be [ended](Plugin::end_apart).
@@ -394,7 +403,7 @@ impl Plugin {
             name: self.name.to_string(),
             state: State::Draining,
             sha256: self.artifact.digest.to_string(),
-            since_generation: self.since,
+            since_generation: self.since(),
             instances: self.identity.tally.now().0,
             transfers: 0,
         }

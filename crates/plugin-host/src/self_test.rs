@@ -13,9 +13,9 @@ use crate::beside::Part;
 use crate::engine::sandbox;
 use crate::errors::Refusal;
 use crate::files::{self, Candidate, Content};
+use crate::guard::Guard;
 use crate::limits;
 use crate::load::blocking;
-use crate::owners::Owners;
 use crate::settings::PluginSettings;
 use crate::workshop::{Pace, Undone};
 
@@ -96,7 +96,7 @@ pub(crate) async fn play(
     tester: &SelfTester,
     candidate: &Candidate,
     artifact: &Arc<Artifact>,
-    owners: Owners,
+    guard: &Guard,
     pace: Pace,
 ) -> Result<(), Refusal> {
     let scenario = candidate.parts.iter().find(|part| part.is_scenario() && part.exists());
@@ -104,7 +104,8 @@ pub(crate) async fn play(
     let file = part.file.clone();
     let refused = |failure| Refusal::SelfTest { file: file.clone(), failure };
     let (component, digest) = (candidate.file.clone(), artifact.digest);
-    let read = blocking(move || read(&part, &component, digest, owners)).await;
+    let guard = guard.clone();
+    let read = blocking(move || read(&part, &component, digest, &guard)).await;
     let changed = || TestFailure::whole("it changed while it was read");
     let (scenario, component) = read.unwrap_or_else(|| Err(changed())).map_err(&refused)?;
     let (tester, settings) = (tester.clone(), candidate.settings.clone());
@@ -130,10 +131,10 @@ fn read(
     scenario: &Part,
     component: &Path,
     digest: Digest,
-    owners: Owners,
+    guard: &Guard,
 ) -> Result<(String, Vec<u8>), TestFailure> {
     let changed = || TestFailure::whole("it changed while it was read");
-    let whole = |file: &Path| match files::read(file, None, None, owners) {
+    let whole = |file: &Path| match files::read(file, None, None, guard) {
         Content::Whole { stamp, bytes } => Ok((stamp, bytes)),
         Content::Refused(refusal) => {
             Err(TestFailure { line: 0, what: refusal.to_string(), remedy: refusal.remedy() })

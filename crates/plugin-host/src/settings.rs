@@ -10,7 +10,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::compiler::{Compiler, CompilerProcess};
-use crate::errors::Flaw;
+use crate::errors::{Flaw, Refusal};
 use crate::hook::{Budget, Hook};
 use crate::self_test::{Compiled, SelfTester};
 use crate::service::Grant;
@@ -48,6 +48,8 @@ pub struct HostSettings {
     /// The user, by number, that the process is to become: besides root and the user that it is, the
     /// one that components may belong to.
     pub run_as: Option<u32>,
+    /// Who knows what clients reach; `None` where there are none.
+    pub clients: Option<ClientReach>,
     /// Memory of all instances together, in bytes. An instance more waits for one that goes.
     pub memory_budget: u64,
     /// Sessions that the server has at most; `None` where they have no bound. Plugins may want as many
@@ -89,6 +91,7 @@ impl Default for HostSettings {
             order: Vec::new(),
             state: None,
             run_as: None,
+            clients: None,
             memory_budget: 512 * 1024 * 1024,
             sessions: None,
             signer: None,
@@ -133,6 +136,41 @@ impl SettingsReader {
 impl fmt::Debug for SettingsReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SettingsReader")
+    }
+}
+
+/// Knows what clients reach, by names of files: what such a name leads to now is asked at every look.
+#[derive(Clone)]
+pub struct ClientReach(Arc<Reaches>);
+
+type Reaches = dyn Fn(&Path) -> Option<Reached> + Send + Sync;
+
+/// A file that clients reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// What its name leads to.
+    pub end: PathBuf,
+    /// Who does what there.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl ClientReach {
+    /// Asks `reached` about the names of components and of what belongs to them.
+    pub fn new(reached: impl Fn(&Path) -> Option<Reached> + Send + Sync + 'static) -> ClientReach {
+        ClientReach(Arc::new(reached))
+    }
+
+    pub(crate) fn reached(&self, file: &Path) -> Option<Refusal> {
+        let Reached { end, message, remedy } = (self.0)(file)?;
+        Some(Refusal::Reached { end, message, remedy })
+    }
+}
+
+impl fmt::Debug for ClientReach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientReach")
     }
 }
 

@@ -128,6 +128,8 @@ pub enum State {
     Active,
     /// It is new and serves a share of the sessions, beside the version in force.
     Canary,
+    /// It is in force and only listened to: what it decides is logged, and not done.
+    Shadow,
     /// It is in force, and failed so often lately that it is not asked for a while.
     Broken,
     /// It is not taken.
@@ -257,6 +259,10 @@ pub struct PluginStatus {
     pub memory_bytes: usize,
     /// Whether it failed so often lately that it is not asked for a while.
     pub breaker_open: bool,
+    /// Whether it is only listened to.
+    pub shadow: bool,
+    /// How often it would have done something, where it is only listened to.
+    pub differed: u64,
     /// What was counted since it was loaded.
     pub counts: Counts,
     /// The same by hook, without those that were never called.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use waft_config::{
-    Config, Mistake, Node, Origin, Plugin, PluginFile, PluginLimits, Plugins, Value,
+    Config, Mistake, Node, Origin, Plugin, PluginFile, PluginLimits, Plugins, Reachable, Value,
 };
 use waft_plugin_host::{
-    CallLimits, Flaw, Grants, Hook, HostSettings, HttpGrant, Isolation, KvGrant, Limits, Listed,
-    OnError, OnLoadError, PluginSettings, Secret, SettingsReader, Unlisted,
+    CallLimits, ClientReach, Flaw, Grants, Hook, HostSettings, HttpGrant, Isolation, KvGrant,
+    Limits, Listed, OnError, OnLoadError, PluginSettings, Reached, Secret, SettingsReader,
+    Unlisted,
 };
 
 use super::signer::signer;
@@ -56,6 +57,7 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
         order: config.plugins.order.clone(),
         state: config.server.state.clone(),
         run_as: config.server.run_as.as_deref().and_then(process::number_of),
+        clients: Some(clients(config)),
         memory_budget: config.plugins.memory_budget,
         sessions: config.limits.sessions.map(|sessions| count(Some(sessions))),
         probation: config.plugins.probation.unwrap_or_default(),
@@ -69,6 +71,15 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
         poll: config.plugins.poll.unwrap_or(Duration::MAX),
     };
     if mistakes.is_empty() { Ok(settings) } else { Err(mistakes) }
+}
+
+/// Knows what clients reach.
+fn clients(config: &Config) -> ClientReach {
+    let reachable = Reachable::of(config);
+    ClientReach::new(move |file| {
+        let waft_config::Reached { end, message, remedy } = reachable.reached(file)?;
+        Some(Reached { end, message, remedy })
+    })
 }
 
 /// Reads the settings that lie beside components.

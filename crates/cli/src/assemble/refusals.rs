@@ -124,7 +124,7 @@ fn named<'c>(config: &'c Config, name: &str) -> Option<&'c Plugin> {
 /// The settings that lie beside a component which nothing else names, where they are valid.
 fn beside(config: &Config, component: Option<&Path>) -> Option<PluginFile> {
     let file = component?.with_extension("toml");
-    let octets = std::fs::read(&file).ok()?;
+    let octets = file.is_file().then(|| std::fs::read(&file).ok()).flatten()?;
     PluginFile::read(&file, &octets, &config.plugins).ok()
 }
 

@@ -20,14 +20,56 @@ pub(super) fn all(config: &Config, findings: &mut Findings) {
         let way = Way::to(&place.path);
         let reached = roots.iter().filter_map(|root| Some((way.within(root, place.least)?, root)));
         let Some((reach, root)) = reached.max_by_key(|(reach, _)| *reach) else { continue };
-        let (who, verb, what) = (&root.who, reach.verb(), place.what);
-        let message = format!("{who} can {verb} {what} here: it is within {}", root.of);
+        let message = root.told(reach, place.what, "here");
         findings.mistake(place.at, message, format!("move it out of {}", root.others));
     }
 }
 
+/// What clients reach, for files that are found when plugins are looked for.
+#[derive(Clone, Debug)]
+pub struct Reachable {
+    roots: Vec<Root>,
+    /// The directory of plugins, without links.
+    dropped: Option<PathBuf>,
+}
+
+/// A file of a plugin that clients reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// What its name leads to.
+    pub end: PathBuf,
+    /// Who does what there.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Reachable {
+    /// Takes the directories that clients have by a configuration.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let dropped = config.plugins.directory.as_ref().map(|directory| Way::to(directory).end);
+        Self { roots: roots(config), dropped }
+    }
+
+    /// Tells whether clients reach what the name of a component leads to now, or that of a file
+    /// beside one. What lies in the directory of plugins goes by the rule for that directory.
+    #[must_use]
+    pub fn reached(&self, file: &Path) -> Option<Reached> {
+        let way = Way::to(file);
+        let dropped = self.dropped.as_deref().is_some_and(|it| way.passes(it));
+        let (what, least) = if dropped { CODE } else { COMPONENT };
+        let mut reached =
+            self.roots.iter().filter_map(|root| Some((way.within(root, least)?, root)));
+        let (reach, root) = reached.next()?;
+        let message = root.told(reach, what, "there");
+        let remedy = format!("move {} out of {}", way.end.display(), root.others);
+        Some(Reached { end: way.end, message, remedy })
+    }
+}
+
 /// What somebody can do in a directory.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Reach {
     Read,
     Change,
@@ -43,6 +85,7 @@ impl Reach {
 }
 
 /// A directory that clients have.
+#[derive(Clone, Debug)]
 struct Root {
     path: PathBuf,
     reach: Reach,
@@ -51,6 +94,13 @@ struct Root {
     of: &'static str,
     /// Everything of the kind.
     others: &'static str,
+}
+
+impl Root {
+    fn told(&self, reach: Reach, what: &str, here: &str) -> String {
+        let (who, verb) = (&self.who, reach.verb());
+        format!("{who} can {verb} {what} {here}: it is within {}", self.of)
+    }
 }
 
 fn roots(config: &Config) -> Vec<Root> {
@@ -227,6 +277,11 @@ impl Way {
             }
         }
         Self { names, end }
+    }
+
+    /// Whether some name on it lies in that directory.
+    fn passes(&self, directory: &Path) -> bool {
+        self.names.iter().any(|name| name.parent() == Some(directory))
     }
 
     /// What those who have `root` can do to it, if that is `least` or more.

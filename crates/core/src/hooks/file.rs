@@ -147,6 +147,11 @@ impl FileOpKind {
         (FileOpKind::Change, "change"),
     ];
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        FileOpKind::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+
     /// The kind of that name.
     pub fn from_name(name: &str) -> Option<FileOpKind> {
         FileOpKind::ALL.into_iter().find(|(_, known)| *known == name).map(|(kind, _)| kind)

@@ -11,7 +11,7 @@ use waft_core::hooks::{
 use waft_core::storage::Batch;
 use waft_core::{BoxFuture, SessionFacts, VirtualPath};
 
-use super::{Generation, shown};
+use super::Generation;
 use crate::hook::Hook;
 use crate::hooks::{connection, file, login};
 use crate::limits;
@@ -47,13 +47,9 @@ impl ConnectionFilter for Generation {
             for plugin in self.having(Hook::ConnectionFilter) {
                 let name = Arc::clone(&plugin.name);
                 let verdict = connection::ask(plugin, self.number, session).await;
-                let deed = || match &verdict {
-                    connection::Verdict::Reject(reply) => format!("rejected it: {}", shown(reply)),
-                    connection::Verdict::Undecided(reply) => format!("failed it: {}", shown(reply)),
-                    _ => "dropped it".to_owned(),
-                };
                 let passes = matches!(verdict, connection::Verdict::Pass);
-                if !passes && plugin.only_would(session, self.number, deed) {
+                if !passes && plugin.only_would() {
+                    self.by(plugin, session).would_have_refused(&verdict);
                     continue;
                 }
                 match verdict {
@@ -164,13 +160,9 @@ impl Generation {
             let op = redirected.as_ref().map_or(op, |(op, _)| op);
             let name = Arc::clone(&plugin.name);
             let verdict = file::ask(plugin, self.number, session, op).await;
-            let deed = || match &verdict {
-                file::Verdict::Deny(reply) => format!("denied it: {}", shown(reply)),
-                file::Verdict::Undecided(reply) => format!("failed it: {}", shown(reply)),
-                _ => "led it elsewhere".to_owned(),
-            };
             let passes = matches!(verdict, file::Verdict::Pass);
-            if !passes && plugin.only_would(session, self.number, deed) {
+            if !passes && plugin.only_would() {
+                self.by(plugin, session).would_have_done(op, &verdict);
                 continue;
             }
             match verdict {

@@ -291,6 +291,7 @@ fn loading() -> Vec<Row> {
             "`compile_timeout` in `[plugins]`",
             "it is refused",
         ),
+        fixed!(COMPILING_TOLD, "that, without a word", "the log tells of it"),
         fixed!(
             COMPILED_HERE_BYTES_MAX,
             "a component that the server itself compiles",

@@ -22,7 +22,6 @@ async fn every_component_dropped_in_is_loaded_in_the_order_of_names() {
     for name in ["b.wasm", "a.wasm", ".hidden.wasm", "c.wasm.tmp", "c.part", "c.wasm~", "c.txt"] {
         directory.put(name, &echo());
     }
-    fs::create_dir(directory.file("d.wasm")).unwrap();
     let host = load(directory.settings()).await;
     assert_eq!(names(&host), ["a", "b"]);
 }

@@ -336,6 +336,7 @@ async fn a_canary_serves_its_share_of_sessions_until_it_is_promoted() {
     assert_eq!(host.rescan().await.sequence, 2, "no news");
     assert_eq!(host.promote("p").await.unwrap()[0].what, What::Promoted);
     assert_eq!(served(&host).into_keys().collect::<Vec<_>>(), [3]);
+    assert_eq!(host.status().plugins[0].since_generation, 3, "as the log says");
     assert_eq!(host.promote("p").await.unwrap_err(), OperateError::NoCanary("p".to_owned()));
     host.rollback("p").await.unwrap();
     assert_eq!(host.status().plugins[0].sha256, first);
@@ -357,6 +358,7 @@ async fn a_canary_that_fails_is_given_up_and_one_that_does_not_serves_all_in_tim
     assert_eq!(served(&host).into_keys().collect::<Vec<_>>(), [1]);
     directory.put("p.wasm", &variant(&hostile(), 2));
     assert_eq!(host.rescan().await.changes[0].what, What::Tried);
+    assert_eq!(host.status().canaries[0].since_generation, 3, "a number of its own");
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(61)).await;
     assert_eq!(report(&host, 5).await.changes[0].what, What::Promoted);
@@ -374,9 +376,20 @@ async fn what_is_in_the_shadow_is_logged_and_not_done() {
     };
     let host = load(shadow(&[("answer.PORT", "502 no")])).await;
     assert_eq!(ask(&host, "PORT 1,2,3,4,5,6").await, "pass");
-    let told = log.lines_with("plugin would have answered PORT with: 502 no");
+    let told = log.lines_with("plugin would have answered the command");
     assert_eq!(told.len(), 1, "{:?}", log.lines_with("would"));
-    assert!(told[0].contains("plugin=\"p\"") && told[0].contains("session=7"), "{told:?}");
+    for field in [
+        "plugin=\"p\"",
+        "session=7",
+        "hook=\"command-filter\"",
+        "verb=\"PORT\"",
+        "code=502",
+        "reply=\"502 no\"",
+    ] {
+        assert!(told[0].contains(field), "{field}: {told:?}");
+    }
+    let status = &host.status().plugins[0];
+    assert_eq!((status.state, status.shadow, status.differed), (State::Shadow, true, 1));
 }
 
 #[tokio::test]
@@ -452,13 +465,21 @@ async fn replies_connections_and_files_are_as_they_were_for_what_is_in_the_shado
         let verdict = files.on_file(&session(), &op).await;
         assert!(matches!(verdict, FileVerdict::Pass), "{verdict:?}");
     }
-    for deed in [
-        "would have reworded it to: 200 so what",
-        "would have rejected it: 421 not you",
-        "would have denied it: 550 not that",
-        "would have led it elsewhere",
+    for (deed, fields) in [
+        (
+            "would have reworded the reply",
+            ["verb=\"NOOP\"", "original=\"200 Fine.\"", "reply=\"200 so what\""],
+        ),
+        (
+            "would have rejected the connection",
+            ["hook=\"connection-filter\"", "code=421", "reply=\"421 not you\""],
+        ),
+        ("would have denied it", ["op=\"write\"", "path=/a", "reply=\"550 not that\""]),
+        ("would have redirected the path", ["op=\"write\"", "original=/b", "path=/c"]),
     ] {
-        assert_eq!(log.lines_with(deed).len(), 1, "{deed}: {:?}", log.lines_with("would"));
+        let told = log.lines_with(deed);
+        let is_it = |line: &&String| fields.iter().all(|field| line.contains(field));
+        assert_eq!(told.iter().filter(is_it).count(), 1, "{fields:?}: {told:?}");
     }
 }
 

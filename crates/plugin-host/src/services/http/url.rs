@@ -39,6 +39,9 @@ impl Allowed {
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(format!("no host: {text}"));
         };
+        if matches!(host, Host::Domain(name) if name.contains('*')) {
+            return Err(format!("a host is granted by its whole name, not by a pattern: {text}"));
+        }
         Ok(Allowed {
             scheme: url.scheme().to_owned(),
             host: host.to_owned(),

@@ -1,0 +1,244 @@
+//! The directory of plugins: whom it is left to, and what lies in it that is no component, through the
+//! server as it is run.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod support;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use support::log::Line;
+use support::plugin::component;
+use support::site::Site;
+use support::waft::Waft;
+
+const COMPONENT: &str = "plugins.d/command-policy.wasm";
+
+/// A site whose folder of plugins is there, and has nothing in it.
+fn site(plugins: &str) -> Site {
+    let site = Site::new(&format!("[plugins]\ndirectory = \"plugins.d\"\n{plugins}"));
+    let text = fs::read_to_string(site.path("waft.toml")).unwrap();
+    let text = text.replace("[server]\n", "[server]\nstate = \"state\"\n");
+    site.write("waft.toml", text);
+    site.make("plugins.d");
+    site.make("state");
+    site
+}
+
+/// Settings that deny CWD in these words.
+fn deny(words: &str) -> String {
+    format!("[config]\ndeny = [\"CWD\"]\nmessage = \"{words}\"\n")
+}
+
+fn link(site: &Site, name: &str, target: &str) {
+    symlink(target, site.path(name)).unwrap();
+}
+
+fn answer(waft: &Waft) -> Vec<String> {
+    waft.log_in().command("CWD /").lines
+}
+
+fn reload(waft: &Waft) -> String {
+    let done = waft.site.waft(&["plugin", "reload", "--config", "waft.toml"], "");
+    done.stdout() + &done.stderr()
+}
+
+fn until(waft: &Waft, change: impl FnOnce(&Site), message: &str) -> Line {
+    waft.and_wait(change, message, |line| line.message() == message)
+}
+
+const KEPT: &str = "plugin not replaced, the version before stays in force";
+
+/// Checks that `waft check` tells this of the site, with its remedy.
+#[track_caller]
+fn assert_told(site: &Site, expected: &[&str]) {
+    let checked = site.waft(&["check", "--config", "waft.toml"], "");
+    let here = fs::canonicalize(site.path("")).unwrap().display().to_string();
+    let told = checked.stderr().replace(&format!("{here}/"), "");
+    assert_eq!(checked.status.code(), Some(2), "{told}");
+    for expected in expected {
+        assert!(told.contains(expected), "{expected}\n--- is not in\n{told}");
+    }
+}
+
+#[test]
+fn what_a_client_uploads_never_comes_into_force_through_a_link() {
+    let site = site("");
+    site.write("alice/up.wasm", component("command-policy"));
+    link(&site, COMPONENT, "../alice/up.wasm");
+    assert_told(
+        &site,
+        &[
+            "plugin command-policy (",
+            "leads to alice/up.wasm, and alice can change code there: it is within the root of that \
+             account",
+            "remedy: move alice/up.wasm out of every root",
+        ],
+    );
+    let site = self::site("on_load_error = \"disable\"\n");
+    site.write("lib/one.wasm", component("command-policy"));
+    site.write("plugins.d/command-policy.toml", deny("One."));
+    link(&site, COMPONENT, "../lib/one.wasm");
+    let waft = site.serve();
+    assert_eq!(answer(&waft), ["502 One."]);
+    let mut ftp = waft.log_in();
+    let other = [component("command-policy"), vec![0, 1, 0]].concat();
+    ftp.put("STOR up.wasm", &other);
+    let line = until(
+        &waft,
+        |site| {
+            link(site, "plugins.d/.next", "../alice/up.wasm");
+            fs::rename(site.path("plugins.d/.next"), site.path(COMPONENT)).unwrap();
+        },
+        KEPT,
+    );
+    assert!(line.field("reason").contains("alice can change code there"), "{line:?}");
+    let told = reload(&waft);
+    assert!(told.contains("alice can change code there"), "{told}");
+    assert_eq!(answer(&waft), ["502 One."]);
+}
+
+#[test]
+fn nor_do_settings_scenarios_and_signatures_through_one() {
+    for part in ["command-policy.toml", "command-policy.scenario.txt"] {
+        let site = site("");
+        site.write(COMPONENT, component("command-policy"));
+        site.write("alice/set.txt", deny("One."));
+        link(&site, &format!("plugins.d/{part}"), "../alice/set.txt");
+        let told = "leads to alice/set.txt, and alice can change code there";
+        assert_told(
+            &site,
+            &[&format!("plugins.d/{part}: {told}"), "remedy: move alice/set.txt out"],
+        );
+    }
+}
+
+#[test]
+fn a_link_through_a_folder_that_others_write_to_is_refused_and_one_within_the_folder_is_not() {
+    let site = site("");
+    site.write("open/inner/one.wasm", component("command-policy"));
+    fs::set_permissions(site.path("open"), Permissions::from_mode(0o777)).unwrap();
+    link(&site, COMPONENT, "../open/inner/one.wasm");
+    assert_told(&site, &["open is writable by others (mode 777)", "remedy: chmod go-w ", "open"]);
+
+    let site = self::site("");
+    site.write("plugins.d/v1/one.wasm", component("command-policy"));
+    site.write("plugins.d/v1/one.toml", deny("One."));
+    site.write("plugins.d/v2/one.wasm", component("command-policy"));
+    site.write("plugins.d/v2/one.toml", deny("Two."));
+    link(&site, "plugins.d/now", "v1");
+    link(&site, COMPONENT, "now/one.wasm");
+    link(&site, "plugins.d/command-policy.toml", "now/one.toml");
+    let waft = site.serve();
+    assert_eq!(answer(&waft), ["502 One."]);
+    let swap = |site: &Site| {
+        link(site, "plugins.d/next", "v2");
+        fs::rename(site.path("plugins.d/next"), site.path("plugins.d/now")).unwrap();
+    };
+    until(&waft, swap, "plugin replaced");
+    assert_eq!(answer(&waft), ["502 Two."]);
+    // Judged at every look, also where the file is the same.
+    let open = |site: &Site| {
+        fs::set_permissions(site.path("plugins.d/v2"), Permissions::from_mode(0o777)).unwrap();
+        site.write("plugins.d/look", "");
+    };
+    let line = until(&waft, open, KEPT);
+    assert!(line.field("reason").contains("v2 is writable by others (mode 777)"), "{line:?}");
+}
+
+fn pipe(site: &Site, name: &str) {
+    let path = site.path(name);
+    rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RWXU).unwrap();
+}
+
+#[test]
+fn what_is_no_file_is_told_and_not_passed_over() {
+    let cases: [(&str, &dyn Fn(&Site, &str), &str); 5] = [
+        ("a pipe", &pipe, "a pipe, a socket or a device, not a file"),
+        ("a directory", &|site, name| drop(site.make(name)), "a directory, not a file"),
+        ("nowhere", &|site, name| link(site, name, "none"), "a link that leads nowhere: none"),
+        ("a device", &|site, name| link(site, name, "/dev/zero"), "a pipe, a socket or a device"),
+        ("empty", &|site, name| site.write(name, ""), "an empty file"),
+    ];
+    for (what, make, told) in cases {
+        let site = site("");
+        make(&site, COMPONENT);
+        assert_told(&site, &[told, "\n  remedy: "]);
+        for part in ["toml", "scenario.txt"] {
+            // An empty scenario goes as it is written, and empty settings say nothing.
+            if what == "empty" {
+                continue;
+            }
+            let site = self::site("");
+            site.write(COMPONENT, component("command-policy"));
+            make(&site, &format!("plugins.d/command-policy.{part}"));
+            assert_told(&site, &[&format!("command-policy.{part}: {told}"), "\n  remedy: "]);
+        }
+    }
+    let site = site("");
+    site.write(COMPONENT, "garbage");
+    assert_told(&site, &["not a WebAssembly component", "remedy: build it anew, copy it beside"]);
+}
+
+#[test]
+fn a_link_that_leads_nowhere_any_more_leaves_the_version_in_force() {
+    let site = site("");
+    site.write("lib/one.wasm", component("command-policy"));
+    site.write("plugins.d/command-policy.toml", deny("One."));
+    link(&site, COMPONENT, "../lib/one.wasm");
+    let waft = site.serve();
+    fs::remove_file(waft.path("lib/one.wasm")).unwrap();
+    let told = reload(&waft);
+    assert!(told.contains("a link that leads nowhere: ../lib/one.wasm"), "{told}");
+    assert_eq!(answer(&waft), ["502 One."]);
+}
+
+#[test]
+fn what_was_disabled_comes_back_as_it_was_where_its_file_was_spoilt_meanwhile() {
+    let site = site("");
+    site.write(COMPONENT, component("command-policy"));
+    site.write("plugins.d/command-policy.toml", deny("One."));
+    let waft = site.serve();
+    let ask =
+        |what| waft.site.waft(&["plugin", what, "command-policy", "--config", "waft.toml"], "");
+    ask("disable").succeeded();
+    assert_eq!(waft.log_in().command("CWD /").code, 250);
+    waft.site.write("plugins.d/.new", "garbage");
+    fs::rename(waft.path("plugins.d/.new"), waft.path(COMPONENT)).unwrap();
+    let told = ask("enable");
+    assert_eq!(told.status.code(), Some(1));
+    let expected = "command-policy: kept: not a WebAssembly component";
+    assert!(told.stdout().starts_with(expected), "{told:?}");
+    assert_eq!(answer(&waft), ["502 One."]);
+}
+
+#[test]
+fn a_scenario_that_is_not_there_makes_no_sense() {
+    let site = site("");
+    site.write(COMPONENT, component("command-policy"));
+    let told = site.waft(&["plugin", "test", COMPONENT, "--scenario", "missing.txt"], "");
+    assert_eq!(told.status.code(), Some(2), "{told:?}");
+    assert!(told.stderr().contains("missing.txt: No such file"), "{told:?}");
+}
+
+#[test]
+fn a_pattern_is_no_host_that_is_granted() {
+    let site = Site::new(
+        "[plugins]\ndirectory = \"plugins.d\"\n[[plugin]]\nname = \"auth-http\"\n\
+         [plugin.grant]\nhttp = [\"https://*.example.org\"]\n",
+    );
+    site.write("plugins.d/auth-http.wasm", component("auth-http"));
+    assert_told(
+        &site,
+        &[
+            "a host is granted by its whole name, not by a pattern: https://*.example.org",
+            "\n  remedy: ",
+        ],
+    );
+}
