@@ -19,24 +19,24 @@ impl<N: Network> Session<N> {
         hooks: &Arc<dyn Hooks>,
         filter: &dyn ConnectionFilter,
     ) -> Option<Box<Session<N>>> {
-        let generation = hooks.generation();
+        let (generation, hook) = (hooks.generation(), "connection-filter");
         let counters = &self.shared.counters;
         match filter.on_connect(&self.facts).await {
             ConnectVerdict::Serve => return Some(self),
             ConnectVerdict::Drop { plugin } => {
                 counters.connections_dropped.add_one();
-                tracing::info!(%plugin, generation, "connection dropped by plugin");
+                tracing::info!(%plugin, generation, hook, "connection dropped by plugin");
             }
             ConnectVerdict::Reject { reply, plugin } => {
                 counters.connections_rejected.add_one();
                 let code = reply.code().number();
-                tracing::info!(%plugin, generation, code, "connection rejected by plugin");
+                tracing::info!(%plugin, generation, hook, code, "connection rejected by plugin");
                 self.turn_away(hooks, reply).await;
             }
             ConnectVerdict::Undecided { reply, plugin } => {
                 let code = reply.code().number();
                 let message = "connection could not be decided by plugin";
-                tracing::info!(%plugin, generation, code, "{message}");
+                tracing::info!(%plugin, generation, hook, code, "{message}");
                 self.turn_away(hooks, reply).await;
             }
         }

@@ -35,6 +35,9 @@ use crate::data::Progress;
 use crate::net::Network;
 use crate::session::{Flow, Login, Pending, Session};
 
+/// What the log calls those that decide about commands.
+const HOOK: &str = "command-filter";
+
 /// First words of protocols that a browser or a mail program can be made to speak to us.
 const FOREIGN_VERBS: &[&str] = &[
     "CONNECT", "DELETE", "EHLO", "GET", "HEAD", "HELO", "LHLO", "MAIL", "OPTIONS", "PATCH", "POST",
@@ -132,7 +135,7 @@ impl<N: Network> Session<N> {
                 self.take_pending(&command);
                 let (generation, code) = (hooks.generation(), reply.code().number());
                 let message = "command could not be decided by plugin";
-                tracing::info!(%plugin, generation, %command, code, "{message}");
+                tracing::info!(%plugin, generation, hook = HOOK, %command, code, "{message}");
                 Err(self.reply(hooks, Some(&command), reply).await)
             }
             CommandVerdict::Close { reply, plugin } => {
@@ -147,7 +150,7 @@ impl<N: Network> Session<N> {
         self.take_pending(command);
         self.shared.counters.plugin_answers.add_one();
         let (generation, code) = (hooks.generation(), reply.code().number());
-        tracing::info!(plugin, generation, %command, code, "command answered by plugin");
+        tracing::info!(plugin, generation, hook = HOOK, %command, code, "command answered by plugin");
     }
 
     /// The login gate: a refusal for what must wait until somebody is logged in.

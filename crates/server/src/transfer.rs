@@ -339,13 +339,13 @@ impl<N: Network> Session<N> {
         let (is_part, path) = (passage.partial, passage.path.clone());
         let wanted = filters.wanted(passage).await.map_err(|refusal| {
             let (plugin, code) = (&*refusal.plugin, refusal.reply.code().number());
-            let generation = hooks.generation();
+            let (generation, hook) = (hooks.generation(), "content-filter");
             if refusal.is_decided {
-                tracing::warn!(plugin, generation, %path, code, "transfer refused by plugin");
+                tracing::warn!(plugin, generation, hook, %path, code, "transfer refused by plugin");
                 self.shared.counters.contents_refused.add_one();
             } else {
                 let message = "transfer could not be decided by plugin";
-                tracing::warn!(plugin, generation, %path, code, "{message}");
+                tracing::warn!(plugin, generation, hook, %path, code, "{message}");
             }
             Refusal(refusal.reply)
         })?;

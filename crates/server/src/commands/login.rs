@@ -189,29 +189,36 @@ impl<N: Network> Session<N> {
         user: &str,
         verdict: LoginVerdict,
     ) -> Outcome {
-        let counters = &self.shared.counters;
+        let (counters, hook) = (&self.shared.counters, "authenticator");
         match verdict {
             LoginVerdict::Accept(account) => {
                 counters.plugin_logins.add_one();
-                let name = &account.name;
-                tracing::info!(%plugin, generation, user, account = %name, "accepted by plugin");
+                let account_name = &account.name;
+                tracing::info!(
+                    %plugin,
+                    generation,
+                    hook,
+                    user,
+                    account = %account_name,
+                    "accepted by plugin"
+                );
                 Outcome::Accepted(account)
             }
             LoginVerdict::Deny(reason) => {
                 counters.plugin_login_denials.add_one();
                 let reason = reason.map(|reason| printable(reason.as_bytes()).into_owned());
-                tracing::info!(%plugin, generation, user, reason, "denied by plugin");
+                tracing::info!(%plugin, generation, hook, user, reason, "denied by plugin");
                 Outcome::Denied("denied by a plugin")
             }
             LoginVerdict::NeedAccount => {
-                tracing::info!(%plugin, generation, user, "account wanted by plugin");
+                tracing::info!(%plugin, generation, hook, user, "account wanted by plugin");
                 Outcome::Unfinished
             }
             LoginVerdict::Failed(reason) => {
                 counters.plugin_login_denials.add_one();
                 let reason = reason.map(|reason| printable(reason.as_bytes()).into_owned());
                 let message = "login could not be decided by plugin";
-                tracing::warn!(%plugin, generation, user, reason, "{message}");
+                tracing::warn!(%plugin, generation, hook, user, reason, "{message}");
                 Outcome::Failed
             }
         }

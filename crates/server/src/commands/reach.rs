@@ -12,6 +12,9 @@ use crate::counters::Counters;
 use crate::net::Network;
 use crate::session::Session;
 
+/// What the log calls those that decide about files.
+const HOOK: &str = "file-filter";
+
 /// Who gives a command, and the plugins that the command began with.
 pub(super) struct Actor<'a> {
     pub(super) account: &'a Account,
@@ -53,13 +56,13 @@ impl<N: Network> Session<N> {
             FileVerdict::Deny { reply, plugin } => {
                 counters.plugin_file_denials.add_one();
                 let (path, code) = (op.target(), reply.code().number());
-                tracing::info!(%plugin, generation, %path, code, "denied by plugin");
+                tracing::info!(%plugin, generation, hook = HOOK, %path, code, "denied by plugin");
                 Err(Refusal(reply))
             }
             FileVerdict::Undecided { reply, plugin } => {
                 let (path, code) = (op.target(), reply.code().number());
                 let message = "file operation could not be decided by plugin";
-                tracing::info!(%plugin, generation, %path, code, "{message}");
+                tracing::info!(%plugin, generation, hook = HOOK, %path, code, "{message}");
                 Err(Refusal(reply))
             }
         }
@@ -115,6 +118,7 @@ impl Drop for View {
         tracing::info!(
             %plugin,
             generation = self.hooks.generation(),
+            hook = HOOK,
             directory = %self.directory,
             hidden = self.hidden,
             "entries hidden by plugin"

@@ -92,13 +92,13 @@ impl<N: Network> Session<N> {
     ) -> Reply {
         let answer = site.run(&self.facts, own.name, own.argument).await;
         let (plugin, code) = (&answer.plugin, answer.reply.code().number());
-        let command = own.name;
+        let (command, hook) = (own.name, "site-command");
         if answer.is_decided {
             self.shared.counters.plugin_commands.add_one();
-            tracing::info!(%plugin, generation, command, code, "command of a plugin");
+            tracing::info!(%plugin, generation, hook, command, code, "command of a plugin");
         } else {
             let message = "command of a plugin could not be answered by it";
-            tracing::info!(%plugin, generation, command, code, "{message}");
+            tracing::info!(%plugin, generation, hook, command, code, "{message}");
         }
         answer.reply
     }

@@ -23,6 +23,9 @@ use super::quarantine::{self, Suspect};
 use crate::counters::Counters;
 use crate::settings::Settings;
 
+/// What the log calls those that see contents.
+const HOOK: &str = "content-filter";
+
 /// Octets that filters are shown at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
 
@@ -74,14 +77,13 @@ impl Label {
     /// Logs a refusal and makes it the transfer's end.
     fn refused(&self, refusal: ContentRefusal) -> StorageError {
         let (plugin, code) = (&*refusal.plugin, refusal.reply.code().number());
-        let generation = self.generation;
-        let path = &self.path;
+        let (generation, hook, path) = (self.generation, HOOK, &self.path);
         if refusal.is_decided {
-            tracing::warn!(plugin, generation, %path, code, "contents refused by plugin");
+            tracing::warn!(plugin, generation, hook, %path, code, "contents refused by plugin");
             self.counters.contents_refused.add_one();
         } else {
             let message = "contents could not be decided by plugin";
-            tracing::warn!(plugin, generation, %path, code, "{message}");
+            tracing::warn!(plugin, generation, hook, %path, code, "{message}");
         }
         told(refusal, false)
     }
@@ -234,6 +236,7 @@ async fn put_aside(
             tracing::warn!(
                 plugin,
                 generation = label.generation,
+                hook = HOOK,
                 path = %label.path,
                 code = refusal.reply.code().number(),
                 kept = name,
