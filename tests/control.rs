@@ -102,7 +102,7 @@ fn an_operator_takes_a_plugin_out_and_in_and_goes_back_to_the_version_before() {
     };
     waft.and_wait(drop_in, "the other version", replaced);
     let told = ask(&waft, &["plugin", "rollback", "strict"]).succeeded().stdout();
-    assert!(told.starts_with("strict: rolled back: rolled back from "), "{told}");
+    assert!(told.starts_with("strict: rolled back from "), "{told}");
     assert_eq!(ask(&waft, &["plugin", "drain", "strict"]).succeeded().lines().len(), 1);
     let again = ask(&waft, &["plugin", "reload", "strict"]).succeeded().stdout();
     assert_eq!(again, "strict: replaced\n");
@@ -205,7 +205,7 @@ fn what_keeps_an_earlier_version_is_told_until_it_ends() {
     );
     let status = ask(&waft, &["plugin", "status", "strict"]).succeeded().stdout();
     assert!(status.contains("\ntransfers               1\n"), "{status}");
-    assert_eq!(ask(&waft, &["plugin", "drain", "strict", "--timeout", "0"]).status.code(), Some(1));
+    assert_eq!(ask(&waft, &["plugin", "drain", "strict", "--timeout", "0"]).status.code(), Some(3));
     client.put_rest(data, b"abc");
     ask(&waft, &["plugin", "drain", "strict"]).succeeded();
     assert_eq!(json(&waft, &["plugin", "list"])["draining"], Value::Array(Vec::new()));
@@ -213,15 +213,27 @@ fn what_keeps_an_earlier_version_is_told_until_it_ends() {
 
 #[test]
 fn a_plugin_in_the_shadow_decides_nothing_and_is_logged() {
-    let site = Site::new("[plugins]\ndirectory = \"plugins.d\"\n");
+    let control = "[control]\nsocket = \"ask.sock\"\n";
+    let site = Site::new(&format!("[plugins]\ndirectory = \"plugins.d\"\n{control}"));
     site.write("plugins.d/strict.wasm", component("tests/hostile"));
     let shadow = PLUGIN.replace("[plugin.config]", "shadow = true\n[plugin.config]");
     site.write("conf.d/strict.toml", shadow);
     let waft = site.serve();
     waft.log_in().expect("NOOP", 200);
-    waft.log.wait("what it would have done", |line| {
-        line.message().starts_with("plugin would have answered NOOP with: 451 ")
+    let told = waft.log.wait("what it would have done", |line| {
+        line.message() == "plugin would have failed the command"
     });
+    let fields = ["plugin", "hook", "verb", "command"].map(|name| told.field(name));
+    assert_eq!(fields, ["strict", "command-filter", "NOOP", "NOOP"]);
+    assert_eq!(told.value("code"), 451);
+    let listed = ask(&waft, &["plugin", "list"]).succeeded().stdout();
+    assert!(listed.contains("strict  shadow "), "{listed}");
+    let told = "strict: only listened to, would have acted: 1\n";
+    assert!(listed.contains(told), "{listed}");
+    let status = ask(&waft, &["plugin", "status", "strict"]).succeeded().stdout();
+    assert!(status.contains("would have acted        1\n"), "{status}");
+    let shown = &json(&waft, &["plugin", "list"])["plugins"][0];
+    assert_eq!((&shown["shadow"], &shown["differed"]), (&Value::Bool(true), &Value::from(1)));
 }
 
 #[test]

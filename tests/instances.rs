@@ -165,7 +165,8 @@ fn transfers_of_an_earlier_version_go_on_until_an_operator_ends_them() {
     let mut client = waft.log_in();
     let later = client.begin("RETR large");
     let left = ask(&waft, &["plugin", "drain", "customs", "--timeout", "0"]);
-    assert_eq!(left.status.code(), Some(1));
+    assert_eq!(left.status.code(), Some(3));
+    assert!(left.stderr().starts_with("error: not drained within the time\n"), "{left:?}");
     assert_eq!(left.stdout(), "earlier versions still in use: 1\n");
     let drained = ask(&waft, &["plugin", "drain", "customs", "--force"]).succeeded();
     assert_eq!(drained.stdout(), "no earlier version is in use\n");

@@ -11,6 +11,8 @@ use crate::running::BindError;
 const FAILED: u8 = 1;
 /// The command line or the configuration is wrong.
 const WRONG: u8 = 2;
+/// What was waited for has not come within its time.
+const LATE: u8 = 3;
 
 /// Why a command did not do what it was told.
 #[derive(Debug)]
@@ -65,6 +67,7 @@ pub(crate) fn exit_code(result: Result<(), Failure>) -> ExitCode {
             FAILED.into()
         }
         Err(Failure::No(Verdict::NotValid)) => WRONG.into(),
+        Err(Failure::No(Verdict::StillInUse)) => LATE.into(),
         Err(Failure::No(_)) => FAILED.into(),
     }
 }

@@ -59,7 +59,7 @@ pub(crate) fn plugin(command: &Operate) -> Result<(), Failure> {
         Operate::Enable { name, reach } => change(reach, &Request::Enable { plugin: named(name) }),
         Operate::Drain { name, timeout, force, reach } => {
             let (plugin, seconds, force) = (named(name), *timeout, *force);
-            drain(reach, &Request::Drain { plugin, seconds, force })
+            drain(reach, name, &Request::Drain { plugin, seconds, force })
         }
     }
 }
@@ -99,17 +99,20 @@ fn change(reach: &Reach, request: &Request) -> Result<(), Failure> {
 }
 
 fn changed(change: &Value) -> String {
-    let mut told = format!("{}: {}", text(at(change, "plugin")), text(at(change, "what")));
-    told = told.replace('_', " ");
-    if let Some(reason) = at(change, "reason").as_str() {
-        told.push_str(&format!(": {reason}"));
-    }
+    let what = text(at(change, "what")).replace('_', " ");
+    let told = match at(change, "reason").as_str() {
+        // Some reasons begin with it.
+        Some(reason) if reason.starts_with(&what) => reason.to_owned(),
+        Some(reason) => format!("{what}: {reason}"),
+        None => what,
+    };
+    let mut told = format!("{}: {told}", text(at(change, "plugin")));
     told.push_str(&remedy(change.get("remedy")));
     told.push('\n');
     told
 }
 
-fn drain(reach: &Reach, request: &Request) -> Result<(), Failure> {
+fn drain(reach: &Reach, name: &str, request: &Request) -> Result<(), Failure> {
     let answer = ask(reach, request)?;
     let left = at(&answer, "draining").as_u64().unwrap_or_default();
     if reach.json {
@@ -119,7 +122,14 @@ fn drain(reach: &Reach, request: &Request) -> Result<(), Failure> {
     } else {
         output::print(&format!("earlier versions still in use: {left}\n"))?;
     }
-    if left == 0 { Ok(()) } else { Err(Failure::No(Verdict::StillInUse)) }
+    if left == 0 {
+        return Ok(());
+    }
+    output::tell(&format!(
+        "error: not drained within the time\n  \
+         remedy: wait longer with --timeout, or end what uses them: waft plugin drain {name} --force"
+    ));
+    Err(Failure::No(Verdict::StillInUse))
 }
 
 fn list(reach: &Reach) -> Result<(), Failure> {
@@ -194,6 +204,10 @@ fn passing(plugin: &Value) -> Option<String> {
     if !step.is_null() {
         return Some(format!("loading: {}, for {}", doing(step), time_since(since)));
     }
+    if at(plugin, "shadow") == &Value::Bool(true) {
+        let differed = text(at(plugin, "differed"));
+        return Some(format!("only listened to, would have acted: {differed}"));
+    }
     (!transfers.is_null()).then(|| {
         format!(
             "draining generation {}: transfers: {}, instances: {}",
@@ -261,6 +275,9 @@ fn described(plugin: &Value) -> String {
     rows.push(row("instances", format!("{idle} idle, {busy} busy, {pinned} of these pinned")));
     let memory = at(plugin, "memory_bytes").as_u64().unwrap_or_default();
     rows.push(row("memory", format!("{} KiB", memory / 1024)));
+    if at(plugin, "shadow") == &Value::Bool(true) {
+        rows.push(row("would have acted", text(at(plugin, "differed"))));
+    }
     rows.push(row("calls", calls(counts, plugin)));
     for hook in at(plugin, "calls_by_hook").as_array().into_iter().flatten() {
         rows.push(row(&format!("  {}", text(at(hook, "hook"))), calls(hook, &Value::Null)));

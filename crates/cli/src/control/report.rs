@@ -20,6 +20,7 @@ pub(super) fn server(server: &Server<TcpNetwork>, host: &Host) -> Value {
             "generation": status.generation,
             "in_force": status.plugins.len(),
             "broken": broken,
+            "shadow": status.plugins.iter().filter(|plugin| plugin.shadow).count(),
             "absent": status.absent.len(),
             "loading": status.loading.len(),
             "draining": status.draining.len(),

@@ -127,7 +127,8 @@ fn scenarios(arguments: &TestedPlugin) -> Result<Vec<PathBuf>, Failure> {
 ///
 /// It cannot be read, or has mistakes.
 pub(super) fn read(path: &Path) -> Result<Scenario, Failure> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
     let wrong = match Scenario::parse(&text) {
         Ok(scenario) if !scenario.is_empty() => return Ok(scenario),
         Ok(_) => " no steps\n  remedy: write what clients do and get, such as login".to_owned(),

@@ -94,6 +94,16 @@ fn states(page: &mut Page, status: &HostStatus) {
     for plugin in &status.absent {
         page.sample(UP, &[("plugin", &plugin.name)], 0);
     }
+    const SHADOW: &str = "waft_plugin_shadow";
+    page.family(SHADOW, "gauge", "Whether a plugin is only listened to.");
+    for plugin in &status.plugins {
+        page.sample(SHADOW, &[("plugin", &plugin.name)], u8::from(plugin.shadow));
+    }
+    const DIFFERED: &str = "waft_plugin_shadow_differed_total";
+    page.family(DIFFERED, "counter", "How often it would have done something otherwise.");
+    for plugin in status.plugins.iter().filter(|plugin| plugin.shadow) {
+        page.sample(DIFFERED, &[("plugin", &plugin.name)], plugin.differed);
+    }
     const CANARY: &str = "waft_plugin_canary_ratio";
     page.family(CANARY, "gauge", "The share of the sessions that a new version is tried on.");
     for plugin in &status.plugins {
