@@ -538,3 +538,17 @@ fn a_new_plugin_takes_no_place_that_is_taken() {
     let refused = site.waft(&["plugin", "new", "a", "--lang", "c", "--hook", "nonsense"], "");
     assert!(refused.stderr().contains("no such hook: nonsense; there are: connection-filter, "));
 }
+
+#[test]
+fn a_server_for_an_author_follows_the_settings_too() {
+    let site = Site::new("");
+    site.waft(&["plugin", "new", "fresh", "--lang", "c"], "").succeeded();
+    let run = Run::start(&site, "fresh", &[]);
+    run.address();
+    site.write("fresh/plugin.toml", "priority = 5\nnonsense = 1\n");
+    let told = |what: &str| run.log.wait(what, |line| line.text.contains(what)).text;
+    let place = told("plugin.toml:2:1: ");
+    assert!(place.contains("nonsense: unknown key"), "{place}");
+    site.write("fresh/plugin.toml", "priority = 5\n");
+    told("settings taken: fresh/plugin.toml");
+}

@@ -12,7 +12,7 @@ use waft_plugin_host::{Called, Onlooker};
 use waft_plugin_tools::{Built, Language, Tools};
 
 use super::scenario::{PASSWORD, Stage, USER};
-use super::site::{Ground, SETTINGS, Site};
+use super::site::{CONFIG, Ground, SETTINGS, Site, told};
 use crate::args::{LanguageName, NewPlugin, Sources};
 use crate::commands::runtime;
 use crate::failure::Failure;
@@ -82,8 +82,18 @@ pub(super) fn run(
     listen: SocketAddr,
     keeps_core_dumps: bool,
 ) -> Result<(), Failure> {
+    let seen = Seen::of(sources)?;
     let built = built(sources)?;
-    let site = site(sources, &built, &listen.to_string())?;
+    let (output, listen) = (sources.directory.join(OUTPUT), listen.to_string());
+    let ground = Ground {
+        directory: &output.join("site"),
+        state: &output.join("state"),
+        name: &built.name,
+        component: &built.file,
+        settings: &sources.directory.join(SETTINGS),
+        address: &listen,
+    };
+    let site = Site::make(&ground, &Stage::default())?;
     let _logging = logging::start(LogFormat::Human, LogLevel::Info)?;
     output::tell(&format!(
         "user {USER}, password {PASSWORD}, files in {}; Ctrl-C ends it",
@@ -92,35 +102,70 @@ pub(super) fn run(
     runtime(None)?.block_on(async {
         let beside =
             Beside { onlooker: Some(Arc::new(Printer)), keeps_core_dumps, ..Beside::default() };
-        let running = Running::begin(&site.config, beside)
+        let mut running = Running::begin(&site.config, beside)
             .await
             .map_err(|error| anyhow::anyhow!("the server does not take the plugin: {error}"))?;
-        rebuild(sources, &site.component).await?;
+        follow(sources, seen, &site, &ground, &mut running).await?;
         running.shut_down(ready(())).await;
         Ok(())
     })
 }
 
-/// Puts a new component in place of the old one whenever the sources have changed; the server sees
-/// to the rest.
-async fn rebuild(sources: &Sources, component: &Path) -> anyhow::Result<()> {
-    let mut before = waft_plugin_tools::digest(&sources.directory, &[])?;
+/// What was there when the directory was looked at.
+struct Seen {
+    /// Of all files.
+    all: String,
+    settings: Option<Vec<u8>>,
+}
+
+impl Seen {
+    fn of(sources: &Sources) -> anyhow::Result<Self> {
+        // In this order, so that what changes in between is seen the next time.
+        let all = waft_plugin_tools::digest(&sources.directory, &[])?;
+        Ok(Self { all, settings: fs::read(sources.directory.join(SETTINGS)).ok() })
+    }
+}
+
+/// Puts a new component in place of the old one whenever the sources have changed, which the server
+/// sees, and has the server go by the settings when these have.
+async fn follow(
+    sources: &Sources,
+    mut seen: Seen,
+    site: &Site,
+    ground: &Ground<'_>,
+    running: &mut Running,
+) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             ended = tokio::signal::ctrl_c() => return Ok(ended?),
             () = tokio::time::sleep(LOOK) => {}
         }
         // An editor may be between two files.
-        let Ok(now) = waft_plugin_tools::digest(&sources.directory, &[]) else { continue };
-        if now == before {
+        let Ok(now) = Seen::of(sources) else { continue };
+        if now.all == seen.all {
             continue;
         }
-        before = now;
-        let result = tokio::task::block_in_place(|| replace(sources, component));
+        let before = std::mem::replace(&mut seen, now);
+        let result = tokio::task::block_in_place(|| replace(sources, &site.component));
         if let Err(error) = result {
             output::tell(&format!("error: {error:#}"));
         }
+        if seen.settings == before.settings {
+            continue;
+        }
+        match go_by(site, ground, running).await {
+            Ok(()) => output::tell(&format!("settings taken: {}", ground.settings.display())),
+            Err(error) => output::tell(&format!("error: {error:#}")),
+        }
     }
+}
+
+async fn go_by(site: &Site, ground: &Ground<'_>, running: &mut Running) -> anyhow::Result<()> {
+    let config = site.reread(ground)?;
+    running.reload(&config).await.map_err(|wrong| {
+        let told = told(ground, &site.directory.join(CONFIG), &wrong.mistakes);
+        anyhow::anyhow!("the settings are not taken:\n{told}")
+    })
 }
 
 fn replace(sources: &Sources, component: &Path) -> anyhow::Result<()> {
@@ -136,20 +181,6 @@ pub(super) fn built(sources: &Sources) -> anyhow::Result<Built> {
         None => Tools::of_the_user()?,
     };
     waft_plugin_tools::build(&sources.directory, &sources.directory.join(OUTPUT), &tools)
-}
-
-/// The directory for a server with a plugin.
-fn site(sources: &Sources, built: &Built, address: &str) -> anyhow::Result<Site> {
-    let output = sources.directory.join(OUTPUT);
-    let ground = Ground {
-        directory: &output.join("site"),
-        state: &output.join("state"),
-        name: &built.name,
-        component: &built.file,
-        settings: &sources.directory.join(SETTINGS),
-        address,
-    };
-    Site::make(&ground, &Stage::default())
 }
 
 #[cfg(test)]

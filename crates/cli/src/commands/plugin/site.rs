@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use waft_config::Config;
+use waft_config::{Config, Mistake};
 
 use super::scenario::{PASSWORD, Stage, TLS_NAME, USER};
 use crate::commands::cert;
@@ -16,6 +16,9 @@ pub(super) const SETTINGS: &str = "plugin.toml";
 
 /// Stands for the directory of all accounts' files in settings.
 const FILES: &str = "{files}";
+
+/// What all is put together in.
+pub(super) const CONFIG: &str = "waft.toml";
 
 /// The server's certificate and its key, where it has TLS.
 const CERTIFICATE: &str = "cert.pem";
@@ -91,6 +94,34 @@ impl Site {
         let config = configuration(ground, stage, &directory)?;
         Ok(Self { directory, component, files, config })
     }
+
+    /// Reads the settings anew, of a site that is there.
+    ///
+    /// # Errors
+    ///
+    /// They make no sense.
+    pub(super) fn reread(&self, ground: &Ground<'_>) -> anyhow::Result<Config> {
+        configuration(ground, &Stage::default(), &self.directory)
+    }
+}
+
+/// Tells mistakes with their places; those in the settings at the lines that these have in their own
+/// file, not in what is made of all.
+pub(super) fn told(ground: &Ground<'_>, config: &Path, mistakes: &[Mistake]) -> String {
+    let settings = fs::read_to_string(ground.settings).unwrap_or_default();
+    let all = fs::read_to_string(config).unwrap_or_default();
+    let lines = |text: &str| u32::try_from(text.matches('\n').count()).unwrap_or(u32::MAX);
+    let before = all.rfind(&*settings).and_then(|at| all.get(..at)).map(lines);
+    let told = mistakes.iter().map(|mistake| {
+        let mut mistake = mistake.clone();
+        let line = before.and_then(|before| mistake.origin.line.checked_sub(before));
+        if let (Some(line @ 1..), true) = (line, *mistake.origin.file == *config) {
+            mistake.origin.file = ground.settings.into();
+            mistake.origin.line = line;
+        }
+        mistake.to_string()
+    });
+    told.collect::<Vec<_>>().join("\n")
 }
 
 fn configuration(ground: &Ground<'_>, stage: &Stage, directory: &Path) -> anyhow::Result<Config> {
@@ -129,11 +160,13 @@ fn configuration(ground: &Ground<'_>, stage: &Stage, directory: &Path) -> anyhow
             text = with_table(&text, "tls", &format!("{key} = \"{file}\""));
         }
     }
-    match Config::from_text(&directory.join("waft.toml"), &text) {
+    let file = directory.join(CONFIG);
+    // Kept for whoever wants to see what the server goes by.
+    fs::write(&file, &text).with_context(|| file.display().to_string())?;
+    match Config::from_text(&file, &text) {
         Ok((config, _)) => Ok(config),
-        Err(mistakes) => {
-            let mistakes: Vec<_> = mistakes.mistakes.iter().map(ToString::to_string).collect();
-            bail!("the settings make no sense:\n{}", mistakes.join("\n"))
+        Err(wrong) => {
+            bail!("the settings make no sense:\n{}", told(ground, &file, &wrong.mistakes))
         }
     }
 }
