@@ -157,9 +157,12 @@ fn pipe(site: &Site, name: &str) {
     rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RWXU).unwrap();
 }
 
+/// Makes something of that name in a site.
+type Make = dyn Fn(&Site, &str);
+
 #[test]
 fn what_is_no_file_is_told_and_not_passed_over() {
-    let cases: [(&str, &dyn Fn(&Site, &str), &str); 5] = [
+    let cases: [(&str, &Make, &str); 5] = [
         ("a pipe", &pipe, "a pipe, a socket or a device, not a file"),
         ("a directory", &|site, name| drop(site.make(name)), "a directory, not a file"),
         ("nowhere", &|site, name| link(site, name, "none"), "a link that leads nowhere: none"),

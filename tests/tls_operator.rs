@@ -24,6 +24,7 @@ use client::Ftps;
 use support::client::client as program;
 use support::ftp::Ftp;
 use support::log::Line;
+use support::plugin::component;
 use support::process::{Finished, run};
 use support::site::{PASSWORD, Site, hash};
 use support::waft::{Waft, is_listening};
@@ -119,6 +120,39 @@ fn a_certificate_logs_in_instead_of_a_password_or_beside_it() {
     for reason in ["not the certificate of this account", "certificate missing", "no password"] {
         waft.log.wait(reason, |line| line.field("reason") == reason);
     }
+}
+
+#[test]
+fn a_plugin_maps_certificates_to_accounts() {
+    let porter = "[plugins]\ndirectory = \"plugins.d\"\n[[plugin]]\nname = \"porter\"\n\
+                  [plugin.grant]\nstorage = [\"guests\"]\n[plugin.config]\n\
+                  login = [\"dave certificate dave@example.org\", \"erin certificate nobody\"]\n\
+                  root = \"/\"\npermissions = [\"list\", \"read\"]\n";
+    let (site, authority) = site("", porter);
+    let guests = site.make("guests");
+    let text = fs::read_to_string(site.path("waft.toml")).unwrap();
+    site.write("waft.toml", format!("{text}storage = \"local:{}\"\n", guests.display()));
+    site.write("plugins.d/porter.wasm", component("tests/porter"));
+    site.write("guests/file", "content");
+    authority.issue(&site, "dave", "dave@example.org");
+    authority.issue(&site, "carol", "carol@example.org");
+    let waft = site.serve();
+    for (certificate, command, reply) in [
+        (Some("dave"), "USER dave", "232 "),
+        (Some("carol"), "USER dave", "530 Login incorrect."),
+        (Some("dave"), "USER erin", "530 Login incorrect."),
+        (None, "USER dave", "331 "),
+    ] {
+        let mut ftps = Ftps::connect(&waft, waft.address(), certificate);
+        let told = ftps.command(command);
+        assert!(told.starts_with(reply), "{certificate:?} {command}: {told}");
+    }
+    let told = waft.log.wait("the login", |line| line.message() == "accepted by plugin");
+    let fields = ["plugin", "hook", "user", "account"].map(|name| told.field(name));
+    assert_eq!(fields, ["porter", "authenticator", "dave", "guest"]);
+    let file = url(&waft, "dave:", "file");
+    let Some(fetched) = curl(&waft, Some("dave"), &[&file]) else { return };
+    assert_eq!(fetched.succeeded().stdout(), "content");
 }
 
 #[test]

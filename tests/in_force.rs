@@ -1,0 +1,164 @@
+//! What brings versions of plugins into force, in which order, and what outlives them, through the
+//! server as it is run.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod support;
+
+use std::fs;
+
+use rustix::process::Signal;
+use support::control::Control;
+use support::plugin::component;
+use support::site::Site;
+use support::waft::Waft;
+
+/// A site with this in its `waft.toml`, and a state directory.
+fn site(more: &str) -> Site {
+    let site = Site::new(&format!("[plugins]\ndirectory = \"plugins.d\"\n{more}"));
+    let text = fs::read_to_string(site.path("waft.toml")).unwrap();
+    site.write("waft.toml", text.replace("[server]\n", "[server]\nstate = \"state\"\n"));
+    site.make("state");
+    site.make("plugins.d");
+    site
+}
+
+/// Renames a file into the folder of plugins, as whoever exchanges one does.
+fn put(site: &Site, name: &str, octets: impl AsRef<[u8]>) {
+    site.write("plugins.d/.new", octets);
+    fs::rename(site.path("plugins.d/.new"), site.path("plugins.d").join(name)).unwrap();
+}
+
+/// Another component that does the same.
+fn another(component: &[u8]) -> Vec<u8> {
+    // A custom section without a name and without content.
+    [component, &[0, 1, 0]].concat()
+}
+
+fn digest(waft: &Waft) -> String {
+    let plugins = Control::connect(&waft.path("state/control.sock")).plugins();
+    plugins["plugins"][0]["sha256"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_version_that_fails_on_probation_gives_way_to_the_one_before() {
+    let site = site(
+        "[[plugin]]\nname = \"hostile\"\n[plugin.config]\ncommand = \"trap\"\nverbs = [\"NOOP\"]\n",
+    );
+    let first = component("tests/hostile");
+    put(&site, "hostile.wasm", &first);
+    let waft = site.serve();
+    let before = digest(&waft);
+    let second = another(&first);
+    waft.and_wait(
+        |site| put(site, "hostile.wasm", &second),
+        "the new version",
+        |line| line.message() == "plugin replaced",
+    );
+    assert_ne!(digest(&waft), before);
+    let mut ftp = waft.log_in();
+    for _ in 0..5 {
+        ftp.expect("NOOP", 451);
+    }
+    let told = waft.log.wait("the rollback", |line| {
+        line.message() == "plugin rolled back, the version before is in force again"
+    });
+    assert!(told.field("reason").ends_with(": it failed on probation"), "{told:?}");
+    assert_eq!(digest(&waft), before);
+    // Its content is not taken again, until an operator asks for it.
+    let reload = ["plugin", "reload", "hostile", "--config", "waft.toml"];
+    put(&waft.site, "hostile.wasm", &first);
+    waft.waft(&reload, "").succeeded();
+    assert_eq!(digest(&waft), before);
+    ftp.expect("PWD", 257);
+}
+
+#[test]
+fn where_a_key_is_named_a_component_needs_its_signature() {
+    let site = site(
+        "public_key = \"public.pem\"\n[[plugin]]\nname = \"command-policy\"\n[plugin.config]\n\
+         deny = [\"CWD\"]\n",
+    );
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    site.write("key.pem", key.serialize_pem());
+    site.write("public.pem", key.public_key_pem());
+    let first = component("command-policy");
+    put(&site, "command-policy.wasm", &first);
+    let checked = site.waft(&["check", "--config", "waft.toml"], "");
+    assert_eq!(checked.status.code(), Some(2));
+    assert!(checked.stderr().contains("has no signature: "), "{}", checked.stderr());
+    let sign = |site: &Site| {
+        let file = "plugins.d/command-policy.wasm";
+        site.waft(&["plugin", "sign", file, "--key", "key.pem"], "").succeeded();
+    };
+    sign(&site);
+    let waft = site.serve();
+    waft.log_in().expect("CWD /", 502);
+    let before = digest(&waft);
+    let kept = waft.and_wait(
+        |site| put(site, "command-policy.wasm", another(&first)),
+        "the refusal",
+        |line| line.message() == "plugin not replaced, the version before stays in force",
+    );
+    assert!(
+        kept.field("reason").starts_with("is not signed by the key of [plugins]: "),
+        "{kept:?}"
+    );
+    assert_eq!(digest(&waft), before);
+    waft.and_wait(sign, "the new version", |line| line.message() == "plugin replaced");
+    assert_ne!(digest(&waft), before);
+    waft.log_in().expect("CWD /", 502);
+}
+
+#[test]
+fn what_a_plugin_keeps_outlives_the_server_where_it_is_granted_so() {
+    let grant = |name: &str, persistent| {
+        format!(
+            "[[plugin]]\nname = \"{name}\"\n[plugin.config]\nverbs = [\"XKV\"]\n[plugin.grant]\n\
+             kv = {{ size = \"1 MiB\", persistent = {persistent} }}\nhttp = []\ncontrol = true\n"
+        )
+    };
+    for (persistent, kept) in [(true, "1"), (false, "none")] {
+        let site = site(&grant("services", persistent));
+        put(&site, "services.wasm", component("tests/services"));
+        let mut waft = site.serve();
+        waft.log_in().expect("XKV set a 1", 200);
+        waft.signal(Signal::TERM);
+        waft.wait_for_end();
+        waft.start_again();
+        assert_eq!(waft.log_in().expect("XKV get a", 200).text(), kept);
+    }
+}
+
+#[test]
+fn plugins_are_asked_in_the_order_that_the_operator_writes() {
+    let order = |first: &str, second: &str| {
+        let entry = |name: &str| {
+            format!(
+                "[[plugin]]\nname = \"{name}\"\n[plugin.config]\ndeny = [\"CWD\"]\n\
+                 message = \"By {name}.\"\n"
+            )
+        };
+        format!("order = [\"{first}\", \"{second}\"]\n{}{}", entry("one"), entry("two"))
+    };
+    let site = site(&order("two", "one"));
+    for name in ["one.wasm", "two.wasm"] {
+        put(&site, name, component("command-policy"));
+    }
+    let waft = site.serve();
+    let mut ftp = waft.log_in();
+    assert_eq!(ftp.expect("CWD /", 502).text(), "By two.");
+    let text = fs::read_to_string(waft.path("waft.toml")).unwrap();
+    let other = text.replace(&order("two", "one"), &order("one", "two"));
+    waft.and_wait(
+        |site| site.write("waft.toml", other),
+        "the other order",
+        |line| line.message() == "configuration reloaded",
+    );
+    assert_eq!(ftp.expect("CWD /", 502).text(), "By one.");
+}
