@@ -264,11 +264,6 @@ impl Warm {
         self.store.data_mut().quota.charge = charge;
     }
 
-    /// Has the password of the next call verified without showing it.
-    pub(crate) fn offer(&mut self, password: auth::Secret) {
-        self.store.data_mut().offered = Some(password);
-    }
-
     fn itself(&self) -> Caller {
         Caller { hook: Hook::Lifecycle, generation: self.store.data().about.generation }
     }

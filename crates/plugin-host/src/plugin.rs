@@ -14,6 +14,7 @@ use waft_core::{SessionFacts, SessionId};
 use waft_proto::{Command, Reply};
 
 mod pinned;
+mod whole;
 
 use crate::artifact::{Artifact, Digest};
 use crate::bindings::exports::waft::plugin::lifecycle;
@@ -221,7 +222,7 @@ impl Plugin {
     }
 
     /// Begins a call: takes an instance out, if the plugin is in a state to be asked.
-    pub(crate) async fn begin(
+    async fn begin(
         &self,
         caller: Caller,
         session: Option<&Arc<SessionFacts>>,

@@ -108,21 +108,15 @@ impl Asked {
         ) -> wasmtime::Result<std::result::Result<T, wit::Error>>,
         check: impl FnOnce(T) -> std::result::Result<U, Failure>,
     ) -> Result<U> {
-        let (begun, lease) = self.plugin.begin(self.caller, Some(&self.session)).await;
-        let begun = begun.about(about);
-        let mut lease = match lease {
-            Ok(lease) => lease,
-            Err(failure) => return Err(broken(begun.failed(failure))),
-        };
         let call = async |exports: &Exports, store: &mut Store<Guest>, session| {
             call(exported(exports)?, store, session).await
         };
-        let said = lease.warm.call_about(self.caller, &self.session, call).await;
-        let checked = said.and_then(|said| match said {
+        let check = |said| match said {
             Ok(value) => check(value).map(Ok),
             Err(error) => Ok(Err(error)),
-        });
-        begun.end(lease, checked).map_err(broken)?.map_err(refused)
+        };
+        let said = self.plugin.ask(self.caller, &self.session, about, call, check).await;
+        said.map_err(broken)?.map_err(refused)
     }
 
     async fn stat(&self, path: &VirtualPath) -> Result<Metadata> {

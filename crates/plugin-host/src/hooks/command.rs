@@ -6,11 +6,13 @@ use waft_core::SessionFacts;
 use waft_core::hooks::{Closing, VerdictError, check_answer, rewrite};
 use waft_proto::verb::PluginReach;
 use waft_proto::{Command, Reply};
+use wasmtime::Store;
 
+use crate::artifact::Exports;
 use crate::bindings::exports::waft::plugin::command_filter::CommandDecision;
 use crate::bindings::waft::plugin::types;
 use crate::errors::Failure;
-use crate::guest::Caller;
+use crate::guest::{Caller, Guest};
 use crate::hook::Hook;
 use crate::hooks::{Given, failed, made, not_unicode, shown};
 use crate::limits;
@@ -53,26 +55,14 @@ pub(crate) async fn ask(
         return if observed { Verdict::Pass } else { Verdict::Undecided(not_unicode()) };
     };
     let caller = Caller { hook: Hook::CommandFilter, generation };
-    let (call, lease) = plugin.begin(caller, Some(session)).await;
-    let call = call.about(|| command.to_string());
-    let mut lease = match lease {
-        Ok(lease) => lease,
-        Err(failure) => {
-            return by_policy(plugin, observed, &call.failed(failure));
-        }
+    let ask = async |exports: &Exports, store: &mut Store<Guest>, session| match &exports.command {
+        Some(hook) => hook.call_on_command(store, session, &shown).await,
+        None => Ok(CommandDecision::Pass),
     };
-    let decision = lease
-        .warm
-        .call_about(caller, session, async |exports, store, session| match &exports.command {
-            Some(hook) => hook.call_on_command(store, session, &shown).await,
-            None => Ok(CommandDecision::Pass),
-        })
-        .await;
-    let verdict = decision.and_then(|decision| {
-        // Whatever it says about QUIT and ABOR, they go on: it sees them, and no more.
-        if observed { Ok(Verdict::Pass) } else { check(command, &shown, decision) }
-    });
-    call.end(lease, verdict).unwrap_or_else(|failure| by_policy(plugin, observed, &failure))
+    // Whatever it says about QUIT and ABOR, they go on: it sees them, and no more.
+    let check = |said| if observed { Ok(Verdict::Pass) } else { check(command, &shown, said) };
+    let verdict = plugin.ask(caller, session, || command.to_string(), ask, check).await;
+    verdict.unwrap_or_else(|failure| by_policy(plugin, observed, &failure))
 }
 
 fn check(

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use waft_core::SessionFacts;
 use waft_core::hooks::{Closing, check_refusal};
 use waft_proto::{Code, Reply};
+use wasmtime::Store;
 
+use crate::artifact::Exports;
 use crate::bindings::exports::waft::plugin::connection_filter::ConnectDecision;
 use crate::errors::Failure;
-use crate::guest::Caller;
+use crate::guest::{Caller, Guest};
 use crate::hook::Hook;
 use crate::hooks::{Given, made};
 use crate::onlooker::Told;
@@ -40,22 +42,14 @@ impl Told for Verdict {
 /// Asks `plugin` about the client of `session`.
 pub(crate) async fn ask(plugin: &Plugin, generation: u64, session: &Arc<SessionFacts>) -> Verdict {
     let caller = Caller { hook: Hook::ConnectionFilter, generation };
-    let (call, lease) = plugin.begin(caller, Some(session)).await;
-    let call = call.about(|| format!("{} at {}", session.peer, session.listener));
-    let mut lease = match lease {
-        Ok(lease) => lease,
-        Err(failure) => {
-            return by_policy(plugin, &call.failed(failure));
-        }
+    let about = || format!("{} at {}", session.peer, session.listener);
+    let ask = async |exports: &Exports, store: &mut Store<Guest>, session| match &exports.connection
+    {
+        Some(hook) => hook.call_on_connect(store, session).await,
+        None => Ok(ConnectDecision::Pass),
     };
-    let decision = lease
-        .warm
-        .call_about(caller, session, async |exports, store, session| match &exports.connection {
-            Some(hook) => hook.call_on_connect(store, session).await,
-            None => Ok(ConnectDecision::Pass),
-        })
-        .await;
-    call.end(lease, decision.and_then(check)).unwrap_or_else(|failure| by_policy(plugin, &failure))
+    let verdict = plugin.ask(caller, session, about, ask, check).await;
+    verdict.unwrap_or_else(|failure| by_policy(plugin, &failure))
 }
 
 fn check(decision: ConnectDecision) -> Result<Verdict, Failure> {

@@ -111,21 +111,13 @@ async fn wants(
         return Err(undecided(plugin, not_unicode()));
     };
     let session: &Arc<SessionFacts> = &passage.session;
-    let (call, lease) = plugin.begin(caller, Some(session)).await;
-    let call = call.about(|| format!("wants {}", told(passage)));
-    let mut lease = match lease {
-        Ok(lease) => lease,
-        Err(failure) => {
-            call.failed(failure);
-            return Err(undecided(plugin, failed()));
-        }
-    };
+    let about = || format!("wants {}", told(passage));
     let (direction, size) = (direction(passage.direction), passage.size);
     let ask = async |exports: &Exports, store: &mut Store<Guest>, session| {
         exported(exports)?.call_wants(store, session, direction, path, size).await
     };
-    let said = lease.warm.call_about(caller, session, ask).await;
-    call.end(lease, said).map_err(|_| undecided(plugin, failed()))
+    let wanted = plugin.ask(caller, session, about, ask, Ok).await;
+    wanted.map_err(|_| undecided(plugin, failed()))
 }
 
 impl WantedContent for Wanted {

@@ -1,7 +1,10 @@
 //! `event-sink`: a batch of events, delivered off the sessions' path.
 
+use wasmtime::Store;
+
+use crate::artifact::Exports;
 use crate::bindings::exports::waft::plugin::event_sink::Event;
-use crate::guest::Caller;
+use crate::guest::{Caller, Guest};
 use crate::hook::Hook;
 use crate::plugin::Plugin;
 
@@ -19,26 +22,15 @@ pub(crate) enum Delivery {
 /// Gives `plugin` some events.
 pub(crate) async fn deliver(plugin: &Plugin, generation: u64, events: &[Event]) -> Delivery {
     let caller = Caller { hook: Hook::EventSink, generation };
-    let (call, lease) = plugin.begin(caller, None).await;
-    let call = call.about(|| {
+    let about = || {
         let names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
         names.join(" ")
-    });
-    let mut lease = match lease {
-        Ok(lease) => lease,
-        Err(failure) => {
-            call.failed(failure);
-            return Delivery::Failed;
-        }
     };
-    let said = lease
-        .warm
-        .call(caller, None, async |exports, store| match &exports.events {
-            Some(hook) => hook.call_on_events(store, events).await,
-            None => Ok(Ok(())),
-        })
-        .await;
-    match call.end(lease, said) {
+    let deliver = async |exports: &Exports, store: &mut Store<Guest>| match &exports.events {
+        Some(hook) => hook.call_on_events(store, events).await,
+        None => Ok(Ok(())),
+    };
+    match plugin.tell(caller, about, deliver).await {
         Ok(Ok(())) => Delivery::Done,
         Ok(Err(reason)) => Delivery::Refused(reason),
         Err(_) => Delivery::Failed,

@@ -10,11 +10,13 @@ use waft_core::hooks::{Closing, FileOp, FileOpKind, WriteKind, check_refusal};
 use waft_core::storage::{FileKind, Metadata};
 use waft_core::{SessionFacts, VirtualPath};
 use waft_proto::{Code, Reply};
+use wasmtime::Store;
 
+use crate::artifact::Exports;
 use crate::bindings::exports::waft::plugin::file_filter as wire;
 use crate::bindings::waft::plugin::types;
 use crate::errors::Failure;
-use crate::guest::Caller;
+use crate::guest::{Caller, Guest};
 use crate::hook::Hook;
 use crate::hooks::{Given, made, not_unicode};
 use crate::limits;
@@ -66,23 +68,12 @@ pub(crate) async fn ask(
 ) -> Verdict {
     let Some(shown) = shown(op) else { return Verdict::Undecided(not_unicode()) };
     let caller = Caller { hook: Hook::FileFilter, generation };
-    let (call, lease) = plugin.begin(caller, Some(session)).await;
-    let call = call.about(|| told(op));
-    let mut lease = match lease {
-        Ok(lease) => lease,
-        Err(failure) => {
-            return by_policy(plugin, &call.failed(failure));
-        }
+    let ask = async |exports: &Exports, store: &mut Store<Guest>, session| match &exports.file {
+        Some(hook) => hook.call_on_file(store, session, &shown).await,
+        None => Ok(wire::FileDecision::Pass),
     };
-    let decision = lease
-        .warm
-        .call_about(caller, session, async |exports, store, session| match &exports.file {
-            Some(hook) => hook.call_on_file(store, session, &shown).await,
-            None => Ok(wire::FileDecision::Pass),
-        })
-        .await;
-    let verdict = decision.and_then(|decision| check(op, decision));
-    call.end(lease, verdict).unwrap_or_else(|failure| by_policy(plugin, &failure))
+    let verdict = plugin.ask(caller, session, || told(op), ask, |said| check(op, said)).await;
+    verdict.unwrap_or_else(|failure| by_policy(plugin, &failure))
 }
 
 /// Asks `plugin` which of these entries are shown: one answer an entry.
@@ -97,27 +88,12 @@ pub(crate) async fn ask_list(
     entries: &[Entry],
 ) -> Result<Vec<bool>, Undecided> {
     let caller = Caller { hook: Hook::FileFilter, generation };
-    let (call, lease) = plugin.begin(caller, Some(session)).await;
-    let call = call.about(|| format!("list {directory}, {} entries", entries.len()));
-    let policy = || match plugin.settings.on_error(Hook::FileFilter) {
-        OnError::Deny => Err(Undecided),
-        OnError::Allow => Ok(vec![true; entries.len()]),
+    let about = || format!("list {directory}, {} entries", entries.len());
+    let ask = async |exports: &Exports, store: &mut Store<Guest>, session| match &exports.file {
+        Some(hook) => hook.call_on_list(store, session, directory, entries).await,
+        None => Ok((0..).take(entries.len()).collect()),
     };
-    let mut lease = match lease {
-        Ok(lease) => lease,
-        Err(failure) => {
-            call.failed(failure);
-            return policy();
-        }
-    };
-    let numbers = lease
-        .warm
-        .call_about(caller, session, async |exports, store, session| match &exports.file {
-            Some(hook) => hook.call_on_list(store, session, directory, entries).await,
-            None => Ok((0..).take(entries.len()).collect()),
-        })
-        .await;
-    let shown = numbers.and_then(|numbers| {
+    let check = |numbers: Vec<u32>| {
         let mut shown = vec![false; entries.len()];
         for number in numbers {
             let entry = usize::try_from(number).ok().and_then(|number| shown.get_mut(number));
@@ -125,8 +101,12 @@ pub(crate) async fn ask_list(
             *entry.ok_or_else(none)? = true;
         }
         Ok(shown)
-    });
-    call.end(lease, shown).or_else(|_| policy())
+    };
+    let shown = plugin.ask(caller, session, about, ask, check).await;
+    shown.or_else(|_| match plugin.settings.on_error(Hook::FileFilter) {
+        OnError::Deny => Err(Undecided),
+        OnError::Allow => Ok(vec![true; entries.len()]),
+    })
 }
 
 /// A plugin could not tell what is shown.

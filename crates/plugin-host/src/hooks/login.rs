@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use waft_core::SessionFacts;
 use waft_core::auth::{Credentials, Secret};
+use wasmtime::Store;
 use zeroize::Zeroize as _;
 
+use crate::artifact::Exports;
 use crate::bindings::exports::waft::plugin::authenticator as wire;
 use crate::capability::log::shortened;
 use crate::errors::Failure;
-use crate::guest::Caller;
+use crate::guest::{Caller, Guest};
 use crate::hook::Hook;
 use crate::limits;
 use crate::onlooker::Told;
@@ -65,31 +67,22 @@ pub(crate) async fn ask(
     credentials: &Credentials,
 ) -> Verdict {
     let caller = Caller { hook: Hook::Authenticator, generation };
-    let (call, lease) = plugin.begin(caller, Some(session)).await;
-    let call = call.about(|| offered(credentials));
-    let mut lease = match lease {
-        Ok(lease) => lease,
-        Err(failure) => {
-            call.failed(failure);
-            return Verdict::Failed(None);
-        }
-    };
     let mut shown = shown(credentials, plugin.settings.grants.passwords);
-    if let Credentials::Password { password, .. } = credentials {
-        lease.warm.offer(password.clone());
-    }
-    let decision = lease
-        .warm
-        .call_about(caller, session, async |exports, store, session| match &exports.login {
+    let ask = async |exports: &Exports, store: &mut Store<Guest>, session| {
+        if let Credentials::Password { password, .. } = credentials {
+            store.data_mut().offered = Some(password.clone());
+        }
+        match &exports.login {
             Some(hook) => hook.call_authenticate(store, session, &shown).await,
             None => Ok(wire::AuthDecision::Abstain),
-        })
-        .await;
+        }
+    };
+    let check = |said| check(plugin, credentials, said);
+    let verdict = plugin.ask(caller, session, || offered(credentials), ask, check).await;
     if let wire::Credentials::Password(offer) = &mut shown {
         offer.password.zeroize();
     }
-    let verdict = decision.and_then(|decision| check(plugin, credentials, decision));
-    call.end(lease, verdict).unwrap_or(Verdict::Failed(None))
+    verdict.unwrap_or(Verdict::Failed(None))
 }
 
 fn shown(credentials: &Credentials, with_password: bool) -> wire::Credentials {

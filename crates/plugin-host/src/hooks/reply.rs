@@ -5,10 +5,12 @@ use std::sync::Arc;
 use waft_core::SessionFacts;
 use waft_core::hooks::{VerdictError, check_rewording};
 use waft_proto::{Command, Reply};
+use wasmtime::Store;
 
+use crate::artifact::Exports;
 use crate::bindings::waft::plugin::types;
 use crate::errors::Failure;
-use crate::guest::Caller;
+use crate::guest::{Caller, Guest};
 use crate::hook::Hook;
 use crate::hooks::{Given, made, shown};
 use crate::onlooker::Told;
@@ -30,27 +32,16 @@ pub(crate) async fn ask(
     let old = shown_reply(reply)?;
     let given = Given::command(&command, Some(&old));
     let caller = Caller { hook: Hook::ReplyFilter, generation };
-    let (call, lease) = plugin.begin(caller, Some(session)).await;
-    let call = call.about(|| {
+    let about = || {
         let to = if asked.is_empty() { String::new() } else { format!(" to {asked}") };
         format!("{}{to}", reply.told())
-    });
-    let mut lease = match lease {
-        Ok(lease) => lease,
-        Err(failure) => {
-            call.failed(failure);
-            return None;
-        }
     };
-    let answer = lease
-        .warm
-        .call_about(caller, session, async |exports, store, session| match &exports.reply {
-            Some(hook) => hook.call_on_reply(store, session, &command, &old).await,
-            None => Ok(None),
-        })
-        .await;
-    let verdict = answer.and_then(|new| new.map_or(Ok(None), |new| check(reply, new, given)));
-    call.end(lease, verdict).unwrap_or_default()
+    let ask = async |exports: &Exports, store: &mut Store<Guest>, session| match &exports.reply {
+        Some(hook) => hook.call_on_reply(store, session, &command, &old).await,
+        None => Ok(None),
+    };
+    let check = |new: Option<types::Reply>| new.map_or(Ok(None), |new| check(reply, new, given));
+    plugin.ask(caller, session, about, ask, check).await.unwrap_or_default()
 }
 
 fn check(old: &Reply, new: types::Reply, given: Given) -> Result<Option<Reply>, Failure> {

@@ -6,10 +6,12 @@ use waft_core::SessionFacts;
 use waft_core::hooks::SiteAnswer;
 use waft_proto::reply::Class;
 use waft_proto::{Code, Reply};
+use wasmtime::Store;
 
+use crate::artifact::Exports;
 use crate::bindings::waft::plugin::types;
 use crate::errors::Failure;
-use crate::guest::Caller;
+use crate::guest::{Caller, Guest};
 use crate::hook::Hook;
 use crate::hooks::{Given, failed, made, not_unicode};
 use crate::plugin::Plugin;
@@ -29,24 +31,13 @@ pub(crate) async fn run(
         return undecided(not_unicode());
     };
     let caller = Caller { hook: Hook::SiteCommand, generation };
-    let (call, lease) = plugin.begin(caller, Some(session)).await;
-    let call = call.about(|| format!("{name} {}", argument.unwrap_or_default()));
-    let mut lease = match lease {
-        Ok(lease) => lease,
-        Err(failure) => {
-            call.failed(failure);
-            return undecided(failed());
-        }
+    let about = || format!("{name} {}", argument.unwrap_or_default());
+    let ask = async |exports: &Exports, store: &mut Store<Guest>, session| match &exports.site {
+        Some(hook) => hook.call_on_site(store, session, name, argument).await.map(Some),
+        None => Ok(None),
     };
-    let said = lease
-        .warm
-        .call_about(caller, session, async |exports, store, session| match &exports.site {
-            Some(hook) => hook.call_on_site(store, session, name, argument).await.map(Some),
-            None => Ok(None),
-        })
-        .await;
-    let given = Given::texts(argument);
-    match call.end(lease, said.and_then(|said| check(said, given))) {
+    let check = |said| check(said, Given::texts(argument));
+    match plugin.ask(caller, session, about, ask, check).await {
         Ok(reply) => SiteAnswer { reply, plugin: Arc::clone(&plugin.name), is_decided: true },
         Err(_) => undecided(failed()),
     }
