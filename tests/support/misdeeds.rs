@@ -105,7 +105,11 @@ pub(crate) fn site() -> (Site, Silent) {
     let grant = format!("http = [\"{}\"], http_private = true", silent.url);
     let grant = format!("grant = {{ kv = \"1 MiB\", control = true, {grant} }}");
     plugin("waiting", &format!("limits = {{ wall = \"60s\" }}\n{grant}"), "verbs = [\"XGET\"]");
-    plugin("hanging", &format!("limits = {{ wall = \"1s\" }}\n{grant}"), "verbs = [\"XHANG\"]");
+    plugin(
+        "hanging",
+        &format!("limits = {{ wall = \"1s\", cpu = \"1s\" }}\n{grant}"),
+        "verbs = [\"XHANG\"]",
+    );
     plugin("gib-line", "limits = { memory = \"2GiB\" }", "");
     let site = Site::new(&config);
     site.make(crowd::CROWD);

@@ -30,6 +30,7 @@ use crate::guard::Guard;
 use crate::lent::Services;
 use crate::limits;
 use crate::load::{Gathered, Key, Loader, Note, Slot, Slots, blocking, in_order, notes};
+use crate::news;
 use crate::operate::{self, Left};
 use crate::outbox::Outbox;
 use crate::plugin::Plugin;
@@ -544,23 +545,23 @@ impl Shared {
 impl Shared {
     /// Tells plugins that transfers of another were ended.
     pub(crate) fn tell_drained(&self, plugin: &str, transfers: usize) {
-        self.outbox.tell("plugin.drain", plugin, &[("transfers", &transfers.to_string())]);
+        self.outbox.tell(news::DRAIN, plugin, &[("transfers", &transfers.to_string())]);
     }
 
     /// Tells plugins what became of another.
     fn tell(&self, change: &Change) {
         let file = change.file.to_string_lossy();
         let (name, reason) = match &change.what {
-            What::Loaded => ("plugin.load", None),
-            What::Replaced => ("plugin.replace", None),
-            What::Tried => ("plugin.try", None),
-            What::Promoted => ("plugin.promote", None),
-            What::Removed => ("plugin.remove", None),
-            What::Disabled => ("plugin.disable", None),
-            What::RolledBack(reason) => ("plugin.rollback", Some(reason.to_string())),
-            What::Kept(reason) => ("plugin.keep", Some(reason.to_string())),
-            What::Revoked(reason) => ("plugin.revoke", Some(reason.to_string())),
-            What::Refused(reason) => ("plugin.refuse", Some(reason.to_string())),
+            What::Loaded => (news::LOAD, None),
+            What::Replaced => (news::REPLACE, None),
+            What::Tried => (news::TRY, None),
+            What::Promoted => (news::PROMOTE, None),
+            What::Removed => (news::REMOVE, None),
+            What::Disabled => (news::DISABLE, None),
+            What::RolledBack(reason) => (news::ROLL_BACK, Some(reason.to_string())),
+            What::Kept(reason) => (news::KEEP, Some(reason.to_string())),
+            What::Revoked(reason) => (news::REVOKE, Some(reason.to_string())),
+            What::Refused(reason) => (news::REFUSE, Some(reason.to_string())),
         };
         let reason = reason.as_deref().map(|reason| ("reason", reason));
         let facts: Vec<_> = [("file", &*file)].into_iter().chain(reason).collect();

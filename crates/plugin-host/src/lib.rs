@@ -43,6 +43,7 @@ mod lent;
 mod limits;
 mod load;
 mod meter;
+mod news;
 mod onlooker;
 mod operate;
 mod outbox;

@@ -17,6 +17,7 @@ use crate::bindings::exports::waft::plugin::event_sink::{self, Value};
 use crate::hook::Hook;
 use crate::lent::Services;
 use crate::load::blocking;
+use crate::news;
 use crate::plugin::Plugin;
 use crate::status::EventCounts;
 
@@ -164,7 +165,7 @@ impl Drop for Outbox {
 fn gap(dropped: u64) -> event_sink::Event {
     let count = Value::Number(i64::try_from(dropped).unwrap_or(i64::MAX));
     let fields = vec![("count".to_owned(), count)];
-    let name = "events.dropped".to_owned();
+    let name = news::DROPPED.to_owned();
     event_sink::Event { id: 0, time_ms: now_ms(), name, session: None, fields }
 }
 

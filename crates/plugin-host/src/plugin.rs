@@ -31,6 +31,7 @@ use crate::lent::Services;
 use crate::limits;
 use crate::load::blocking;
 use crate::meter::{HookCounts, Meters};
+use crate::news;
 use crate::onlooker::{Called, Told};
 use crate::outbox::Outbox;
 use crate::pool::{Lease, Pool, Turn};
@@ -551,10 +552,10 @@ impl<'a> Call<'a> {
     fn tell_failure(&self, failure: &Failure, reason: &str) {
         match failure {
             Failure::Trap(_) | Failure::Memory { .. } => {
-                self.tell_others("plugin.trap", ("reason", reason));
+                self.tell_others(news::TRAP, ("reason", reason));
             }
             Failure::Cpu(_) | Failure::Wall(_) => {
-                self.tell_others("plugin.timeout", ("reason", reason));
+                self.tell_others(news::TIMEOUT, ("reason", reason));
             }
             _ => {}
         }
@@ -579,7 +580,7 @@ impl<'a> Call<'a> {
                 pause_s = pause.as_secs(),
                 "plugin failed too often, not asked for a while"
             );
-            self.tell_others("plugin.break", ("pause-ms", &pause.as_millis().to_string()));
+            self.tell_others(news::BREAK, ("pause-ms", &pause.as_millis().to_string()));
             if let Some(probation) = self.plugin.probation.get() {
                 probation.failed();
             }

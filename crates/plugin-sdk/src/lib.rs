@@ -94,7 +94,7 @@ pub use hooks::authenticator::{
 pub use hooks::command_filter::CommandFilter;
 pub use hooks::connection_filter::ConnectionFilter;
 pub use hooks::content_filter::{ContentFilter, ContentInterest, Direction, Filter, Verdict};
-pub use hooks::event_sink::{Event, EventSink, Value};
+pub use hooks::event_sink::{EVENTS, Event, EventSink, Value};
 pub use hooks::file_filter::{FileDecision, FileFilter, FileOp, WriteKind};
 pub use hooks::reply_filter::ReplyFilter;
 pub use hooks::site_command::SiteCommand;

@@ -50,6 +50,38 @@ pub trait EventSink: Plugin {
     fn on_events(&self, events: &[Event]) -> Result<(), String>;
 }
 
+/// The names of all events that a plugin can [want](crate::Interest::in_events), for settings that
+/// name some; `events.dropped` comes unasked.
+pub const EVENTS: [&str; 27] = [
+    "session.open",
+    "session.close",
+    "auth.ok",
+    "auth.fail",
+    "auth.undecided",
+    "transfer.upload.done",
+    "transfer.upload.fail",
+    "transfer.download.done",
+    "transfer.download.fail",
+    "file.remove",
+    "file.rename",
+    "directory.make",
+    "directory.remove",
+    "plugin.load",
+    "plugin.replace",
+    "plugin.try",
+    "plugin.promote",
+    "plugin.remove",
+    "plugin.disable",
+    "plugin.rollback",
+    "plugin.keep",
+    "plugin.refuse",
+    "plugin.revoke",
+    "plugin.drain",
+    "plugin.trap",
+    "plugin.timeout",
+    "plugin.break",
+];
+
 impl Event {
     /// An event without a session or fields, for tests.
     pub fn new(name: &str) -> Self {

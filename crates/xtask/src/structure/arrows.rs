@@ -40,7 +40,8 @@ const ARROWS: [Row; 14] = [
     ),
     // Its sessions are tested over real directories.
     row("waft-server", &["waft-core", "waft-per-cpu", "waft-proto"], &["waft-storage-fs"]),
-    row("waft-plugin-host", &["waft-core", "waft-per-cpu", "waft-proto"], &[]),
+    // What both name, the host and authors of plugins, is compared in its tests.
+    row("waft-plugin-host", &["waft-core", "waft-per-cpu", "waft-proto"], &["waft-plugin-sdk"]),
     // What it composes are real directories in its tests.
     row("waft-mounts", &["waft-core", "waft-proto"], &["waft-storage-fs"]),
     row("waft-storage-fs", &["waft-core", "waft-proto"], &[]),
