@@ -34,19 +34,20 @@ pub(crate) fn parse_octal(digits: &[u8]) -> Option<u64> {
 }
 
 fn write_radix<const RADIX: u64>(out: &mut Vec<u8>, mut value: u64, width: usize, fill: u8) {
-    let mut digits = [fill; DIGITS_MAX];
-    let mut length = 0;
-    for slot in digits.iter_mut().rev() {
+    let digits = 1 + match RADIX {
+        10 => value.checked_ilog10(),
+        _ => value.checked_ilog2().map(|bit| bit / RADIX.ilog2()),
+    }
+    .unwrap_or(0) as usize;
+    let end = out.len() + digits.max(width.min(DIGITS_MAX));
+    // All that there may be is made at once, without a call, and the digits are written in place.
+    out.extend_from_slice(&[fill; DIGITS_MAX]);
+    out.truncate(end);
+    for slot in out.iter_mut().rev().take(digits) {
         let digit = (value % RADIX) as u8;
         *slot = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
-        length += 1;
         value /= RADIX;
-        if value == 0 {
-            break;
-        }
     }
-    let start = DIGITS_MAX - length.max(width.min(DIGITS_MAX));
-    out.extend_from_slice(digits.get(start..).unwrap_or_default());
 }
 
 fn parse_radix<const RADIX: u64>(digits: &[u8]) -> Option<u64> {

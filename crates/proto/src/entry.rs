@@ -69,7 +69,8 @@ impl<'a> Entry<'a> {
 /// Whether a name can stand in a listing: it holds neither CR nor LF nor NUL, which would end the
 /// line or the name for the client.
 pub fn is_listable(name: &[u8]) -> bool {
-    !name.iter().any(|b| matches!(b, b'\r' | b'\n' | 0))
+    // Looks at all of them, many at a time: names are short, and hardly any has one of these.
+    !name.iter().fold(false, |found, b| found | matches!(b, b'\r' | b'\n' | 0))
 }
 
 /// What the session may do with an entry: the letters of the `perm` fact (RFC 3659, 7.5.5).
@@ -115,8 +116,12 @@ impl Perms {
 
     /// The letters, in the order of the RFC.
     pub fn letters(self) -> impl Iterator<Item = u8> {
-        let bits = Perms::LETTERS.into_iter().enumerate();
-        bits.filter(move |(bit, _)| self.0 >> bit & 1 == 1).map(|(_, letter)| letter)
+        let mut bits = self.0;
+        std::iter::from_fn(move || {
+            let letter = Perms::LETTERS.get(bits.trailing_zeros() as usize)?;
+            bits &= bits - 1;
+            Some(*letter)
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 //! What is *not* here: `lang`, `media-type` and `charset` (they would be guesses), and
 //! `UNIX.owner` and `UNIX.group` (accounts are not the system's).
 
-use crate::digits::{write_decimal, write_hex, write_octal};
+use crate::digits::{write_decimal, write_hex};
 use crate::entry::{Entry, Kind, is_listable};
 use crate::reply::{Code, NotOneLine, Reply, Text};
 use crate::time::{Precision, write_time_val};
@@ -153,44 +153,64 @@ pub fn mlst_reply(facts: FactSet, entry: &Entry<'_>) -> Result<Reply, NotOneLine
     Ok(Reply::lines(Code::FILE_DONE, lines).fixed())
 }
 
+/// Appends `fact=value;`. Each arm names its fact, so that names are copied by a few instructions
+/// and not by calls: there are six in every line.
 fn write_fact(out: &mut Vec<u8>, fact: Fact, entry: &Entry<'_>) {
-    let start = out.len();
-    out.extend_from_slice(fact.name().as_bytes());
-    out.push(b'=');
-    match write_value(out, fact, entry) {
-        Some(()) => out.push(b';'),
-        None => out.truncate(start),
-    }
-}
-
-fn write_value(out: &mut Vec<u8>, fact: Fact, entry: &Entry<'_>) -> Option<()> {
     match fact {
-        Fact::Type => out.extend_from_slice(type_value(entry.kind)),
-        Fact::Size if entry.kind != Kind::File => return None,
-        Fact::Size => write_decimal(out, entry.size),
-        Fact::Modify => write_time_val(out, entry.modified?, Precision::Seconds),
-        Fact::Create => write_time_val(out, entry.created?, Precision::Seconds),
-        Fact::Perm => out.extend(entry.perms.letters()),
+        Fact::Type => {
+            begin(out, Fact::Type);
+            write_type(out, entry.kind);
+        }
+        Fact::Size if entry.kind != Kind::File => return,
+        Fact::Size => {
+            begin(out, Fact::Size);
+            write_decimal(out, entry.size);
+        }
+        Fact::Modify => {
+            let Some(modified) = entry.modified else { return };
+            begin(out, Fact::Modify);
+            write_time_val(out, modified, Precision::Seconds);
+        }
+        Fact::Create => {
+            let Some(created) = entry.created else { return };
+            begin(out, Fact::Create);
+            write_time_val(out, created, Precision::Seconds);
+        }
+        Fact::Perm => {
+            begin(out, Fact::Perm);
+            out.extend(entry.perms.letters());
+        }
         Fact::Unique => {
-            let (device, inode) = entry.unique?;
+            let Some((device, inode)) = entry.unique else { return };
+            begin(out, Fact::Unique);
             write_hex(out, device);
             out.push(b'g');
             write_hex(out, inode);
         }
-        Fact::UnixMode => write_octal(out, u64::from(entry.mode? & 0o7777), 4),
+        Fact::UnixMode => {
+            let Some(mode) = entry.mode else { return };
+            begin(out, Fact::UnixMode);
+            out.extend_from_slice(&[9, 6, 3, 0].map(|shift| b'0' + (mode >> shift & 7) as u8));
+        }
     }
-    Some(())
+    out.push(b';');
 }
 
-fn type_value(kind: Kind) -> &'static [u8] {
+#[inline(always)]
+fn begin(out: &mut Vec<u8>, fact: Fact) {
+    out.extend_from_slice(fact.name().as_bytes());
+    out.push(b'=');
+}
+
+fn write_type(out: &mut Vec<u8>, kind: Kind) {
     match kind {
-        Kind::File => b"file",
-        Kind::Directory => b"dir",
-        Kind::CurrentDirectory => b"cdir",
-        Kind::ParentDirectory => b"pdir",
+        Kind::File => out.extend_from_slice(b"file"),
+        Kind::Directory => out.extend_from_slice(b"dir"),
+        Kind::CurrentDirectory => out.extend_from_slice(b"cdir"),
+        Kind::ParentDirectory => out.extend_from_slice(b"pdir"),
         // What clients look for; the RFC leaves the words behind "OS." to the systems (7.5.1.5).
-        Kind::Symlink => b"OS.unix=symlink",
-        Kind::Other => b"OS.unix=other",
+        Kind::Symlink => out.extend_from_slice(b"OS.unix=symlink"),
+        Kind::Other => out.extend_from_slice(b"OS.unix=other"),
     }
 }
 

@@ -64,7 +64,7 @@ impl Timestamp {
     /// The date and time of day, fraction dropped.
     pub fn civil(self) -> Civil {
         let (year, month, day) = civil_from_days(self.seconds.div_euclid(DAY));
-        let second = self.seconds.rem_euclid(DAY);
+        let second = self.seconds.rem_euclid(DAY) as u32;
         Civil {
             year,
             month,
@@ -146,10 +146,11 @@ pub fn parse_time_val(text: &[u8]) -> Result<Timestamp, TimeError> {
 pub fn write_time_val(out: &mut Vec<u8>, time: Timestamp, precision: Precision) {
     let time = clamp(time);
     let civil = time.civil();
-    write_padded(out, civil.year.unsigned_abs(), 4, b'0');
-    for part in [civil.month, civil.day, civil.hour, civil.minute, civil.second] {
-        write_two(out, part);
-    }
+    let [c1, c2, y1, y2] = year_digits(civil.year);
+    let ([mo1, mo2], [d1, d2]) = (two_digits(civil.month), two_digits(civil.day));
+    let ([h1, h2], [mi1, mi2]) = (two_digits(civil.hour), two_digits(civil.minute));
+    let [s1, s2] = two_digits(civil.second);
+    out.extend_from_slice(&[c1, c2, y1, y2, mo1, mo2, d1, d2, h1, h2, mi1, mi2, s1, s2]);
     if precision == Precision::Milliseconds {
         out.push(b'.');
         write_padded(out, u64::from(time.nanos.min(NANOS - 1) / 1_000_000), 3, b'0');
@@ -163,23 +164,26 @@ pub fn write_time_val(out: &mut Vec<u8>, time: Timestamp, precision: Precision) 
 pub fn write_list_time(out: &mut Vec<u8>, time: Timestamp, now: Timestamp) {
     let time = clamp(time);
     let civil = time.civil();
-    out.extend_from_slice(month_name(civil.month));
-    out.push(b' ');
-    write_two(out, civil.day);
-    out.push(b' ');
+    let ([m1, m2, m3], [d1, d2]) = (*month_name(civil.month), two_digits(civil.day));
     let age = now.seconds.saturating_sub(time.seconds);
-    if (-DAY..=HALF_YEAR).contains(&age) {
-        write_two(out, civil.hour);
-        out.push(b':');
-        write_two(out, civil.minute);
+    let [t1, t2, t3, t4, t5] = if (-DAY..=HALF_YEAR).contains(&age) {
+        let ([h1, h2], [mi1, mi2]) = (two_digits(civil.hour), two_digits(civil.minute));
+        [h1, h2, b':', mi1, mi2]
     } else {
-        out.push(b' ');
-        write_padded(out, civil.year.unsigned_abs(), 4, b'0');
-    }
+        let [c1, c2, y1, y2] = year_digits(civil.year);
+        [b' ', c1, c2, y1, y2]
+    };
+    out.extend_from_slice(&[m1, m2, m3, b' ', d1, d2, b' ', t1, t2, t3, t4, t5]);
 }
 
-fn write_two(out: &mut Vec<u8>, number: u8) {
-    out.extend_from_slice(&[b'0' + number / 10 % 10, b'0' + number % 10]);
+/// Four digits of a year from 0 to 9999.
+fn year_digits(year: i64) -> [u8; 4] {
+    let ([c1, c2], [y1, y2]) = (two_digits((year / 100) as u8), two_digits((year % 100) as u8));
+    [c1, c2, y1, y2]
+}
+
+fn two_digits(number: u8) -> [u8; 2] {
+    [b'0' + number / 10 % 10, b'0' + number % 10]
 }
 
 fn clamp(time: Timestamp) -> Timestamp {
@@ -262,17 +266,22 @@ fn days_from_civil(year: i64, month: u8, day: u8) -> i64 {
 
 fn civil_from_days(days: i64) -> (i64, u8, u8) {
     let days = days + 719_468;
-    let cycle = days.div_euclid(146_097);
-    let day_of_cycle = days.rem_euclid(146_097);
-    let leap_days = day_of_cycle / 1460 - day_of_cycle / 36_524 + day_of_cycle / 146_096;
-    let year_of_cycle = (day_of_cycle - leap_days) / 365;
-    let day_of_year =
-        day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = (day_of_year - (153 * month_from_march + 2) / 5 + 1) as u8;
-    let month = ((month_from_march + 2) % 12 + 1) as u8;
-    let year = cycle * 400 + year_of_cycle + i64::from(month <= 2);
-    (year, month, day)
+    let (cycle, day_of_cycle) = (days.div_euclid(146_097), days.rem_euclid(146_097) as u32);
+    // Counted in quarters of a day, centuries have 146,097 of them and the years in a century 1461,
+    // as if all were equal. The division by 1461 is a multiplication by 2^32 / 1461, rounded up: the
+    // year is in the upper half of the product, and the quarters of its days are in the lower.
+    let quarter_of_cycle = 4 * day_of_cycle + 3;
+    let (century, quarter) = (quarter_of_cycle / 146_097, (quarter_of_cycle % 146_097) | 3);
+    let product = u64::from(quarter) * 2_939_745;
+    let (year_of_century, day_of_year) = (product >> 32, product as u32 / 2_939_745 / 4);
+    // Months from March to February have 153 days in five: 2141 / 65,536 of a month each. March is
+    // the third, so that January and February are the thirteenth and the fourteenth.
+    let part_of_month = 2141 * day_of_year + 197_913;
+    let (month, day) = (part_of_month >> 16, (part_of_month & 0xffff) / 2141 + 1);
+    let is_next_year = month > 12;
+    let month = if is_next_year { month - 12 } else { month };
+    let year = cycle * 400 + i64::from(century) * 100 + year_of_century as i64;
+    (year + i64::from(is_next_year), month as u8, day as u8)
 }
 
 #[cfg(test)]
