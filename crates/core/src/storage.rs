@@ -363,6 +363,10 @@ pub trait Directory: Send {
     /// Clears `batch` and fills it with the next entries, without `.` and `..`, in no order; an
     /// empty batch is the end. An entry whose facts cannot be read is left out.
     fn read<'a>(&'a mut self, batch: &'a mut Batch) -> BoxFuture<'a, Result<()>>;
+
+    /// Says, before the first entry is read, that nobody wants to know when entries were made:
+    /// what comes may then lack it, where that spares something.
+    fn spare_created(&mut self) {}
 }
 
 /// A file that is being downloaded.

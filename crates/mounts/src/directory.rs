@@ -48,4 +48,10 @@ impl Directory for WithMounts {
             Ok(())
         })
     }
+
+    fn spare_created(&mut self) {
+        if let Some(own) = &mut self.own {
+            own.spare_created();
+        }
+    }
 }

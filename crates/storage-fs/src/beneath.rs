@@ -14,8 +14,8 @@ use waft_core::storage::ErrorKind;
 use crate::error::Result;
 use crate::temporary;
 
-/// What is asked of every `statx(2)`.
-const FACTS: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
+/// What is asked of `statx(2)`.
+pub(crate) const FACTS: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
 
 /// How often a path is looked up again when the kernel could not rule out that it led outside,
 /// because something was renamed meanwhile (`EAGAIN`).
@@ -200,7 +200,16 @@ pub(crate) fn look_at(
     directory: BorrowedFd<'_>,
     name: &std::ffi::CStr,
 ) -> std::result::Result<Statx, Errno> {
-    statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, FACTS)
+    look_at_these(directory, name, FACTS)
+}
+
+/// The same, of which only `facts` are wanted.
+pub(crate) fn look_at_these(
+    directory: BorrowedFd<'_>,
+    name: &std::ffi::CStr,
+    facts: StatxFlags,
+) -> std::result::Result<Statx, Errno> {
+    statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, facts)
 }
 
 /// Facts of something open.

@@ -1,24 +1,26 @@
 //! Directories that are being read.
 
+mod ahead;
+
 use std::ffi::CStr;
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{OFlags, RawDir};
+use rustix::fs::{OFlags, RawDir, StatxFlags};
 use rustix::io::Errno;
-use tokio::task::JoinHandle;
 use waft_core::storage::{Batch, Directory, FileKind};
 use waft_core::{BoxFuture, VirtualPath};
 
-use crate::beneath::{Root, look, look_at};
+use crate::beneath::{FACTS, Root, look, look_at_these};
 use crate::error::Result;
 use crate::facts::{behind_link, metadata};
-use crate::{pool, temporary};
+use crate::temporary;
+use ahead::Ahead;
 
-/// Octets that the kernel fills with entries at a time: about 1000 of them with usual names. Not
-/// held between two batches.
-const BUFFER: usize = 64 * 1024;
+/// Octets that the kernel fills with entries at a time: about 500 of them with usual names. Not
+/// held between two batches that a client takes its time for.
+const BUFFER: usize = 32 * 1024;
 
 /// Directories up to this size, octets, are read at once: they have a hundred entries at most where
 /// a directory's size tells the truth.
@@ -30,7 +32,7 @@ pub(crate) struct LocalDirectory {
     open: Arc<Open>,
     large: bool,
     /// The next entries of a large one: they are read while those before are written and sent.
-    ahead: Option<JoinHandle<Result<Batch>>>,
+    ahead: Option<Ahead>,
 }
 
 #[derive(Debug)]
@@ -39,14 +41,16 @@ struct Open {
     directory: OwnedFd,
     /// Where it stands, for symbolic links in it: relative to the root, with a slash at the end.
     path: Vec<u8>,
+    /// What is asked about each entry.
+    facts: StatxFlags,
 }
 
 pub(crate) fn open(root: &Arc<Root>, path: &VirtualPath) -> Result<LocalDirectory> {
     let directory = root.open_path(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
     let large = look(&directory)?.stx_size > SMALL;
     let path = [path.relative(), b"/"].concat();
-    let open = Arc::new(Open { root: Arc::clone(root), directory, path });
-    Ok(LocalDirectory { open, large, ahead: None })
+    let open = Open { root: Arc::clone(root), directory, path, facts: FACTS };
+    Ok(LocalDirectory { open: Arc::new(open), large, ahead: None })
 }
 
 impl Directory for LocalDirectory {
@@ -56,35 +60,28 @@ impl Directory for LocalDirectory {
     ) -> BoxFuture<'a, waft_core::storage::Result<()>> {
         Box::pin(async move {
             if !self.large {
-                return Ok(self.open.fill(batch)?);
+                return Ok(self.open.fill(batch, &mut Vec::new())?);
             }
-            let spare = mem::take(batch);
-            let (next, spare) = match &mut self.ahead {
-                Some(next) => (next, spare),
-                none => (none.insert(self.open.begin(spare)), Batch::default()),
-            };
-            let read = pool::begun(next).await;
-            self.ahead = None;
-            *batch = read?;
-            if !batch.is_empty() {
-                self.ahead = Some(self.open.begin(spare));
-            }
+            let ahead = self.ahead.get_or_insert_with(|| Ahead::of(Arc::clone(&self.open)));
+            *batch = ahead.next(mem::take(batch)).await?;
             Ok(())
         })
+    }
+
+    /// ext4 has that time in a line of the processor's cache of its own: a twelfth of all that an
+    /// entry costs.
+    fn spare_created(&mut self) {
+        if let Some(open) = Arc::get_mut(&mut self.open) {
+            open.facts = FACTS.difference(StatxFlags::BTIME);
+        }
     }
 }
 
 impl Open {
-    /// Begins to put the next entries into `batch`.
-    fn begin(self: &Arc<Self>, mut batch: Batch) -> JoinHandle<Result<Batch>> {
-        let open = Arc::clone(self);
-        pool::begin(move || open.fill(&mut batch).map(|()| batch))
-    }
-
-    /// Puts the next entries into `batch`: what the kernel gives in one call.
-    fn fill(&self, batch: &mut Batch) -> Result<()> {
+    /// Puts the next entries into `batch`: what the kernel gives in one call, by way of `buffer`.
+    fn fill(&self, batch: &mut Batch, buffer: &mut Vec<u8>) -> Result<()> {
         batch.clear();
-        let mut buffer = Vec::with_capacity(BUFFER);
+        buffer.reserve(BUFFER);
         let mut entries = RawDir::new(&self.directory, buffer.spare_capacity_mut());
         // A buffer may hold nothing but hidden names: the next one then.
         while batch.is_empty() || !entries.is_buffer_empty() {
@@ -109,7 +106,8 @@ impl Open {
             return temporary::sweep(self.directory.as_fd(), name);
         }
         // Gone meanwhile, or not to be asked about: left out.
-        let Ok(found) = look_at(self.directory.as_fd(), name) else { return };
+        let found = look_at_these(self.directory.as_fd(), name, self.facts);
+        let Ok(found) = found else { return };
         let facts = metadata(&found);
         if facts.kind == FileKind::Symlink {
             let path = [&self.path, bytes].concat();

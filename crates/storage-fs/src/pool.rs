@@ -1,7 +1,6 @@
 //! The way to tokio's blocking pool.
 
 use rustix::io::Errno;
-use tokio::task::JoinHandle;
 
 use crate::error::Result;
 
@@ -13,20 +12,8 @@ pub(crate) const LARGE: u64 = 64 << 20;
 pub(crate) async fn run<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    begun(&mut begin(work)).await
-}
-
-/// Begins `work` on the blocking pool, which does it whether or not somebody waits for it.
-pub(crate) fn begin<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> JoinHandle<Result<T>> {
-    tokio::task::spawn_blocking(work)
-}
-
-/// Waits for work that was begun.
-pub(crate) async fn begun<T>(work: &mut JoinHandle<Result<T>>) -> Result<T> {
     // An error of the join: the runtime is shutting down, or `work` panicked.
-    work.await.unwrap_or(Err(Errno::IO.into()))
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Errno::IO.into()))
 }
 
 /// Runs `work` on the blocking pool if it is `heavy`, here if it is not.

@@ -6,7 +6,7 @@ use waft_core::hooks::FileOp;
 use waft_core::storage::{
     Batch, Directory, ErrorKind, FileKind, LocalFile, Metadata, Reader, StorageError,
 };
-use waft_proto::facts::write_mlsd_line;
+use waft_proto::facts::{Fact, write_mlsd_line};
 use waft_proto::listing::{parse_list_argument, write_list_line, write_name_line};
 use waft_proto::{Code, FactSet, Reply, Text, Timestamp};
 
@@ -28,6 +28,13 @@ enum Format {
     Names,
     /// Facts.
     Facts(FactSet),
+}
+
+impl Format {
+    /// Whether it shows when entries were made.
+    fn tells_created(self) -> bool {
+        matches!(self, Format::Facts(facts) if facts.contains(Fact::Create))
+    }
 }
 
 /// What is to be listed.
@@ -176,7 +183,18 @@ impl<N: Network> Session<N> {
         Ok((Subject::Entries { directory, pattern: Some(pattern.to_vec()), view }, prefix))
     }
 
-    fn listing(&self, by: &Actor<'_>, subject: Subject, format: Format, hidden: Hidden) -> Listing {
+    fn listing(
+        &self,
+        by: &Actor<'_>,
+        mut subject: Subject,
+        format: Format,
+        hidden: Hidden,
+    ) -> Listing {
+        if let Subject::Entries { directory, .. } = &mut subject
+            && !format.tells_created()
+        {
+            directory.spare_created();
+        }
         let entries = self.settings.limits.listing_entries_max;
         Listing {
             subject: Some(subject),

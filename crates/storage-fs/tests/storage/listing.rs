@@ -2,7 +2,7 @@ use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::FlockOperation;
-use waft_core::storage::{Batch, ErrorKind, FileKind, Storage};
+use waft_core::storage::{Batch, ErrorKind, FileKind, Metadata, Storage};
 
 use super::support::{Tree, kind, path};
 
@@ -44,6 +44,64 @@ async fn batches_are_bounded_and_the_end_stays_the_end() {
     assert!(batches >= 3);
     directory.read(&mut batch).await.unwrap();
     assert!(batch.is_empty());
+}
+
+#[tokio::test]
+async fn many_batches_that_wait_for_their_reader_have_every_entry_once() {
+    let tree = Tree::new();
+    for number in 0..8000 {
+        tree.put(format!("a file with a name of some length {number:05}"), b"");
+    }
+    let mut directory = tree.storage.open_directory(&path("/")).await.unwrap();
+    let (mut batch, mut names) = (Batch::default(), Vec::new());
+    loop {
+        directory.read(&mut batch).await.unwrap();
+        if batch.is_empty() {
+            break;
+        }
+        names.extend(batch.iter().map(|(name, _)| name.to_vec()));
+        // Those who read ahead have to end and to begin anew.
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+    }
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 8000);
+}
+
+#[tokio::test]
+async fn a_listing_that_is_given_up_leaves_nothing_behind() {
+    let tree = Tree::new();
+    for number in 0..3000 {
+        tree.put(format!("file number {number:05}"), b"");
+    }
+    let mut directory = tree.storage.open_directory(&path("/")).await.unwrap();
+    directory.read(&mut Batch::default()).await.unwrap();
+    drop(directory);
+    assert_eq!(tree.list("/").await.unwrap().len(), 3000);
+}
+
+#[tokio::test]
+async fn only_times_of_creation_are_spared() {
+    let tree = Tree::new();
+    for number in 0..200 {
+        tree.put(format!("file number {number:05}"), vec![0; number]);
+    }
+    let all = tree.list("/").await.unwrap();
+    let mut directory = tree.storage.open_directory(&path("/")).await.unwrap();
+    directory.spare_created();
+    let (mut batch, mut spared) = (Batch::default(), Vec::new());
+    loop {
+        directory.read(&mut batch).await.unwrap();
+        if batch.is_empty() {
+            break;
+        }
+        spared.extend(batch.iter().map(|(name, facts)| (name.to_vec(), *facts)));
+    }
+    spared.sort_by(|(one, _), (other, _)| one.cmp(other));
+    assert_eq!(all.len(), spared.len());
+    for ((name, facts), (spared_name, spared)) in all.into_iter().zip(spared) {
+        assert_eq!((name, Metadata { created: spared.created, ..facts }), (spared_name, spared));
+    }
 }
 
 #[tokio::test]
