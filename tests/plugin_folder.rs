@@ -117,6 +117,16 @@ fn nor_do_settings_scenarios_and_signatures_through_one() {
             &[&format!("plugins.d/{part}: {told}"), "remedy: move alice/set.txt out"],
         );
     }
+    let site = site("public_key = \"public.pem\"\n");
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    site.write("key.pem", key.serialize_pem());
+    site.write("public.pem", key.public_key_pem());
+    site.write(COMPONENT, component("command-policy"));
+    site.waft(&["plugin", "sign", COMPONENT, "--key", "key.pem"], "").succeeded();
+    let signature = format!("{COMPONENT}.sig");
+    fs::rename(site.path(&signature), site.path("alice/up.sig")).unwrap();
+    link(&site, &signature, "../alice/up.sig");
+    assert_told(&site, &[&format!("{signature}: leads to alice/up.sig, and alice can change")]);
 }
 
 #[test]

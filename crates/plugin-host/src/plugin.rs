@@ -577,6 +577,8 @@ impl<'a> Call<'a> {
             tracing::error!(
                 plugin = &*self.plugin.name,
                 generation = self.caller.generation,
+                session = self.session.map(|session| session.0),
+                hook = self.caller.hook.name(),
                 pause_s = pause.as_secs(),
                 "plugin failed too often, not asked for a while"
             );

@@ -145,7 +145,12 @@ fn rust(directory: &Path, output: &Path) -> Result<PathBuf> {
         cargo.arg("--target-dir").arg(output.join("cargo"));
     }
     let messages = process::answer(cargo.current_dir(directory))
-        .with_context(|| format!("if the target is missing: rustup target add {TARGET}"))?;
+        .with_context(|| {
+            format!(
+                "if the target is missing: rustup target add {TARGET}; if the SDK cannot be fetched: \
+                 waft-plugin-sdk = {{ path = … }} in Cargo.toml, with the way to a copy of waft's sources"
+            )
+        })?;
     let manifest = directory.join("Cargo.toml");
     let made = messages.lines().filter_map(|line| module(line, &manifest)).next_back();
     made.with_context(|| {

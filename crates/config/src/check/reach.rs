@@ -29,7 +29,7 @@ pub(super) fn all(config: &Config, findings: &mut Findings) {
 #[derive(Clone, Debug)]
 pub struct Reachable {
     roots: Vec<Root>,
-    /// The directory of plugins, without links.
+    /// The directory of plugins, as it is written.
     dropped: Option<PathBuf>,
 }
 
@@ -48,8 +48,7 @@ impl Reachable {
     /// Takes the directories that clients have by a configuration.
     #[must_use]
     pub fn of(config: &Config) -> Self {
-        let dropped = config.plugins.directory.as_ref().map(|directory| Way::to(directory).end);
-        Self { roots: roots(config), dropped }
+        Self { roots: roots(config), dropped: config.plugins.directory.clone() }
     }
 
     /// Tells whether clients reach what the name of a component leads to now, or that of a file
@@ -57,7 +56,9 @@ impl Reachable {
     #[must_use]
     pub fn reached(&self, file: &Path) -> Option<Reached> {
         let way = Way::to(file);
-        let dropped = self.dropped.as_deref().is_some_and(|it| way.passes(it));
+        // Whatever it leads to by now, or another name of it.
+        let lies_there = |it: &Path| file.parent() == Some(it) || way.passes(&Way::to(it).end);
+        let dropped = self.dropped.as_deref().is_some_and(lies_there);
         let (what, least) = if dropped { CODE } else { COMPONENT };
         let mut reached =
             self.roots.iter().filter_map(|root| Some((way.within(root, least)?, root)));
