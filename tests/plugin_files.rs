@@ -11,12 +11,15 @@
 mod support;
 
 use std::io::Write;
+use std::process::Command;
 
 use support::content::{assert_same, names, octets};
 use support::ftp::{Ftp, Reply};
+use support::handmade;
 use support::log::Line;
 use support::plugin::component;
-use support::site::{PASSWORD, Site, hash};
+use support::process::run;
+use support::site::{PASSWORD, Site, hash, program};
 use support::waft::Waft;
 
 /// A site with the guest `customs`, so configured.
@@ -465,6 +468,26 @@ fn what_is_said_of_a_plugin_in_vain_is_warned_of() {
             "5 warnings",
         ],
     );
+}
+
+#[test]
+fn a_plugin_that_the_system_has_no_memory_for_is_told_with_what_bounds_it() {
+    let site = Site::new("");
+    site.write("conf.d/p.wasm", handmade::vast());
+    site.write("conf.d/p.toml", format!("{P}[plugin.limits]\nmemory = \"4GiB\"\n"));
+    let check = "ulimit -v 2900000 && exec \"$0\" check --config waft.toml";
+    let mut bounded = Command::new("/bin/sh");
+    bounded.arg("-c").arg(check).arg(program().get_program()).current_dir(site.path(""));
+    let checked = run(&mut bounded, b"");
+    assert_eq!(checked.status.code(), Some(2), "{}", checked.story());
+    for words in [
+        "conf.d/p.toml:3:8: plugin.0.path: plugin p (",
+        "): the system gives no more memory: Cannot allocate memory",
+        "\n  remedy: the server may have 2832 MiB of address space: start it with more, by ulimit -v or \
+         LimitAS= in its systemd unit",
+    ] {
+        assert!(checked.stderr().contains(words), "{words}\n--- is not in\n{}", checked.stderr());
+    }
 }
 
 #[test]

@@ -38,6 +38,15 @@ pub(crate) fn liar(verb: &str) -> Vec<u8> {
     component(module, &resolve, world, false)
 }
 
+/// Has a memory of 3 GiB from the first, of which it needs next to nothing.
+pub(crate) fn vast() -> Vec<u8> {
+    let (resolve, world) = world(&interface(), "with-command-filter");
+    let small = "(memory (export \"memory\") 2)";
+    assert!(LIAR.contains(small));
+    let vast = LIAR.replace(small, "(memory (export \"memory\") 49152)");
+    component(wat::parse_str(vast).unwrap(), &resolve, world, false)
+}
+
 /// Exports `command-filter` with another function than the server calls.
 pub(crate) fn misfit() -> Vec<u8> {
     let told = "on-command: func(s: borrow<session>, c: command) -> command-decision;";
