@@ -51,6 +51,7 @@ mod outline;
 mod owners;
 mod plugin;
 mod pool;
+mod private;
 mod probation;
 mod processor;
 mod progress;

@@ -10,7 +10,7 @@
 
 mod record;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, Wr
 
 use crate::bindings::exports::waft::plugin::event_sink::Event;
 use crate::limits;
+use crate::private;
 use record::{decoded, encoded};
 
 /// The directory of all spools, in the state directory.
@@ -290,7 +291,8 @@ struct Contents {
 
 /// Opens a file, which nobody but the server may read, and looks all of it through.
 fn open(file: &Path) -> Result<(Database, Contents), redb::Error> {
-    let opened = private(file)?;
+    file.parent().map_or(Ok(()), private::make_directory)?;
+    let opened = private::open(file)?;
     // Made for files of its own making: of others it may panic.
     let read = catch_unwind(AssertUnwindSafe(|| {
         let mut builder = Database::builder();
@@ -309,20 +311,6 @@ fn open(file: &Path) -> Result<(Database, Contents), redb::Error> {
         Ok((database, contents))
     }));
     read.unwrap_or_else(|_| Err(redb::Error::Corrupted("not readable".to_owned())))
-}
-
-fn private(file: &Path) -> io::Result<File> {
-    let mut directory = fs::DirBuilder::new();
-    directory.recursive(true);
-    let mut options = fs::OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::DirBuilderExt::mode(&mut directory, 0o700);
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    }
-    file.parent().map_or(Ok(()), |parent| directory.create(parent))?;
-    options.open(file)
 }
 
 /// Whether a file will not be read the next time either.
@@ -501,7 +489,7 @@ mod tests {
         fs::create_dir(state.path().join(DIRECTORY)).unwrap();
         let long_ago = std::time::SystemTime::now() - limits::SPOOL_KEPT_FOR * 2;
         for (plugin, is_old) in [("used", true), ("gone", true), ("new", false)] {
-            let file = File::create(of(plugin)).unwrap();
+            let file = fs::File::create(of(plugin)).unwrap();
             if is_old {
                 file.set_modified(long_ago).unwrap();
             }

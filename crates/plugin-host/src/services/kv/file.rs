@@ -12,6 +12,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableErro
 
 use super::{Entry, Store, Written};
 use crate::limits;
+use crate::private;
 
 /// The file's name in the state directory.
 const FILE: &str = "kv.redb";
@@ -136,9 +137,9 @@ impl Wake {
 fn start(file: &Path) -> Result<Running, String> {
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     if let Some(directory) = file.parent() {
-        std::fs::create_dir_all(directory).map_err(|error| named(&error))?;
+        private::make_directory(directory).map_err(|error| named(&error))?;
     }
-    let database = Database::create(file).map_err(|error| named(&error))?;
+    let database = open(file).map_err(|error| named(&error))?;
     let (orders, received) = channel();
     let told = Arc::<AtomicBool>::default();
     let mut books = Books {
@@ -152,6 +153,11 @@ fn start(file: &Path) -> Result<Running, String> {
         .spawn(move || books.keep(&received))
         .map_err(|error| error.to_string())?;
     Ok(Running { wake: Wake { orders, told }, thread: Some(thread) })
+}
+
+/// Opens the file, which nobody but the server may read.
+fn open(file: &Path) -> Result<Database, redb::Error> {
+    Ok(Database::builder().create_file(private::open(file)?)?)
 }
 
 /// What the thread has.
@@ -195,7 +201,7 @@ impl Books {
     fn database(&mut self) -> Result<&Database, redb::Error> {
         let database = match self.database.take() {
             Some(database) => database,
-            None => Database::create(&self.file)?,
+            None => open(&self.file)?,
         };
         Ok(self.database.insert(database))
     }
@@ -276,6 +282,20 @@ fn decoded(octets: &[u8]) -> Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_may_read_the_file_whoever_made_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(FILE);
+        let mode = || std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+        drop(open(&file).unwrap());
+        assert_eq!(mode(), 0o600);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        drop(open(&file).unwrap());
+        assert_eq!(mode(), 0o600, "as an earlier version made it");
+    }
 
     #[test]
     fn what_could_not_be_written_is_due_again_and_written_once_the_disk_lets_it() {
