@@ -40,6 +40,26 @@ fn checked(site: &Site) -> String {
 }
 
 #[test]
+fn plugins_that_have_no_room_in_memory_budget_together_are_told_by_check_and_start() {
+    let plugins = "memory_budget = \"2MiB\"\n[control]";
+    let site = Site::new(&PLUGINS.replace("[control]", plugins));
+    for name in ["one", "two"] {
+        site.write(format!("plugins.d/{name}.wasm"), component("tests/echo-verdict"));
+    }
+    let told = checked(&site);
+    for part in [
+        ": plugins.memory_budget: plugin two (plugins.d/two.wasm): the instances that all plugins keep take 3 MiB, and \
+         memory_budget is 2 MiB",
+        "set memory_budget = \"3MiB\" or more in [plugins]",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    let started = site.waft(&[&["serve"][..], &CONTROL].concat(), "");
+    assert!(!started.status.success());
+    assert!(started.stderr().contains("plugins.memory_budget"), "{}", started.stderr());
+}
+
+#[test]
 fn a_plugins_memory_is_shared_as_the_operator_says() {
     let plugin = |isolation: &str, verb: &str| {
         format!(

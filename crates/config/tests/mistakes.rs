@@ -774,6 +774,20 @@ fn keys_that_are_at_odds_with_each_other_are_told() {
            write \"512B\" or more"],
     );
     check(
+        "[plugins.limits]\nmemory = \"5GiB\"\n[plugins]\nmemory_budget = \"8GiB\"",
+        &["waft.toml:2:10: plugins.limits.memory: more memory than a component can have -> write \
+           \"4GiB\" or less"],
+    );
+    check_warnings(
+        &format!("[plugins]\nmemory_budget = \"4MiB\"\nlimits.memory = \"8MiB\"\n{LISTENER}"),
+        &[
+            "waft.toml: user: nobody can log in -> add [[user]], [anonymous] or a plugin that knows \
+           accounts",
+            "waft.toml:3:17: plugins.limits.memory: more memory for one instance than memory_budget \
+           has for all -> lower it, or raise memory_budget in [plugins]",
+        ],
+    );
+    check(
         "[active]\nmode = \"lan\"\nlan = []",
         &[
             "waft.toml:3:7: active.lan: no networks for mode \"lan\" -> name the networks, or write \

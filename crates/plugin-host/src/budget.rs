@@ -2,15 +2,16 @@
 //!
 //! An instance is charged before it is made, with what the largest instance of its plugin has had,
 //! and gives that back when it is gone. Memory beyond that is charged as it takes it, and is not to be
-//! had where there is no room: nobody waits in the middle of a call. The first instance of a plugin may
-//! have none: a plugin that is loaded has an instance, however little room there is.
+//! had where there is no room: nobody waits in the middle of a call. The first instance of a plugin never
+//! waits: a plugin that is loaded has an instance, however little room there is. What it has beyond the
+//! room is owed, and whatever others give back goes there first.
 //!
 //! Where there is no room, instances that rest give theirs up, of whatever plugin, but for those that
 //! are to be there anyway (`instances.min`).
 
 use std::iter;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -25,6 +26,8 @@ pub(crate) struct Budget {
     room: Arc<Semaphore>,
     /// Units in all.
     units: Mutex<usize>,
+    /// Units that are taken beyond the room.
+    owed: Mutex<usize>,
     waiting: AtomicUsize,
     /// Where instances rest, of all plugins.
     shelves: Mutex<Vec<Weak<Shelf>>>,
@@ -33,6 +36,8 @@ pub(crate) struct Budget {
 /// Room that an instance takes, given back when dropped.
 pub(crate) struct Charge {
     room: OwnedSemaphorePermit,
+    /// Units that it was given beyond the room.
+    lent: usize,
     budget: Arc<Budget>,
 }
 
@@ -43,6 +48,7 @@ impl Budget {
         Budget {
             room: Arc::new(Semaphore::new(units)),
             units: Mutex::new(units),
+            owed: Mutex::new(0),
             waiting: AtomicUsize::new(0),
             shelves: Mutex::default(),
         }
@@ -90,7 +96,31 @@ impl Budget {
     }
 
     fn charged(self: &Arc<Self>, room: OwnedSemaphorePermit) -> Charge {
-        Charge { room, budget: Arc::clone(self) }
+        Charge { room, lent: 0, budget: Arc::clone(self) }
+    }
+
+    /// Takes the room if instances that rest can make it, and what there is of it otherwise: the
+    /// rest is owed.
+    pub(crate) fn charge_anyway(self: &Arc<Self>, bytes: usize) -> Charge {
+        let whole = self.try_charge(bytes);
+        if let Some(charge) = whole.or_else(|| self.clear_for(|| self.try_charge(bytes))) {
+            return charge;
+        }
+        let wanted = self.share(bytes);
+        loop {
+            let there = u32::try_from(self.room.available_permits()).unwrap_or(u32::MAX);
+            let taken = wanted.min(there);
+            // Somebody else may have come in between.
+            if let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(taken) {
+                let lent = (wanted - taken) as usize;
+                *self.owed() += lent;
+                return Charge { room, lent, budget: Arc::clone(self) };
+            }
+        }
+    }
+
+    fn owed(&self) -> MutexGuard<'_, usize> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Drops instances that rest, one after the other, until `take` finds the room that it wants.
@@ -120,7 +150,7 @@ impl Charge {
     /// tells whether it is. Unlike the first octets, there are never more of these than there are.
     pub(crate) fn grow(&mut self, bytes: usize) -> bool {
         let wanted = bytes.div_ceil(UNIT);
-        let lacking = wanted.saturating_sub(self.room.num_permits());
+        let lacking = wanted.saturating_sub(self.room.num_permits() + self.lent);
         if lacking == 0 {
             return true;
         }
@@ -133,6 +163,24 @@ impl Charge {
         let had = more.is_some();
         more.into_iter().for_each(|more| self.room.merge(more));
         had
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let mut owed = self.budget.owed();
+        if self.lent == 0 && *owed == 0 {
+            return;
+        }
+        // Its own debt goes with it; of what others have paid for it, others get room again.
+        let unpaid = self.lent.min(*owed);
+        *owed -= unpaid;
+        self.budget.room.add_permits(self.lent - unpaid);
+        let paid = self.room.num_permits().min(*owed);
+        if let Some(room) = self.room.split(paid) {
+            room.forget();
+            *owed -= paid;
+        }
     }
 }
 
@@ -190,6 +238,28 @@ mod tests {
         assert!(!first.grow(3 * UNIT + 1), "more than everything");
         drop(first);
         assert!(budget.try_charge(3 * UNIT).is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_beyond_the_room_is_paid_by_what_comes_back() {
+        let budget = Arc::new(Budget::new(3 * UNIT as u64));
+        let there = || budget.room.available_permits();
+        let (first, second) =
+            (budget.try_charge(2 * UNIT).unwrap(), budget.charge_anyway(2 * UNIT));
+        assert_eq!((there(), *budget.owed()), (0, 1));
+        let third = budget.charge_anyway(UNIT);
+        assert_eq!((there(), *budget.owed()), (0, 2));
+        drop(first);
+        assert_eq!((there(), *budget.owed()), (0, 0), "it has paid for both");
+        drop(second);
+        assert_eq!((there(), *budget.owed()), (2, 0));
+        drop(third);
+        assert_eq!((there(), *budget.owed()), (3, 0));
+        let (first, second) = (budget.try_charge(3 * UNIT).unwrap(), budget.charge_anyway(UNIT));
+        drop(second);
+        assert_eq!((there(), *budget.owed()), (0, 0));
+        drop(first);
+        assert_eq!(there(), 3);
     }
 
     #[tokio::test]

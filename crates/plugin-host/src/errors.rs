@@ -132,6 +132,19 @@ pub enum Refusal {
         /// Octets that there are.
         budget: u64,
     },
+    /// The instances that plugins keep would take more memory than there is for all of them.
+    #[error(
+        "the instances that all plugins keep take {} MiB, and memory_budget is {} MiB: its own are \
+         {} MiB of that", wanted.div_ceil(MIB), budget / MIB, own.div_ceil(MIB)
+    )]
+    KeptTooLarge {
+        /// Octets that its own instances take.
+        own: u64,
+        /// Octets that all of them take together.
+        wanted: u64,
+        /// Octets that there are.
+        budget: u64,
+    },
     /// Not WebAssembly, or broken.
     #[error("not a WebAssembly component: {0}")]
     NotWasm(String),
@@ -350,6 +363,13 @@ impl Refusal {
                 format!(
                     "set sessions = {fit} or less in its limits, raise memory_budget in \
                      [plugins], or take isolation = \"call\""
+                )
+            }
+            Refusal::KeptTooLarge { wanted, .. } => {
+                let needed = wanted.div_ceil(MIB);
+                format!(
+                    "set memory_budget = \"{needed}MiB\" or more in [plugins], and more for what \
+                     they do at the same time; or lower instances.min in the limits of some plugin"
                 )
             }
             Refusal::TooManyInstances { .. } => {

@@ -241,6 +241,7 @@ impl Loader {
             }
         }
         refuse_rivals(old, &plan, &mut gathered);
+        refuse_too_large(old, &plan, &mut gathered, self.memory_budget);
         keep_or_drop(old, &plan, &mut gathered);
         self.artifacts.retain(|_, artifact| artifact.strong_count() > 0);
         gathered
@@ -673,6 +674,31 @@ fn first_rival(old: &Slots, plan: &Plan, slots: &Slots) -> Option<(Key, Refusal)
         }
     }
     None
+}
+
+/// Where the instances that plugins keep do not all have room, those that came last are not taken,
+/// and stay what they were before: instances of the others would have none, and wait in vain.
+fn refuse_too_large(old: &Slots, plan: &Plan, gathered: &mut Gathered, budget: u64) {
+    let keys: Vec<Key> =
+        plan.candidates.iter().map(|c| (c.settings.name.clone(), c.file.clone())).collect();
+    loop {
+        let versions = gathered.slots.values().flat_map(Slot::versions);
+        let wanted = versions.map(|it| it.memory_kept()).fold(0, u64::saturating_add);
+        if wanted <= budget {
+            return;
+        }
+        let new = keys.iter().rev().find_map(|key| {
+            let was_there = |it: &Arc<Plugin>| {
+                let slot = old.get(key);
+                slot.is_some_and(|slot| slot.versions().any(|known| Arc::ptr_eq(known, it)))
+            };
+            let plugin = gathered.slots.get(key)?.versions().find(|it| !was_there(it))?;
+            Some((key.clone(), plugin.memory_kept()))
+        });
+        // All that is left was in force before, and goes on.
+        let Some((key, own)) = new else { return };
+        turn_down(old, plan, &key, Refusal::KeptTooLarge { own, wanted, budget }, gathered);
+    }
 }
 
 /// What another plugin answers of the commands that a version of one brings along.

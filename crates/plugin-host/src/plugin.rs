@@ -285,6 +285,12 @@ impl Plugin {
         }
     }
 
+    /// Octets of memory of the instances that it keeps, when they are new.
+    pub(crate) fn memory_kept(&self) -> u64 {
+        let count = self.settings.limits.instances_min as u64;
+        (self.pool.size_at_first() as u64).saturating_mul(count)
+    }
+
     /// Octets of memory of all its instances.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.identity.tally.now().1

@@ -45,6 +45,8 @@ pub(crate) struct Pool {
     /// Instances that several transfers have at the same time.
     seats: Seats,
     budget: Arc<Budget>,
+    /// Octets of memory that the first instance had when it had prepared.
+    size_at_first: usize,
     /// Octets of memory that the largest instance so far has had.
     size: AtomicUsize,
     /// How long instances were waited for.
@@ -84,7 +86,7 @@ impl Pool {
     ) -> Pool {
         let size = first.memory();
         // A plugin that is loaded has an instance, however little room there is.
-        first.take_charge(budget.try_charge(size));
+        first.take_charge(Some(budget.charge_anyway(size)));
         let slots = Arc::new(Semaphore::new(identity.limits.instances_max.max(1)));
         first.slot = Arc::clone(&slots).try_acquire_owned().ok();
         let shelf = Arc::new(Shelf::new(identity.limits.instances_min));
@@ -102,6 +104,7 @@ impl Pool {
             seats: Seats::new(share, identity.limits.transfers_max),
             identity,
             budget,
+            size_at_first: size,
             size: AtomicUsize::new(size),
             waits: SharedTimes::default(),
         }
@@ -297,6 +300,11 @@ impl Pool {
     /// Octets of memory that the largest instance so far has had.
     pub(crate) fn size(&self) -> usize {
         self.size.load(Ordering::Relaxed)
+    }
+
+    /// Octets of memory that the first instance had when it had prepared.
+    pub(crate) fn size_at_first(&self) -> usize {
+        self.size_at_first
     }
 
     /// Drops instances that have waited too long for a call.

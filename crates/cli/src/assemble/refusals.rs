@@ -61,6 +61,9 @@ fn plugin_mistake(config: &Config, error: &LoadError, message: String, remedy: S
         Refusal::CompileTime(_) => {
             return mistake(config, "plugins.compile_timeout", message, remedy);
         }
+        Refusal::KeptTooLarge { .. } => {
+            return mistake(config, "plugins.memory_budget", message, remedy);
+        }
         Refusal::NoStorage => {
             let key = holder(config, &error.plugin);
             return mistake(config, &key.unwrap_or_default(), message, remedy);

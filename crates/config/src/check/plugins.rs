@@ -21,6 +21,10 @@ pub(super) fn general(config: &Config, findings: &mut Findings) {
         findings.mistake(At::key(config, "plugins.directory"), message, remedy);
     }
     instances(&plugins.limits, At::key(config, "plugins.limits.instances"), findings);
+    memory(config, &plugins.limits, "plugins.limits.memory", findings);
+    for plugin in &config.named_plugins {
+        memory(config, &plugin.limits, &format!("{}.limits.memory", plugin.key), findings);
+    }
     let key = |index: usize| format!("plugins.order.{index}");
     let order = plugins.order.iter().enumerate();
     duplicates(
@@ -102,6 +106,22 @@ fn granted(path: &Path, at: At<'_>, findings: &mut Findings) {
         findings.mistake(at, message, "remove it: the storages of plugins need no grant");
     } else {
         directory(path, at, findings);
+    }
+}
+
+/// Memory that WebAssembly of 32 bits can have.
+const MEMORY_MOST: u64 = 4 << 30;
+
+/// Tells of a limit of memory that no instance comes to, where it is written.
+fn memory(config: &Config, limits: &PluginLimits, key: &str, findings: &mut Findings) {
+    let Some(origin) = config.origins.get(key) else { return };
+    let at = At { key: key.to_owned(), origin };
+    let budget = config.plugins.memory_budget;
+    if limits.memory > MEMORY_MOST {
+        findings.mistake(at, "more memory than a component can have", "write \"4GiB\" or less");
+    } else if limits.memory > budget {
+        let message = "more memory for one instance than memory_budget has for all";
+        findings.warn(at, message, "lower it, or raise memory_budget in [plugins]");
     }
 }
 

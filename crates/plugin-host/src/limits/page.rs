@@ -136,7 +136,8 @@ fn instances() -> Vec<Row> {
             "memory of all instances",
             budget.shown("BYTES"),
             "`memory_budget` in `[plugins]`",
-            "another one waits `queue`, then the call fails",
+            "another one waits `queue`, then the call fails; a plugin whose kept instances have no \
+             room beside those of the others is refused",
         ),
         set(
             "instances kept ready",
@@ -154,7 +155,8 @@ fn instances() -> Vec<Row> {
             "transfers at the same time",
             transfers_max.shown(""),
             "`limits.transfers`",
-            "further ones wait `queue`, then fail",
+            "further ones wait `queue`, then fail; of guests in JavaScript (9 MiB each when new) and \
+             Python (12 MiB) some 45 fill `memory_budget`: `limits.transfers = 16` suits them",
         ),
         set(
             "transfers that share an instance",

@@ -123,6 +123,41 @@ async fn sessions_that_could_take_all_memory_are_refused_with_what_fits() {
     load(settings(usize::try_from(fit).unwrap())).await;
 }
 
+#[tokio::test]
+async fn plugins_whose_instances_have_no_room_together_are_refused_with_what_they_need() {
+    let directory = Directory::new();
+    let names = ["a", "b", "c"];
+    for name in names {
+        directory.put(&format!("{name}.wasm"), &echo());
+    }
+    let each = memory_of(&directory, &plugin("a", &[])).await;
+    let settings = |memory_budget| {
+        let plugins = names.map(|name| plugin(name, &[("answer.NOOP", "200 yes")])).to_vec();
+        HostSettings { plugins, memory_budget, ..directory.settings() }
+    };
+    let errors = load_errors(settings(2 * each)).await;
+    assert_eq!((errors.0.len(), &*errors.0[0].plugin), (1, "c"), "{errors}");
+    let Refusal::KeptTooLarge { own, wanted, budget } = errors.0[0].refusal else {
+        panic!("{errors}")
+    };
+    assert_eq!((own, wanted, budget), (each, 3 * each, 2 * each));
+    let remedy = errors.0[0].refusal.remedy().unwrap();
+    assert!(remedy.starts_with("set memory_budget = \""), "{remedy}");
+    // Those that keep no instance need no room to be there.
+    let mut none = settings(each);
+    none.plugins.iter_mut().for_each(|plugin| plugin.limits.instances_min = 0);
+    let host = load(none).await;
+    assert_eq!(ask(&host, "NOOP").await, "a answers: 200 yes");
+    // One that comes while the others are there is not taken, and they go on.
+    let host = load(settings(3 * each)).await;
+    directory.put("d.wasm", &echo());
+    let mut more = settings(3 * each);
+    more.plugins.push(plugin("d", &[]));
+    host.reconfigure(more).await.unwrap_err();
+    assert_eq!(host.status().plugins.len(), 3);
+    assert_eq!(ask(&host, "NOOP").await, "a answers: 200 yes");
+}
+
 /// A plugin with an instance for each of two sessions, that takes some 4 MiB where it is told to.
 fn growing(directory: &Directory, memory: usize, memory_budget: u64) -> HostSettings {
     let mut p = PluginSettings {

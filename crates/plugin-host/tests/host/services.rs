@@ -329,7 +329,7 @@ async fn a_call_that_waits_for_memory_gets_the_instance_that_comes_back_first() 
     let mut settings = asking(http(&[&url], true));
     settings.limits.queue = Duration::from_secs(5);
     // Room for the one that every plugin has, and for no other.
-    let memory_budget = 1;
+    let memory_budget = memory_of(&directory, &settings).await;
     let host =
         load(HostSettings { plugins: vec![settings], memory_budget, ..directory.settings() }).await;
     let line = format!("XGET {url}/");

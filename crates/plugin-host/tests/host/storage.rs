@@ -333,7 +333,7 @@ async fn memory_for_instances_is_bounded_in_all() {
     directory.put("vault.wasm", &component("tests/vault"));
     let mut plugin = one_instance(&ALL);
     plugin.limits.queue = Duration::from_millis(1);
-    let memory_budget = 1;
+    let memory_budget = memory_of(&directory, &plugin).await;
     let settings = HostSettings { plugins: vec![plugin], memory_budget, ..directory.settings() };
     let host = load(settings).await;
     let storage = taken(&host);

@@ -197,6 +197,13 @@ pub(crate) async fn report(host: &Host, sequence: u64) -> GenerationReport {
     reports.wait_for(|report| report.sequence >= sequence).await.unwrap().clone()
 }
 
+/// Octets of memory that the new instance of a plugin takes.
+pub(crate) async fn memory_of(directory: &Directory, plugin: &PluginSettings) -> u64 {
+    let plugins = vec![plugin.clone()];
+    let host = load(HostSettings { plugins, ..directory.settings() }).await;
+    host.status().plugins[0].memory_bytes as u64
+}
+
 /// What a report says, a change a line.
 pub(crate) fn said(report: &GenerationReport) -> Vec<String> {
     let changes = report.changes.iter();
