@@ -6,7 +6,7 @@ mod uploads;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use waft_core::BoxFuture;
 use waft_core::storage::{
     FileKind, Interrupted, LocalFile, Metadata, Reader, Result as StorageResult, Writer,
@@ -124,7 +125,7 @@ struct TestReader {
     offset: u64,
     size: Option<u64>,
     is_local: bool,
-    reads: Arc<AtomicUsize>,
+    reads: watch::Sender<usize>,
 }
 
 impl TestReader {
@@ -134,7 +135,7 @@ impl TestReader {
             offset: 0,
             size: Some(data.len() as u64),
             is_local: way != Way::TcpAndStorage,
-            reads: Arc::default(),
+            reads: watch::Sender::default(),
         }
     }
 }
@@ -145,7 +146,7 @@ impl Reader for TestReader {
     }
 
     fn read(&mut self, mut buffer: Vec<u8>) -> BoxFuture<'_, StorageResult<Vec<u8>>> {
-        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.reads.send_modify(|reads| *reads += 1);
         buffer.resize(buffer.capacity(), 0);
         let length = self.file.read_at(&mut buffer, self.offset).unwrap();
         buffer.truncate(length);

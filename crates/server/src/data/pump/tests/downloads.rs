@@ -61,13 +61,13 @@ async fn files_of_every_size_arrive_unchanged_over_every_way() {
         for length in [0, 1, 4096, 64 * 1024, 5 * 1024 * 1024 + 17] {
             let data = octets(length);
             let reader = TestReader::new(way, &data);
-            let reads = Arc::clone(&reader.reads);
+            let reads = reader.reads.subscribe();
             let (result, received, bytes) = download(way, reader, IMAGE).await;
             result.unwrap();
             assert!(received == data, "{way:?} {length}");
             assert_eq!(bytes, length as u64);
             if way == Way::Direct {
-                assert_eq!(reads.load(Ordering::Relaxed), 0, "the direct way was not taken");
+                assert_eq!(*reads.borrow(), 0, "the direct way was not taken");
             }
         }
     }
@@ -257,15 +257,13 @@ async fn the_next_piece_is_read_while_the_client_takes_its_time() {
     let data = octets(1024 * 1024);
     let (server, client) = MemoryStream::pair();
     let mut reader = TestReader { size: None, ..TestReader::new(Way::TcpAndStorage, &data) };
-    let reads = Arc::clone(&reader.reads);
+    let mut reads = reader.reads.subscribe();
     let progress = Progress::new();
     let sending = async {
         send(server, IMAGE.of(&mut reader), &progress, STALL).await.unwrap();
     };
     let reading = async {
-        while reads.load(Ordering::Relaxed) < 2 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        reads.wait_for(|reads| *reads >= 2).await.unwrap();
         receive_all(client).await.unwrap()
     };
     assert!(tokio::join!(sending, reading).1 == data);
