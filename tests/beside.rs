@@ -13,49 +13,14 @@ mod support;
 use std::fs;
 
 use support::control::Control;
-use support::log::Line;
-use support::plugin::component;
+use support::folder::{COMPONENT, KEPT, SCENARIO, SETTINGS, answer, deny, site, until};
+use support::plugin::{another, component};
 use support::site::Site;
 use support::waft::Waft;
-
-const COMPONENT: &str = "plugins.d/command-policy.wasm";
-const SETTINGS: &str = "plugins.d/command-policy.toml";
-const SCENARIO: &str = "plugins.d/command-policy.scenario.txt";
-
-/// A site whose folder of plugins is there, and has nothing in it.
-fn site(plugins: &str) -> Site {
-    let site = Site::new(&format!("[plugins]\ndirectory = \"plugins.d\"\n{plugins}"));
-    let text = fs::read_to_string(site.path("waft.toml")).unwrap();
-    let text = text.replace("[server]\n", "[server]\nstate = \"state\"\n");
-    site.write("waft.toml", text);
-    site.make("plugins.d");
-    site.make("state");
-    site
-}
-
-/// Settings that deny CWD in these words.
-fn deny(words: &str) -> String {
-    format!("[config]\ndeny = [\"CWD\"]\nmessage = \"{words}\"\n")
-}
-
-/// Waits until a change of the files has become of the plugin what the log calls so.
-fn until(waft: &Waft, change: impl FnOnce(&Site), message: &str) -> Line {
-    waft.and_wait(change, message, |line| line.message() == message)
-}
-
-fn answer(waft: &Waft) -> Vec<String> {
-    waft.log_in().command("CWD /").lines
-}
 
 fn generation(waft: &Waft) -> u64 {
     let mut control = Control::connect(&waft.path("state/control.sock"));
     control.plugins()["generation"].as_u64().unwrap()
-}
-
-/// Another component that does the same.
-fn another() -> Vec<u8> {
-    // A custom section without a name and without content.
-    [component("command-policy"), vec![0, 1, 0]].concat()
 }
 
 #[test]
@@ -73,8 +38,7 @@ fn settings_beside_a_component_change_with_it_and_alone() {
     assert_eq!((answer(&waft), generation(&waft)), (vec!["502 Two.".to_owned()], 2));
 
     let wrong = format!("prioriti = 1\n{}", deny("Three."));
-    let kept = "plugin not replaced, the version before stays in force";
-    let line = until(&waft, |site| site.write(SETTINGS, wrong), kept);
+    let line = until(&waft, |site| site.write(SETTINGS, wrong), KEPT);
     let place = waft.path(SETTINGS).display().to_string();
     let reason = format!("its settings are wrong: {place}:1:1: prioriti: unknown key");
     assert_eq!(line.field("reason"), reason);
@@ -101,7 +65,7 @@ fn a_component_and_its_settings_take_effect_together_in_whatever_order_they_are_
     until(&waft, new, "plugin loaded");
     assert_eq!((answer(&waft), generation(&waft)), (vec!["502 New.".to_owned()], 2));
     let component_first = |site: &Site| {
-        site.write(COMPONENT, another());
+        site.write(COMPONENT, another(&component("command-policy")));
         site.write(SETTINGS, deny("Component first."));
     };
     until(&waft, component_first, "plugin replaced");
@@ -113,12 +77,11 @@ fn a_component_and_its_settings_take_effect_together_in_whatever_order_they_are_
     until(&waft, settings_first, "plugin replaced");
     assert_eq!((answer(&waft), generation(&waft)), (vec!["502 Settings first.".to_owned()], 4));
     // A component is not taken with settings that are wrong, whichever of the two is older.
-    let kept = "plugin not replaced, the version before stays in force";
     let both = |site: &Site| {
-        site.write(COMPONENT, another());
+        site.write(COMPONENT, another(&component("command-policy")));
         site.write(SETTINGS, "config = 1\n");
     };
-    until(&waft, both, kept);
+    until(&waft, both, KEPT);
     assert_eq!((answer(&waft), generation(&waft)), (vec!["502 Settings first.".to_owned()], 4));
     until(&waft, |site| site.write(SETTINGS, deny("Mended.")), "plugin replaced");
     assert_eq!((answer(&waft), generation(&waft)), (vec!["502 Mended.".to_owned()], 5));
@@ -127,9 +90,13 @@ fn a_component_and_its_settings_take_effect_together_in_whatever_order_they_are_
         site.write(COMPONENT, "not a component");
         site.write(SETTINGS, deny("For a broken one."));
     };
-    until(&waft, broken, kept);
+    until(&waft, broken, KEPT);
     assert_eq!((answer(&waft), generation(&waft)), (vec!["502 Mended.".to_owned()], 5));
-    until(&waft, |site| site.write(COMPONENT, another()), "plugin replaced");
+    until(
+        &waft,
+        |site| site.write(COMPONENT, another(&component("command-policy"))),
+        "plugin replaced",
+    );
     assert_eq!((answer(&waft), generation(&waft)), (vec!["502 For a broken one.".to_owned()], 6));
     // Where components without settings are not loaded, taking them away takes the plugin away.
     until(&waft, |site| fs::remove_file(site.path(SETTINGS)).unwrap(), "plugin removed");
@@ -160,8 +127,7 @@ fn settings_in_two_places_are_a_mistake_that_names_both() {
     let site = site("[[plugin]]\nname = \"command-policy\"\n[plugin.config]\ndeny = [\"CWD\"]\n");
     site.write(COMPONENT, component("command-policy"));
     let waft = site.serve();
-    let kept = "plugin not replaced, the version before stays in force";
-    let line = until(&waft, |site| site.write(SETTINGS, deny("Beside.")), kept);
+    let line = until(&waft, |site| site.write(SETTINGS, deny("Beside.")), KEPT);
     let beside = waft.path(SETTINGS).display().to_string();
     let both = format!("has settings of its own in {beside}, and a [[plugin]] in waft.toml");
     assert_eq!(line.field("reason"), both);
@@ -192,8 +158,7 @@ fn a_plugin_comes_into_force_once_its_scenario_goes_as_it_is_written() {
     let loaded = waft.log.lines().into_iter().filter(|line| line.message() == "plugin loaded");
     assert_eq!(loaded.count(), 1);
 
-    let kept = "plugin not replaced, the version before stays in force";
-    let line = until(&waft, |site| site.write(SETTINGS, deny("Two.")), kept);
+    let line = until(&waft, |site| site.write(SETTINGS, deny("Two.")), KEPT);
     let place = waft.path(SCENARIO).display().to_string();
     let reason = format!("its self-test fails: {place}:4: expected: < 502 One., got: < 502 Two.");
     assert_eq!(line.field("reason"), reason);
@@ -204,10 +169,10 @@ fn a_plugin_comes_into_force_once_its_scenario_goes_as_it_is_written() {
     assert_eq!((answer(&waft), generation(&waft)), (vec!["502 Two.".to_owned()], 2));
 
     let nonsense = |site: &Site| {
-        site.write(COMPONENT, another());
+        site.write(COMPONENT, another(&component("command-policy")));
         site.write(SCENARIO, "login\nhello\n");
     };
-    let line = until(&waft, nonsense, kept);
+    let line = until(&waft, nonsense, KEPT);
     let reason = format!("its self-test fails: {place}:2: not a step: hello");
     assert_eq!(line.field("reason"), reason);
     assert_eq!(generation(&waft), 2);

@@ -14,7 +14,7 @@ use std::os::unix::net::UnixListener;
 
 use serde_json::Value;
 use support::log::Line;
-use support::plugin::component;
+use support::plugin::{another, component};
 use support::process::Finished;
 use support::prometheus::get;
 use support::site::Site;
@@ -31,11 +31,6 @@ fn server(more: &str) -> Waft {
     let site = Site::new(&format!("{plugins}{more}\n{PLUGIN}"));
     site.write("plugins.d/strict.wasm", component("tests/hostile"));
     site.serve()
-}
-
-/// Another version of the plugin: a custom section more.
-fn another() -> Vec<u8> {
-    [&component("tests/hostile")[..], &[0, 3, 1, b'v', 1]].concat()
 }
 
 fn ask(waft: &Waft, arguments: &[&str]) -> Finished {
@@ -96,7 +91,7 @@ fn an_operator_takes_a_plugin_out_and_in_and_goes_back_to_the_version_before() {
     );
     let replaced = |line: &Line| line.message() == "plugin replaced";
     let drop_in = |site: &Site| {
-        site.write("plugins.d/new.part", another());
+        site.write("plugins.d/new.part", another(&component("tests/hostile")));
         std::fs::rename(site.path("plugins.d/new.part"), site.path("plugins.d/strict.wasm"))
             .unwrap();
     };
@@ -121,7 +116,7 @@ fn a_new_version_is_tried_on_a_share_of_sessions_and_promoted() {
         "the reload",
         |line| line.message() == "configuration reloaded",
     );
-    waft.site.write("plugins.d/strict.wasm", another());
+    waft.site.write("plugins.d/strict.wasm", another(&component("tests/hostile")));
     ask(&waft, &["plugin", "reload"]);
     let status = json(&waft, &["plugin", "list"]);
     let (now, tried) = (&status["plugins"][0], &status["canaries"][0]);
@@ -192,7 +187,7 @@ fn what_keeps_an_earlier_version_is_told_until_it_ends() {
     let waft = server("");
     let mut client = waft.log_in();
     let data = client.begin("STOR a");
-    waft.site.write("plugins.d/strict.wasm", another());
+    waft.site.write("plugins.d/strict.wasm", another(&component("tests/hostile")));
     let replaced = ask(&waft, &["plugin", "reload", "strict"]).succeeded().stdout();
     assert_eq!(replaced, "strict: replaced\n");
     let draining = &json(&waft, &["plugin", "list"])["draining"][0];

@@ -14,30 +14,15 @@ use std::fs;
 
 use rustix::process::Signal;
 use support::control::Control;
-use support::plugin::component;
+use support::folder::site;
+use support::plugin::{another, component};
 use support::site::Site;
 use support::waft::Waft;
-
-/// A site with this in its `waft.toml`, and a state directory.
-fn site(more: &str) -> Site {
-    let site = Site::new(&format!("[plugins]\ndirectory = \"plugins.d\"\n{more}"));
-    let text = fs::read_to_string(site.path("waft.toml")).unwrap();
-    site.write("waft.toml", text.replace("[server]\n", "[server]\nstate = \"state\"\n"));
-    site.make("state");
-    site.make("plugins.d");
-    site
-}
 
 /// Renames a file into the folder of plugins, as whoever exchanges one does.
 fn put(site: &Site, name: &str, octets: impl AsRef<[u8]>) {
     site.write("plugins.d/.new", octets);
     fs::rename(site.path("plugins.d/.new"), site.path("plugins.d").join(name)).unwrap();
-}
-
-/// Another component that does the same.
-fn another(component: &[u8]) -> Vec<u8> {
-    // A custom section without a name and without content.
-    [component, &[0, 1, 0]].concat()
 }
 
 fn digest(waft: &Waft) -> String {

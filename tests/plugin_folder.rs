@@ -13,47 +13,19 @@ mod support;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use support::log::Line;
-use support::plugin::component;
+use support::folder::{COMPONENT, KEPT, answer, deny, site, until};
+use support::plugin::{another, component};
 use support::site::Site;
 use support::waft::Waft;
 
-const COMPONENT: &str = "plugins.d/command-policy.wasm";
-
-/// A site whose folder of plugins is there, and has nothing in it.
-fn site(plugins: &str) -> Site {
-    let site = Site::new(&format!("[plugins]\ndirectory = \"plugins.d\"\n{plugins}"));
-    let text = fs::read_to_string(site.path("waft.toml")).unwrap();
-    let text = text.replace("[server]\n", "[server]\nstate = \"state\"\n");
-    site.write("waft.toml", text);
-    site.make("plugins.d");
-    site.make("state");
-    site
-}
-
-/// Settings that deny CWD in these words.
-fn deny(words: &str) -> String {
-    format!("[config]\ndeny = [\"CWD\"]\nmessage = \"{words}\"\n")
-}
-
 fn link(site: &Site, name: &str, target: &str) {
     symlink(target, site.path(name)).unwrap();
-}
-
-fn answer(waft: &Waft) -> Vec<String> {
-    waft.log_in().command("CWD /").lines
 }
 
 fn reload(waft: &Waft) -> String {
     let done = waft.site.waft(&["plugin", "reload", "--config", "waft.toml"], "");
     done.stdout() + &done.stderr()
 }
-
-fn until(waft: &Waft, change: impl FnOnce(&Site), message: &str) -> Line {
-    waft.and_wait(change, message, |line| line.message() == message)
-}
-
-const KEPT: &str = "plugin not replaced, the version before stays in force";
 
 /// Checks that `waft check` tells this of the site, with its remedy.
 #[track_caller]
@@ -88,7 +60,7 @@ fn what_a_client_uploads_never_comes_into_force_through_a_link() {
     let waft = site.serve();
     assert_eq!(answer(&waft), ["502 One."]);
     let mut ftp = waft.log_in();
-    let other = [component("command-policy"), vec![0, 1, 0]].concat();
+    let other = another(&component("command-policy"));
     ftp.put("STOR up.wasm", &other);
     let line = until(
         &waft,

@@ -10,6 +10,7 @@ pub(crate) mod client;
 pub(crate) mod content;
 pub(crate) mod control;
 pub(crate) mod crowd;
+pub(crate) mod folder;
 pub(crate) mod ftp;
 pub(crate) mod ftps;
 pub(crate) mod handmade;

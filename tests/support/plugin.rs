@@ -10,6 +10,12 @@ pub(crate) fn component(name: &str) -> Vec<u8> {
     })
 }
 
+/// A component that does the same as another one, and is not the same file.
+pub(crate) fn another(component: &[u8]) -> Vec<u8> {
+    // A custom section without a name and without content.
+    [component, &[0, 1, 0]].concat()
+}
+
 /// The first block of TOML in the README of a bundled plugin: what an operator pastes.
 pub(crate) fn pasted(name: &str) -> String {
     let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
