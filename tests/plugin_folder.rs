@@ -134,6 +134,93 @@ fn a_link_through_a_folder_that_others_write_to_is_refused_and_one_within_the_fo
     assert!(line.field("reason").contains("v2 is writable by others (mode 777)"), "{line:?}");
 }
 
+/// What is told of a file with a second name, with its remedy, where `here` is the site.
+fn told_of_names(here: &str, part: &str) -> (String, String) {
+    let file = format!("{here}/plugins.d/{part}");
+    let message = format!(
+        "{file} has 2 names, and alice can change it if one of them is within {here}/alice"
+    );
+    let remedy =
+        format!("make it a file of its own: cp -p {file} {file}.own && mv {file}.own {file}");
+    (message, remedy)
+}
+
+#[test]
+fn a_file_with_a_second_name_is_taken_and_told_of_everywhere_in_the_same_words() {
+    for part in ["command-policy.wasm", "command-policy.toml", "command-policy.scenario.txt"] {
+        let site = site("");
+        let here = fs::canonicalize(site.path("")).unwrap().display().to_string();
+        let text = fs::read_to_string(site.path("waft.toml")).unwrap();
+        site.write("waft.toml", text.replace("plugins.d", &format!("{here}/plugins.d")));
+        site.write(COMPONENT, component("command-policy"));
+        site.write("plugins.d/command-policy.toml", deny("One."));
+        site.write("plugins.d/command-policy.scenario.txt", "login\n");
+        let file = site.path("plugins.d").join(part);
+        fs::hard_link(&file, site.path("lib")).unwrap();
+        let (message, remedy) = told_of_names(&here, part);
+        let ask = |site: &Site, arguments: &[&str]| {
+            let arguments = [arguments, &["--config", "waft.toml"]].concat();
+            site.waft(&arguments, "")
+        };
+        let checked = ask(&site, &["check"]).succeeded().stderr();
+        let expected = format!("plugin command-policy: {message}\n  remedy: {remedy}\n");
+        assert!(checked.contains(&expected), "{checked}");
+        assert_eq!(checked.matches("has 2 names").count(), 1, "{checked}");
+        let waft = site.serve();
+        let line = waft.log.wait("the concern", |line| line.message() == message);
+        assert_eq!(
+            (line.field("level"), line.field("plugin"), line.field("remedy")),
+            ("WARN", "command-policy", &*remedy),
+        );
+        assert_eq!(answer(&waft), ["502 One."]);
+        let listed = ask(&waft, &["plugin", "list"]).succeeded().stdout();
+        let expected = format!("command-policy: {message}\n  remedy: {remedy}\n");
+        assert!(listed.contains(&expected), "{listed}");
+        let status = ask(&waft, &["plugin", "status"]).succeeded().stdout();
+        let expected = format!("concern                 {message}\n  remedy: {remedy}\n");
+        assert!(status.contains(&expected), "{status}");
+        // It is told once, and not at every look.
+        ask(&waft, &["plugin", "reload"]).succeeded();
+        let times = waft.log.lines().iter().filter(|line| line.message() == message).count();
+        assert_eq!(times, 1);
+        // The remedy is one.
+        let (_, command) = remedy.split_once(": ").unwrap();
+        let done = std::process::Command::new("sh").args(["-c", command]).status().unwrap();
+        assert!(done.success());
+        ask(&waft, &["plugin", "reload"]).succeeded();
+        let listed = ask(&waft, &["plugin", "list"]).succeeded().stdout();
+        assert!(!listed.contains("remedy"), "{listed}");
+        assert_eq!(answer(&waft), ["502 One."]);
+    }
+}
+
+#[test]
+fn nothing_is_told_of_a_second_name_where_no_client_changes_files() {
+    let site = site("");
+    let text = fs::read_to_string(site.path("waft.toml")).unwrap();
+    let root = "root = \"alice\"\n";
+    let reads = format!("{root}permissions = [\"list\", \"read\"]\n");
+    site.write("waft.toml", text.replace(root, &reads));
+    site.write(COMPONENT, component("command-policy"));
+    fs::hard_link(site.path(COMPONENT), site.path("alice/down.wasm")).unwrap();
+    let checked = site.waft(&["check", "--config", "waft.toml"], "").succeeded().stderr();
+    assert!(!checked.contains("2 names"), "{checked}");
+}
+
+#[test]
+fn what_others_may_write_to_under_a_second_name_is_refused_under_the_first() {
+    let site = site("");
+    site.write(COMPONENT, component("command-policy"));
+    site.write("plugins.d/command-policy.toml", deny("One."));
+    site.write("open/here", "");
+    fs::hard_link(site.path("plugins.d/command-policy.toml"), site.path("open/set.toml")).unwrap();
+    let waft = site.serve();
+    fs::set_permissions(waft.path("open/set.toml"), Permissions::from_mode(0o666)).unwrap();
+    let told = reload(&waft);
+    assert!(told.contains("command-policy.toml is writable by others (mode 666)"), "{told}");
+    assert_eq!(answer(&waft), ["502 One."]);
+}
+
 fn pipe(site: &Site, name: &str) {
     let path = site.path(name);
     rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RWXU).unwrap();

@@ -28,7 +28,7 @@ use crate::findings::{both, mistake};
 
 pub(crate) use acme::acme_settings;
 pub(crate) use plugins::{host_settings, settings_in};
-pub(crate) use refusals::{crowded, idle, plugin_mistakes};
+pub(crate) use refusals::{concerns, crowded, idle, plugin_mistakes};
 pub(crate) use storages::Places;
 pub(crate) use tls::{Tls, certificate_warnings, tls};
 

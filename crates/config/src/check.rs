@@ -20,7 +20,7 @@ mod reach;
 mod storages;
 
 pub(crate) use plugins::plugin;
-pub use reach::{Reachable, Reached};
+pub use reach::{Changed, Reachable, Reached};
 
 /// What the checks have found.
 #[derive(Default)]

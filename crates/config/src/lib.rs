@@ -35,7 +35,7 @@ mod users_file;
 mod value;
 
 pub use beside::PluginFile;
-pub use check::{Reachable, Reached};
+pub use check::{Changed, Reachable, Reached};
 pub use config::Config;
 pub use mistake::{Mistake, Mistakes, Warnings};
 pub use password::{PasswordHash, Rejection};

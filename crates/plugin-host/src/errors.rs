@@ -10,7 +10,7 @@ use waft_proto::command::printable;
 use crate::scarcity;
 use crate::self_test::{Place, TestFailure};
 use crate::service::{self, Grant};
-use crate::settings::Listed;
+use crate::settings::{Changed, Listed};
 use crate::workshop::Undone;
 
 /// Octets of a mebibyte, the unit in messages.
@@ -454,6 +454,43 @@ impl Refusal {
             }
             _ => return None,
         })
+    }
+}
+
+/// What does not keep a component from being taken, and should be looked after.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Concern {
+    /// Its file has other names (hard links), and clients may reach one of them.
+    #[error(
+        "{} has {names} names, and {} can change it if one of them is within {}",
+        file.display(), changed.who, changed.root.display()
+    )]
+    SeveralNames {
+        /// The file.
+        file: PathBuf,
+        /// How many.
+        names: u64,
+        /// Who changes files on its file system, and where.
+        changed: Changed,
+    },
+}
+
+impl Concern {
+    /// What to do about it.
+    pub fn remedy(&self) -> String {
+        let Concern::SeveralNames { file, .. } = self;
+        let file = file.display();
+        format!("make it a file of its own: cp -p {file} {file}.own && mv {file}.own {file}")
+    }
+}
+
+impl serde::Serialize for Concern {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+        let mut concern = to.serialize_struct("Concern", 2)?;
+        concern.serialize_field("reason", &self.to_string())?;
+        concern.serialize_field("remedy", &self.remedy())?;
+        concern.end()
     }
 }
 

@@ -305,6 +305,13 @@ fn try_read(file: &Path, known: Option<Stamp>, guard: &Guard) -> Result<Content,
     Ok(Content::Whole { stamp, bytes })
 }
 
+/// Where the signature of a component lies.
+pub(crate) fn signature_of(component: &Path) -> PathBuf {
+    let mut name = component.as_os_str().to_owned();
+    name.push(SIGNATURE);
+    PathBuf::from(name)
+}
+
 /// Checks that a component has its signature beside it.
 ///
 /// # Errors
@@ -315,9 +322,7 @@ pub(crate) fn check_signature(
     signer: &Signer,
     guard: &Guard,
 ) -> Result<(), Refusal> {
-    let mut name = file.as_os_str().to_owned();
-    name.push(SIGNATURE);
-    let signature = PathBuf::from(name);
+    let signature = signature_of(file);
     let unsigned = || Refusal::Unsigned { file: signature.clone() };
     let opened = guard.open(&signature).map_err(|refusal| match refusal {
         Refusal::Missing => unsigned(),

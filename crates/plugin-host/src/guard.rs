@@ -4,6 +4,13 @@
 //! A name is judged by everything that it leads through, at every look. The file is opened first, and
 //! what was opened has to be what the name led to when the way was judged: nobody who may not write
 //! there exchanges it in between.
+//!
+//! Owner and mode are those of the inode, whatever name it is reached by: of the other names that a file
+//! may have (hard links), wherever they are, nobody makes use who is refused here. What is left is the
+//! server itself, which writes for its clients, where another name lies within a root: which names there
+//! are cannot be asked for. So several names are no refusal, but a [`Concern`], and that only where the
+//! user of the server may write the file and some client changes files on its file system. Stores that
+//! link their files (of packages, of images) and belong to root are not told of, unless root serves.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -11,7 +18,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use crate::errors::Refusal;
+use crate::errors::{Concern, Refusal};
 use crate::files::directory_of;
 use crate::owners::Owners;
 use crate::settings::{ClientReach, HostSettings};
@@ -59,6 +66,28 @@ impl Guard {
         reached.map_or(Ok(()), Err)?;
         let same = fs::symlink_metadata(&end).is_ok_and(|end| is_same(&end, &metadata));
         Ok(same.then_some((opened, metadata)))
+    }
+
+    /// What there is to look after with files that are taken.
+    pub(crate) fn concerns<'a>(&self, files: impl Iterator<Item = &'a Path>) -> Vec<Concern> {
+        let concern = |file: &Path| self.several_names(file, &fs::metadata(file).ok()?);
+        files.filter_map(concern).collect()
+    }
+
+    #[cfg(unix)]
+    fn several_names(&self, file: &Path, metadata: &Metadata) -> Option<Concern> {
+        use std::os::unix::fs::MetadataExt as _;
+        let names = metadata.nlink();
+        if names < 2 || !metadata.is_file() || !self.owners.serve_as(metadata.uid()) {
+            return None;
+        }
+        let changed = self.clients.as_ref()?.changed_on(metadata.dev())?;
+        Some(Concern::SeveralNames { file: file.to_owned(), names, changed })
+    }
+
+    #[cfg(not(unix))]
+    fn several_names(&self, _: &Path, _: &Metadata) -> Option<Concern> {
+        None
     }
 
     /// Goes the way that a name leads, and checks every directory that a link leads through, every

@@ -24,12 +24,12 @@ use crate::capability::log::cleaned;
 use crate::chain::{Generation, InForce};
 use crate::crowd::{Crowd, crowds};
 use crate::errands;
-use crate::errors::{LoadErrors, Refusal, WatchError};
+use crate::errors::{Concern, LoadErrors, Refusal, WatchError};
 use crate::files::Settled;
 use crate::guard::Guard;
 use crate::lent::Services;
 use crate::limits;
-use crate::load::{Gathered, Key, Loader, Note, Slot, Slots, blocking, in_order, notes};
+use crate::load::{Gathered, Key, Loader, Note, Slot, Slots, blocking, concerns, in_order, notes};
 use crate::news;
 use crate::operate::{self, Left};
 use crate::outbox::Outbox;
@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     reports: watch::Sender<GenerationReport>,
     /// What was told of the slots, for who cannot wait for the books.
     notes: ArcSwap<Vec<Note>>,
+    /// What there is to look after with the files of those that are in force, by name.
+    concerns: ArcSwap<BTreeMap<String, Vec<Concern>>>,
     /// Where plugins may want more together than there is.
     crowds: ArcSwap<Vec<Crowd>>,
     /// What is being made of a file, likewise.
@@ -158,6 +160,7 @@ impl Host {
         let (flops, flunked) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             notes: ArcSwap::from_pointee(notes(&gathered.slots)),
+            concerns: ArcSwap::from_pointee(concerns(&gathered.slots)),
             crowds: ArcSwap::from_pointee(crowds(&plugins, settings.sessions)),
             progress,
             changed: std::sync::Mutex::default(),
@@ -375,6 +378,7 @@ impl Shared {
         self.succeed(books, &gathered.slots);
         books.slots = gathered.slots;
         self.notes.store(Arc::new(notes(&books.slots)));
+        self.concerns.store(Arc::new(concerns(&books.slots)));
         let plugins = in_order(&books.settings, &books.slots);
         self.crowds.store(Arc::new(crowds(&plugins, books.settings.sessions)));
         plugins.iter().for_each(|plugin| plugin.take_share(&self.stock));
@@ -500,6 +504,10 @@ impl Shared {
                     remedy: note.remedy.clone(),
                 }),
             }
+        }
+        let concerns = self.concerns.load();
+        for plugin in &mut status.plugins {
+            plugin.concerns = concerns.get(&plugin.name).cloned().unwrap_or_default();
         }
         if let Some(canary) = &*self.canary.load() {
             let current = self.current.load();

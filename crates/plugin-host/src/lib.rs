@@ -70,7 +70,7 @@ pub use compiler::{CompilerProcess, compile_apart};
 pub use core_dumps::CoreDumps;
 pub use costs::{Instances, instances};
 pub use crowd::Crowd;
-pub use errors::{Flaw, LoadError, LoadErrors, OperateError, Refusal, WatchError};
+pub use errors::{Concern, Flaw, LoadError, LoadErrors, OperateError, Refusal, WatchError};
 pub use hook::Hook;
 pub use host::Host;
 pub use inspect::{
@@ -84,8 +84,9 @@ pub use service::Grant;
 pub use services::http::check_url;
 pub use services::metrics::{Metric, MetricKind, MetricSeries, MetricValue};
 pub use settings::{
-    CallLimits, ClientReach, Grants, HostSettings, HttpGrant, Isolation, KvGrant, Limits, Listed,
-    OnError, OnLoadError, PluginSettings, Reached, Secret, SettingsReader, Signer, Unlisted,
+    CallLimits, Changed, ClientReach, Grants, HostSettings, HttpGrant, Isolation, KvGrant, Limits,
+    Listed, OnError, OnLoadError, PluginSettings, Reached, Secret, SettingsReader, Signer,
+    Unlisted,
 };
 pub use stand_ins::{Fault, NoWebResponse, StandIns, WebRequest, WebResponse};
 pub use status::{

@@ -17,7 +17,7 @@ use crate::cache::CompiledStore;
 use crate::capability::log::cleaned;
 use crate::compiler::Compiler;
 use crate::engine::{Sandbox, sandbox};
-use crate::errors::{LoadError, Refusal};
+use crate::errors::{Concern, LoadError, Refusal};
 use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
 use crate::guard::Guard;
 use crate::limits;
@@ -86,6 +86,8 @@ pub(crate) struct Slot {
     parts: Vec<Part>,
     /// What was last told to the operator about it, unless it was put right.
     trouble: Option<Trouble>,
+    /// What there is to look after with the files as they were last looked at.
+    concerns: Vec<Concern>,
 }
 
 impl Slot {
@@ -156,6 +158,13 @@ pub(crate) struct Note {
     pub(crate) state: State,
     pub(crate) reason: String,
     pub(crate) remedy: Option<String>,
+}
+
+/// Tells what there is to look after with the files of plugins that are in force, by name.
+pub(crate) fn concerns(slots: &Slots) -> BTreeMap<String, Vec<Concern>> {
+    let concerned = slots.iter().filter(|(_, slot)| slot.plugin.is_some());
+    let concerned = concerned.filter(|(_, slot)| !slot.concerns.is_empty());
+    concerned.map(|((name, _), slot)| (name.clone(), slot.concerns.clone())).collect()
 }
 
 /// Tells of the slots whose file is not taken.
@@ -237,7 +246,9 @@ impl Loader {
             if let Some(slot) =
                 self.settle(candidate, before, outcome, generation, &mut gathered).await
             {
-                gathered.slots.insert(key, slot);
+                let concerns = self.concerns(candidate).await;
+                tell_of_concerns(candidate, before, &slot, &concerns);
+                gathered.slots.insert(key, Slot { concerns, ..slot });
             }
         }
         refuse_rivals(old, &plan, &mut gathered);
@@ -296,6 +307,18 @@ impl Loader {
                 },
             },
         }
+    }
+
+    /// What there is to look after with a component's file and those beside it.
+    async fn concerns(&self, candidate: &Candidate) -> Vec<Concern> {
+        let guard = self.guard.clone();
+        let signature = self.signer.is_some().then(|| files::signature_of(&candidate.file));
+        let parts = candidate.parts.iter().map(|part| part.file.clone());
+        let own = [candidate.file.clone()].into_iter();
+        let files: Vec<PathBuf> = own.chain(parts).chain(signature).collect();
+        blocking(move || guard.concerns(files.iter().map(PathBuf::as_path)))
+            .await
+            .unwrap_or_default()
     }
 
     /// Decides about a file's content. `same` is its slot, if its settings did not change.
@@ -561,6 +584,21 @@ impl Loader {
     }
 }
 
+/// Says once what there is to look after with the files of a plugin that is in force.
+fn tell_of_concerns(
+    candidate: &Candidate,
+    before: Option<&Slot>,
+    slot: &Slot,
+    concerns: &[Concern],
+) {
+    let plugin = &*candidate.settings.name;
+    let told = before.filter(|before| before.plugin.is_some());
+    let is_new = |it: &&Concern| !told.is_some_and(|before| before.concerns.contains(it));
+    for concern in concerns.iter().filter(is_new).filter(|_| slot.plugin.is_some()) {
+        tracing::warn!(plugin, remedy = concern.remedy(), "{concern}");
+    }
+}
+
 /// Says that a component is being compiled, once that takes a while.
 fn tell_of_compiling(candidate: &Candidate) -> impl Future<Output = ()> + Send + 'static {
     let (plugin, file) = (candidate.settings.name.clone(), candidate.file.clone());
@@ -758,7 +796,8 @@ fn slot(
     trouble: Option<Trouble>,
 ) -> Slot {
     let (settings, parts) = (candidate.settings.clone(), candidate.parts.clone());
-    Slot { settings, plugin, canary: None, parked: None, stamp, parts, trouble }
+    let concerns = Vec::new();
+    Slot { settings, plugin, canary: None, parked: None, stamp, parts, trouble, concerns }
 }
 
 fn change(candidate: &Candidate, what: What) -> Change {

@@ -29,6 +29,12 @@ impl Owners {
     pub(crate) fn include(self, user: u32) -> bool {
         user == ROOT || user == self.process || Some(user) == self.run_as
     }
+
+    /// Whether the server, once it serves, may change what that user owns: on behalf of its clients.
+    pub(crate) fn serve_as(self, user: u32) -> bool {
+        let serving = self.run_as.unwrap_or(self.process);
+        serving == ROOT || serving == user
+    }
 }
 
 #[cfg(unix)]
@@ -51,5 +57,14 @@ mod tests {
         assert!([0, 1000, 990].into_iter().all(|user| owners.include(user)));
         assert!(!owners.include(1001));
         assert!(!Owners { run_as: None, ..owners }.include(990));
+    }
+
+    #[test]
+    fn clients_change_what_the_user_of_the_server_owns_and_anything_where_that_is_root() {
+        let owners = Owners { process: ROOT, run_as: Some(990) };
+        assert!(owners.serve_as(990));
+        assert!(!owners.serve_as(ROOT));
+        assert!(Owners::when(ROOT).serve_as(990));
+        assert!(!Owners::when(990).serve_as(ROOT));
     }
 }

@@ -340,6 +340,7 @@ impl Plugin {
             component: format!("{} {}", self.descriptor.name, self.descriptor.version),
             hooks: self.artifact.outline.hooks(),
             idle_grants: self.idle_grants(),
+            concerns: Vec::new(),
             instances_idle,
             instances_pinned: self.pool.pinned_count(),
             breaker_open,

@@ -141,9 +141,14 @@ impl fmt::Debug for SettingsReader {
 
 /// Knows what clients reach, by names of files: what such a name leads to now is asked at every look.
 #[derive(Clone)]
-pub struct ClientReach(Arc<Reaches>);
+pub struct ClientReach {
+    reached: Arc<Reaches>,
+    changed_on: Arc<Changes>,
+}
 
 type Reaches = dyn Fn(&Path) -> Option<Reached> + Send + Sync;
+
+type Changes = dyn Fn(u64) -> Option<Changed> + Send + Sync;
 
 /// A file that clients reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,15 +161,32 @@ pub struct Reached {
     pub remedy: String,
 }
 
+/// A directory where clients change files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The directory.
+    pub root: PathBuf,
+    /// Who does.
+    pub who: String,
+}
+
 impl ClientReach {
-    /// Asks `reached` about the names of components and of what belongs to them.
-    pub fn new(reached: impl Fn(&Path) -> Option<Reached> + Send + Sync + 'static) -> ClientReach {
-        ClientReach(Arc::new(reached))
+    /// Asks `reached` about the names of components and of what belongs to them, and `changed_on` about
+    /// the file systems, by their numbers (`st_dev`), of those that have several names.
+    pub fn new(
+        reached: impl Fn(&Path) -> Option<Reached> + Send + Sync + 'static,
+        changed_on: impl Fn(u64) -> Option<Changed> + Send + Sync + 'static,
+    ) -> ClientReach {
+        ClientReach { reached: Arc::new(reached), changed_on: Arc::new(changed_on) }
     }
 
     pub(crate) fn reached(&self, file: &Path) -> Option<Refusal> {
-        let Reached { end, message, remedy } = (self.0)(file)?;
+        let Reached { end, message, remedy } = (self.reached)(file)?;
         Some(Refusal::Reached { end, message, remedy })
+    }
+
+    pub(crate) fn changed_on(&self, device: u64) -> Option<Changed> {
+        (self.changed_on)(device)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::crowd::Crowd;
-use crate::errors::Refusal;
+use crate::errors::{Concern, Refusal};
 use crate::meter::HookCounts;
 
 /// What came of looking at the files or at new settings.
@@ -249,6 +249,8 @@ pub struct PluginStatus {
     pub hooks: Vec<&'static str>,
     /// The grants that it has no use for.
     pub idle_grants: Vec<&'static str>,
+    /// What there is to look after with its files.
+    pub concerns: Vec<Concern>,
     /// Instances that wait for a call.
     pub instances_idle: usize,
     /// Instances that are in use, by calls and by transfers.

@@ -9,8 +9,8 @@ use waft_config::{
     Config, Mistake, Node, Origin, Plugin, PluginFile, PluginLimits, Plugins, Reachable, Value,
 };
 use waft_plugin_host::{
-    CallLimits, ClientReach, Flaw, Grants, Hook, HostSettings, HttpGrant, Isolation, KvGrant,
-    Limits, Listed, OnError, OnLoadError, PluginSettings, Reached, Secret, SettingsReader,
+    CallLimits, Changed, ClientReach, Flaw, Grants, Hook, HostSettings, HttpGrant, Isolation,
+    KvGrant, Limits, Listed, OnError, OnLoadError, PluginSettings, Reached, Secret, SettingsReader,
     Unlisted,
 };
 
@@ -76,9 +76,14 @@ pub(crate) fn host_settings(config: &Config) -> Result<HostSettings, Vec<Mistake
 /// Knows what clients reach.
 fn clients(config: &Config) -> ClientReach {
     let reachable = Reachable::of(config);
-    ClientReach::new(move |file| {
+    let same = reachable.clone();
+    let reached = move |file: &Path| {
         let waft_config::Reached { end, message, remedy } = reachable.reached(file)?;
         Some(Reached { end, message, remedy })
+    };
+    ClientReach::new(reached, move |device| {
+        let waft_config::Changed { root, who } = same.changed_on(device)?;
+        Some(Changed { root, who })
     })
 }
 

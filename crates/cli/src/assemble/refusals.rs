@@ -191,6 +191,18 @@ pub(crate) fn crowded(config: &Config, status: &HostStatus) -> Vec<Mistake> {
     told.collect()
 }
 
+/// Tells what there is to look after with the files of plugins that are taken.
+pub(crate) fn concerns(config: &Config, status: &HostStatus) -> Vec<Mistake> {
+    let told = status.plugins.iter().flat_map(|plugin| {
+        let whose = Whose { plugin: &plugin.name, file: Some(&plugin.file) };
+        plugin.concerns.iter().map(move |concern| {
+            let message = format!("plugin {}: {concern}", plugin.name);
+            place(config, whose, "path", "plugins.directory", message, concern.remedy())
+        })
+    });
+    told.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

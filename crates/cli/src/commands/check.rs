@@ -75,6 +75,7 @@ fn find(source: &Source) -> Result<Findings, Failure> {
             let status = host.status();
             warnings.0.append(&mut assemble::idle(&config, &status));
             warnings.0.append(&mut assemble::crowded(&config, &status));
+            warnings.0.append(&mut assemble::concerns(&config, &status));
             (Some((config, status)), Vec::new())
         }
         Err(StartError::Configuration(wrong)) => (None, wrong.mistakes),

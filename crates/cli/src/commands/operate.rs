@@ -174,7 +174,7 @@ fn list(reach: &Reach) -> Result<(), Failure> {
     }
     let mut told = table(&rows);
     for plugin in all(&answer) {
-        let notes = trouble(plugin).into_iter().chain(passing(plugin));
+        let notes = trouble(plugin).into_iter().chain(concerns(plugin)).chain(passing(plugin));
         told.extend(notes.map(|told| format!("{}: {told}\n", text(at(plugin, "name")))));
     }
     Ok(output::print(&told)?)
@@ -195,6 +195,12 @@ fn all(answer: &Value) -> impl Iterator<Item = &Value> {
 fn trouble(plugin: &Value) -> Option<String> {
     let reason = at(plugin, "trouble").as_str().or_else(|| at(plugin, "reason").as_str())?;
     Some(format!("{reason}{}", remedy(plugin.get("remedy"))))
+}
+
+/// What there is to look after with files that are taken.
+fn concerns(plugin: &Value) -> impl Iterator<Item = String> {
+    let concerns = at(plugin, "concerns").as_array().into_iter().flatten();
+    concerns.map(|it| format!("{}{}", text(at(it, "reason")), remedy(it.get("remedy"))))
 }
 
 /// What becomes of a version that is not in force yet, or not any more.
@@ -255,6 +261,7 @@ fn described(plugin: &Value) -> String {
     let mut rows =
         vec![row("name", text(at(plugin, "name"))), row("state", text(at(plugin, "state")))];
     rows.extend(trouble(plugin).map(|trouble| row("not taken", trouble)));
+    rows.extend(concerns(plugin).map(|concern| row("concern", concern)));
     let known = |key: &str| Some(at(plugin, key)).filter(|value| !value.is_null());
     rows.extend(known("component").map(|component| row("component", text(component))));
     rows.extend(known("file").map(|file| row("file", text(file))));

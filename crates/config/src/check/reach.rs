@@ -44,6 +44,15 @@ pub struct Reached {
     pub remedy: String,
 }
 
+/// A directory where clients change files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The directory, without links.
+    pub root: PathBuf,
+    /// Who does.
+    pub who: String,
+}
+
 impl Reachable {
     /// Takes the directories that clients have by a configuration.
     #[must_use]
@@ -66,6 +75,27 @@ impl Reachable {
         let message = root.told(reach, what, "there");
         let remedy = format!("move {} out of {}", way.end.display(), root.others);
         Some(Reached { end: way.end, message, remedy })
+    }
+
+    /// Tells of a directory on the file system of that number (`st_dev`) where clients change files:
+    /// any file on it may have another name there.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn changed_on(&self, device: u64) -> Option<Changed> {
+        use std::os::unix::fs::MetadataExt as _;
+        let is_there = |root: &&Root| {
+            let found = std::fs::metadata(&root.path);
+            root.reach == Reach::Change && found.is_ok_and(|found| found.dev() == device)
+        };
+        let root = self.roots.iter().find(is_there)?;
+        Some(Changed { root: root.path.clone(), who: root.who.clone() })
+    }
+
+    /// The same where file systems have no numbers: of none.
+    #[cfg(not(unix))]
+    #[must_use]
+    pub fn changed_on(&self, _: u64) -> Option<Changed> {
+        None
     }
 }
 

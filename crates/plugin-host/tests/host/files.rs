@@ -4,11 +4,13 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use waft_plugin_host::{HostSettings, PluginSettings, Refusal, What};
+use waft_plugin_host::{
+    Changed, ClientReach, Concern, Host, HostSettings, PluginSettings, Refusal, What,
+};
 
 use crate::support::*;
 
-fn names(host: &waft_plugin_host::Host) -> Vec<String> {
+fn names(host: &Host) -> Vec<String> {
     host.status().plugins.into_iter().map(|plugin| plugin.name).collect()
 }
 
@@ -112,6 +114,29 @@ async fn a_component_that_is_given_to_another_user_does_not_replace_the_one_in_f
     let refusal = Refusal::OwnedByOthers { path: directory.file("echo.wasm"), uid: 4711 };
     assert_eq!(report.changes[0].what, What::Kept(refusal));
     assert_eq!(names(&host), ["echo"]);
+}
+
+#[tokio::test]
+async fn several_names_are_told_of_where_clients_write_them_as_the_user_of_the_server() {
+    let directory = Directory::new();
+    directory.put("echo.wasm", &echo());
+    fs::hard_link(directory.file("echo.wasm"), directory.file("other")).unwrap();
+    let device = fs::metadata(directory.path()).unwrap().dev();
+    let changed = Changed { root: "/srv".into(), who: "alice".to_owned() };
+    let there = changed.clone();
+    let on = move |of: u64| (of == device).then(|| there.clone());
+    let clients = |reach| HostSettings { clients: Some(reach), ..directory.settings() };
+    let concerned = clients(ClientReach::new(|_| None, on));
+    let concerns = |host: Host| host.status().plugins[0].concerns.clone();
+    let file = directory.file("echo.wasm");
+    let concern = Concern::SeveralNames { file, names: 2, changed };
+    assert_eq!(concerns(load(concerned.clone()).await), [concern]);
+    // Stores of packages and images are root's, and the server another user.
+    let elsewhere = clients(ClientReach::new(|_| None, |_| None));
+    let as_another = HostSettings { run_as: Some(4711), ..concerned };
+    for settings in [directory.settings(), elsewhere, as_another] {
+        assert_eq!(concerns(load(settings).await), []);
+    }
 }
 
 #[tokio::test]
