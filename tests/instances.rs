@@ -309,7 +309,7 @@ fn what_cannot_share_is_told_by_check() {
     let grant = "grant = { kv = \"1MiB\", control = true, http = [] }\n";
     let told = check("tests/services", grant);
     let line = "plugin.0.share: plugin p (p.wasm): share has transfers share an instance, and what it \
-                imports can wait: waft:plugin/http@0.1.0 (fetch)";
+                imports can wait: waft:plugin/http@0.1.1 (fetch)";
     assert!(told.contains(line), "{told}");
     assert!(told.contains("remedy: remove share, or build it without these imports"), "{told}");
 }

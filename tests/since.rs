@@ -19,7 +19,7 @@ use std::time::Instant;
 use support::PATIENCE;
 use support::ftp::Ftp;
 use support::plugin::component;
-use support::site::{CHEAP_HASH, PASSWORD, Site};
+use support::site::{CHEAP_HASH, PASSWORD, Site, USER};
 use support::waft::Waft;
 
 /// The guest of 0.1.0.
@@ -43,7 +43,7 @@ fn service() -> String {
     url
 }
 
-/// A server with the guest and nothing else.
+/// A server with the guest of 0.1.0 and nothing else.
 fn server() -> Waft {
     let url = service();
     let site = Site::new(&format!(
@@ -149,4 +149,31 @@ fn services_commands_events_and_timers_are_those_of_0_1_0() {
         assert!(Instant::now() < deadline, "{told:?}");
         told = ftp.command("SITE COUNTS").lines;
     }
+}
+
+#[test]
+fn commands_are_skipped_as_in_0_1_1_until_who_a_session_is_changes() {
+    let guest = "since-0-1-1";
+    let site = Site::new(
+        "[login]\nfailure_delay = \"0s\"\n[plugins]\ndirectory = \"plugins.d\"\n\
+         [[plugin]]\nname = \"since-0-1-1\"\n",
+    );
+    site.write(format!("plugins.d/{guest}.wasm"), component(&format!("tests/{guest}")));
+    let waft = site.serve();
+    let mut ftp = waft.log_in();
+    let own = ["202 There was room in those days."];
+    lines(&mut ftp, "ALLO 10", &own);
+    ftp.expect("SYST", 215);
+    lines(&mut ftp, "ALLO 10", &["200 There is space for that."]);
+    // Moving about changes nothing, nor does another session, and verbs of nobody's are never skipped.
+    ftp.expect("CWD /", 250);
+    lines(&mut ftp, "ALLO 10", &["200 There is space for that."]);
+    lines(&mut waft.log_in(), "ALLO 10", &own);
+    lines(&mut ftp, "XOLD", &own);
+    lines(&mut ftp, "XOLD", &own);
+    // Another login is another session to the plugin.
+    ftp.expect("REIN", 220);
+    ftp.log_in(USER, PASSWORD);
+    lines(&mut ftp, "ALLO 10", &own);
+    ftp.expect("SYST", 215);
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
 use wit_parser::{ManglingAndAbi, Resolve, WorldId};
 
-/// The interface that plugins are built for.
+/// The interface that they are built for: a text that never changes, as they name its functions.
 fn interface() -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/waft-plugin.wit");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/released/0.1.0.wit");
     std::fs::read_to_string(file).unwrap()
 }
 

@@ -50,7 +50,7 @@ const BREAKING: [(&str, &str, &str); 10] = [
 fn refused() -> [(&'static str, Vec<u8>, &'static str); 4] {
     [
         ("forbidden", handmade::forbidden_import(), "wasi:nn/inference@0.2.0"),
-        ("ungranted", component("tests/services"), "waft:plugin/kv@0.1.0"),
+        ("ungranted", component("tests/services"), "waft:plugin/kv@0.1.1"),
         ("unknown", handmade::unknown_hook(), "waft:plugin/thought-filter@0.1.0"),
         ("misfit", handmade::misfit(), "does not fit the interface: command-filter: "),
     ]

@@ -133,7 +133,7 @@ fn a_check_tells_versions_memory_and_grants() {
     assert_eq!(told.code, Some(0), "{}", told.stderr);
     let lines: Vec<&str> = told.stderr.lines().collect();
     assert!(lines[0].starts_with("plugin.wasm can be loaded; hooks: lifecycle, "), "{}", lines[0]);
-    assert_eq!(lines[1], "interface: waft:plugin 0.1.0; servers have: 0.1.0");
+    assert_eq!(lines[1], "interface: waft:plugin 0.1.1; servers have: 0.1.0, 0.1.1");
     assert!(lines[2].contains("; memory of an instance at first: "), "{}", lines[2]);
     assert_eq!(
         lines[3..],
@@ -141,7 +141,7 @@ fn a_check_tells_versions_memory_and_grants() {
     );
     let none = bench.waft(&["check", "plugin.wasm", "--against", "0.7.0"]);
     assert_eq!(none.code, Some(2));
-    assert!(none.stderr.contains("no version of the interface: 0.7.0; there are: 0.1.0"));
+    assert!(none.stderr.contains("no version of the interface: 0.7.0; there are: 0.1.0, 0.1.1"));
 }
 
 #[test]

@@ -82,6 +82,12 @@ pub trait Hooks: Send + Sync {
     /// The verbs whose commands some plugin wants to see.
     fn command_interest(&self) -> VerbSet;
 
+    /// Whether some plugin wants to see this command of this session.
+    fn wants_command(&self, session: &SessionFacts, command: &Command) -> bool {
+        let _ = session;
+        self.command_interest().contains(command.verb())
+    }
+
     /// The verbs whose replies some plugin wants to see. The greeting and replies that no command
     /// asked for go by the unknown verb's bit.
     fn reply_interest(&self) -> VerbSet;

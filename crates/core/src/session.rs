@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use waft_proto::{Verb, VerbSet};
 
 use crate::certificate::CertificateName;
 use crate::path::VirtualPath;
@@ -42,6 +44,8 @@ pub struct SessionFacts {
     pub attributes: Arc<[(String, String)]>,
     /// Where plugins keep what they want to remember of this session.
     pub scratch: Arc<Scratch>,
+    /// What plugins need not be asked about: that of other facts begins empty.
+    pub skips: Arc<Skips>,
 }
 
 /// What facts begin with that tell of the client's certificate.
@@ -66,6 +70,40 @@ impl SessionFacts {
         let names = names.filter_map(CertificateName::plain);
         let names: Vec<&str> = names.filter(|name| !name.contains(char::is_control)).collect();
         (!names.is_empty()).then(|| names.join("\n"))
+    }
+}
+
+/// Plugins that a session remembers commands to be skipped for. Beyond that it forgets all, which
+/// costs each of them one call more.
+const SKIPPING_PLUGINS_MAX: usize = 64;
+
+/// The commands that plugins need not be asked about, as they said themselves, while the facts stay
+/// what they are: by a number that each version of a plugin has to itself.
+#[derive(Debug, Default)]
+pub struct Skips(Mutex<Vec<(u64, VerbSet)>>);
+
+impl Skips {
+    /// Whether that plugin need not be asked about commands of that verb.
+    pub fn contains(&self, plugin: u64, verb: Verb) -> bool {
+        self.lock().iter().any(|(known, verbs)| *known == plugin && verbs.contains(Some(verb)))
+    }
+
+    /// That plugin need not be asked about commands of these verbs, either.
+    pub fn add(&self, plugin: u64, verbs: VerbSet) {
+        let mut all = self.lock();
+        if let Some((_, known)) = all.iter_mut().find(|(known, _)| *known == plugin) {
+            *known = known.union(verbs);
+            return;
+        }
+        // Versions come and go while a session lasts.
+        if all.len() == SKIPPING_PLUGINS_MAX {
+            all.clear();
+        }
+        all.push((plugin, verbs));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(u64, VerbSet)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -147,7 +185,7 @@ impl Scratch {
         drop(spent);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Vec<u8>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), Vec<u8>>> {
         // The map is whole after every statement above: a panic elsewhere cannot spoil it.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -203,6 +241,7 @@ mod tests {
             cwd: VirtualPath::root(),
             attributes: Arc::new([own("certificate.email", "eve"), own("groups", "staff")]),
             scratch: Arc::default(),
+            skips: Arc::default(),
         };
         assert_eq!(facts.fact("certificate.dns").unwrap(), "a.example.org\nb.example.org");
         assert_eq!(facts.fact("certificate.cn").unwrap(), "bob@example.org");
@@ -213,6 +252,25 @@ mod tests {
         assert_eq!(facts.fact("certificate.email").unwrap(), "bob@example.org");
         facts.tls = None;
         assert_eq!(facts.fact("certificate.email"), None);
+    }
+
+    #[test]
+    fn what_is_skipped_is_known_by_plugin_and_verb_and_forgotten_where_there_are_too_many() {
+        let skips = Skips::default();
+        let set = |verbs: &[Verb]| {
+            verbs.iter().fold(VerbSet::EMPTY, |mut set, verb| {
+                set.insert(*verb);
+                set
+            })
+        };
+        skips.add(1, set(&[Verb::Noop]));
+        skips.add(1, set(&[Verb::Retr, Verb::Stor]));
+        assert!([Verb::Noop, Verb::Retr, Verb::Stor].iter().all(|verb| skips.contains(1, *verb)));
+        assert!(!skips.contains(1, Verb::Dele) && !skips.contains(2, Verb::Noop));
+        (2..=64).for_each(|plugin| skips.add(plugin, set(&[Verb::Noop])));
+        assert!(skips.contains(1, Verb::Noop) && skips.contains(64, Verb::Noop));
+        skips.add(65, set(&[Verb::Noop]));
+        assert!(!skips.contains(1, Verb::Noop) && skips.contains(65, Verb::Noop));
     }
 
     /// Spent as soon as nobody else has it.

@@ -45,33 +45,36 @@ fn main() {
     criterion.final_summary();
 }
 
-/// A command as the server asks about it, with plugins that have a rule about it, which does not
-/// hold, and with plugins that have none.
+/// How much of the command NOOP the plugins want to see, and the rule that makes them.
+const LOOKS: [(&str, &[(&str, &str)]); 3] = [
+    ("about other verbs", &[("rule.0.commands", "DELE")]),
+    ("about other users", &[("rule.0.commands", "NOOP"), ("rule.0.users.0", "nobody")]),
+    ("which look", &[("rule.0.commands", "NOOP *"), ("rule.0.tls", "false")]),
+];
+
+/// A command as the server asks about it.
 fn calls(criterion: &mut Criterion, runtime: &Runtime) {
-    let cases = [(0, "NOOP"), (1, "DELE"), (5, "DELE"), (1, "NOOP"), (5, "NOOP")];
-    let command = Command::new(Verb::Noop, None);
-    let session = &session();
     let mut group = criterion.benchmark_group("hook call");
-    for (count, verb) in cases {
-        let policy = |number| {
-            let rule = [("rule.0.commands", verb), ("rule.0.users.0", "nobody")];
-            plugin(&format!("policy-{number}"), "command-policy", &rule)
-        };
+    let mut measure = |name: String, count: usize, rule: &[(&str, &str)]| {
+        let policy = |number| plugin(&format!("policy-{number}"), "command-policy", rule);
         let host = runtime.block_on(load((0..count).map(policy).collect(), None));
-        let looks = if verb == "NOOP" { "which look" } else { "which do not look" };
-        let name = match count {
-            0 => "no plugin".to_owned(),
-            count => format!("{count} × command-policy, {looks}"),
-        };
+        let command = Command::new(Verb::Noop, None);
+        let session = session();
         let ask = async || {
             let hooks = host.current();
-            if hooks.command_interest().contains(black_box(&command).verb()) {
-                drop(black_box(hooks.on_command(session, &command).await));
+            if hooks.wants_command(&session, black_box(&command)) {
+                drop(black_box(hooks.on_command(&session, &command).await));
             }
         };
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|times| runtime.block_on(timed(times, &ask)));
         });
+    };
+    measure("no plugin".to_owned(), 0, &[]);
+    for (looks, rule) in LOOKS {
+        for count in [1, 5] {
+            measure(format!("{count} × command-policy, {looks}"), count, rule);
+        }
     }
     group.finish();
 }
@@ -224,5 +227,6 @@ fn session() -> Arc<SessionFacts> {
         cwd: VirtualPath::root(),
         attributes: Arc::new([]),
         scratch: Arc::new(Scratch::default()),
+        skips: Arc::default(),
     })
 }

@@ -128,7 +128,7 @@ impl Generation {
         let mut rewritten: Option<(Command, Arc<str>)> = None;
         for plugin in &self.plugins {
             let command = rewritten.as_ref().map_or(command, |(command, _)| command);
-            if !plugin.wants_command(command) {
+            if !plugin.wants_command(session, command) {
                 continue;
             }
             let verdict = command::ask(plugin, self.number, session, command).await;

@@ -42,6 +42,8 @@ use crate::stand_ins::Fault;
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) name: Arc<str>,
+    /// Which plugin of that name: every exchange, if only of settings, makes another.
+    pub(crate) version: u64,
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) secrets: BTreeMap<String, Secret>,
     /// Whether it is granted secrets or passwords.

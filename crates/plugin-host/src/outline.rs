@@ -16,7 +16,7 @@ use crate::service::{self, Grant, Service};
 use crate::settings::{Grants, Listed, PluginSettings};
 
 /// The version of `waft:plugin` that this host serves; guests of any `0.1.x` run.
-pub(crate) const WIT_VERSION: &str = "0.1.0";
+pub(crate) const WIT_VERSION: &str = "0.1.1";
 
 /// The package of waft's interfaces.
 const PACKAGE: &str = "waft:plugin";

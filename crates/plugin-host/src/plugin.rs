@@ -176,10 +176,12 @@ impl Plugin {
         })
     }
 
-    /// Whether it decides about commands of that verb.
-    pub(crate) fn wants_command(&self, command: &Command) -> bool {
+    /// Whether it decides about commands of that verb in that session.
+    pub(crate) fn wants_command(&self, session: &SessionFacts, command: &Command) -> bool {
+        let is_skipped = |verb| session.skips.contains(self.identity.version, verb);
         self.artifact.has(Hook::CommandFilter)
             && self.interest.commands.contains(Some(command.name()))
+            && !command.verb().is_some_and(is_skipped)
     }
 
     /// Whether it rewords replies of that code to that command.
@@ -724,8 +726,10 @@ async fn share(stock: &Arc<Stock>, settings: &PluginSettings) -> Result<Share, R
 
 /// Who a plugin of these settings is.
 pub(crate) fn identity(settings: &PluginSettings, share: Share) -> Identity {
+    static VERSIONS: AtomicU64 = AtomicU64::new(0);
     Identity {
         name: settings.name.as_str().into(),
+        version: VERSIONS.fetch_add(1, Ordering::Relaxed),
         config: settings.config.iter().cloned().collect(),
         secrets: settings.grants.secrets.iter().cloned().collect(),
         is_trusted: settings.grants.passwords || !settings.grants.secrets.is_empty(),

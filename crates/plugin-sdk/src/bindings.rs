@@ -42,8 +42,8 @@ macro_rules! hook {
                 default_bindings_module: $place,
                 additional_derives: [PartialEq, Eq],
                 with: {
-                    "waft:plugin/types@0.1.0": crate::bindings::base::waft::plugin::types,
-                    "waft:plugin/sessions@0.1.0": crate::bindings::base::waft::plugin::sessions,
+                    "waft:plugin/types@0.1.1": crate::bindings::base::waft::plugin::types,
+                    "waft:plugin/sessions@0.1.1": crate::bindings::base::waft::plugin::sessions,
                 },
             });
         }

@@ -97,4 +97,18 @@ impl<'a> Session<'a> {
             Ok(())
         })
     }
+
+    /// Says that [`CommandFilter::on_command`](crate::CommandFilter::on_command) would pass every
+    /// command of this session with one of these verbs, whatever its argument: it is not asked about
+    /// them any more, until the user, TLS or an attribute of the session changes, or another version
+    /// or other settings of the plugin take over.
+    ///
+    /// What depends on anything else, be it the time, the working directory or a store, must not be
+    /// skipped. Servers before 0.1.1 do not load a component that calls this.
+    pub fn skip_commands(self, verbs: &[&str]) {
+        ask!(self, host => {
+            let verbs: Vec<String> = verbs.iter().copied().map(str::to_owned).collect();
+            host.skip_commands(&verbs);
+        }, test => test.skip(verbs));
+    }
 }

@@ -14,7 +14,7 @@ pub(crate) mod kv;
 pub(crate) mod metrics;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Session, TlsInfo};
 
@@ -45,6 +45,7 @@ pub struct TestSession {
     pub(crate) cwd: String,
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) kept: RefCell<BTreeMap<String, Vec<u8>>>,
+    skipped: RefCell<BTreeSet<String>>,
 }
 
 impl TestSession {
@@ -60,6 +61,7 @@ impl TestSession {
             cwd: "/".to_owned(),
             attributes: BTreeMap::new(),
             kept: RefCell::default(),
+            skipped: RefCell::default(),
         }
     }
 
@@ -109,6 +111,15 @@ impl TestSession {
         Session::test(self)
     }
 
+    /// The verbs that the plugin need not be asked about any more.
+    pub fn skipped(&self) -> Vec<String> {
+        self.skipped.borrow().iter().cloned().collect()
+    }
+
+    pub(crate) fn skip(&self, verbs: &[&str]) {
+        self.skipped.borrow_mut().extend(verbs.iter().copied().map(str::to_owned));
+    }
+
     pub(crate) fn keep(&self, key: &str, value: Option<&[u8]>) {
         let mut kept = self.kept.borrow_mut();
         match value {
@@ -135,6 +146,14 @@ mod tests {
         assert_eq!(session.session().get("count"), Some(vec![3]));
         session.session().set("count", None).unwrap();
         assert_eq!(session.session().get("count"), None);
+    }
+
+    #[test]
+    fn what_a_plugin_skips_is_remembered() {
+        let session = TestSession::new();
+        session.session().skip_commands(&["RETR", "NOOP"]);
+        session.session().skip_commands(&["RETR"]);
+        assert_eq!(session.skipped(), ["NOOP", "RETR"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use wit_component::{ComponentEncoder, DecodedWasm};
+use wit_parser::{Resolve, WorldItem};
 
 /// The version and layer field of a component, where a core module has `1, 0, 0, 0`.
 const COMPONENT_LAYER: [u8; 4] = [0x0d, 0, 1, 0];
@@ -31,6 +32,9 @@ pub struct Interfaces {
     pub imports: Vec<String>,
     /// What it offers.
     pub exports: Vec<String>,
+    /// The functions of what it asks for: the interface's name without package and version, and the
+    /// function's, as in `sessions [method]session.user`.
+    pub functions: Vec<String>,
 }
 
 impl Interfaces {
@@ -46,6 +50,7 @@ impl Interfaces {
         Ok(Self {
             imports: world.imports.keys().map(|key| resolve.name_world_key(key)).collect(),
             exports: world.exports.keys().map(|key| resolve.name_world_key(key)).collect(),
+            functions: world.imports.values().flat_map(|item| functions(&resolve, item)).collect(),
         })
     }
 
@@ -54,6 +59,13 @@ impl Interfaces {
         let of_none = |import: &&str| !packages.iter().any(|package| import.starts_with(package));
         self.imports.iter().map(String::as_str).filter(of_none).collect()
     }
+}
+
+fn functions(resolve: &Resolve, item: &WorldItem) -> Vec<String> {
+    let WorldItem::Interface { id, .. } = item else { return Vec::new() };
+    let Some(interface) = resolve.interfaces.get(*id) else { return Vec::new() };
+    let name = interface.name.as_deref().unwrap_or_default();
+    interface.functions.keys().map(|function| format!("{name} {function}")).collect()
 }
 
 #[cfg(test)]
@@ -86,7 +98,7 @@ mod tests {
     #[test]
     fn imports_of_other_packages_are_foreign() {
         let imports = ["waft:plugin/log@0.1.0", "wasi:cli/exit@0.2.6"].map(str::to_owned).to_vec();
-        let interfaces = Interfaces { imports, exports: Vec::new() };
+        let interfaces = Interfaces { imports, exports: Vec::new(), functions: Vec::new() };
         assert_eq!(interfaces.foreign(&["waft:plugin/"]), ["wasi:cli/exit@0.2.6"]);
         assert!(interfaces.foreign(&["waft:plugin/", "wasi:"]).is_empty());
     }

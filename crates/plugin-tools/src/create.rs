@@ -290,8 +290,8 @@ fn world(name: &str, hook: &str) -> String {
     format!(
         "package example:{name};\n\n\
          /// What the plugin is; services that it uses beyond what every plugin has, such as\n\
-         /// `import waft:plugin/kv@0.1.0;`, come here, too.\n\
-         world plugin {{\n  include waft:plugin/with-{hook}@0.1.0;\n}}\n"
+         /// `import waft:plugin/kv@0.1.1;`, come here, too.\n\
+         world plugin {{\n  include waft:plugin/with-{hook}@0.1.1;\n}}\n"
     )
 }
 

@@ -16,8 +16,10 @@ use wit_component::semver_check;
 use wit_parser::{PackageId, Resolve, WorldId, WorldItem};
 
 /// The SHA-256 of each.
-const RELEASED: [(&str, &str); 1] =
-    [("0.1.0", "3cd5a62de2ea72ef573a850dc7a760423f0a887d41421967d6385ddbb18294e4")];
+const RELEASED: [(&str, &str); 2] = [
+    ("0.1.0", "3cd5a62de2ea72ef573a850dc7a760423f0a887d41421967d6385ddbb18294e4"),
+    ("0.1.1", "2deae43df0d245831cc5a9104247929df3c2e4b645da09b984d7b89bfec8b4ab"),
+];
 
 /// The world that has everything: what is added to it is no change for anybody.
 const EVERYTHING: &str = "all";

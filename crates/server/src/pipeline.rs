@@ -103,7 +103,7 @@ impl<N: Network> Session<N> {
         hooks: &Arc<dyn Hooks>,
         command: Command,
     ) -> Result<Command, Flow> {
-        match hooks.command_interest().contains(command.verb()) {
+        match hooks.wants_command(&self.facts, &command) {
             // Boxed, so that idle sessions do not hold the space of it.
             true => Box::pin(self.asked(hooks, command)).await,
             false => Ok(command),

@@ -139,6 +139,7 @@ impl<N: Network> Session<N> {
             cwd: VirtualPath::root(),
             attributes: Arc::default(),
             scratch: Arc::new(Scratch::default()),
+            skips: Arc::default(),
         };
         Box::new(Session {
             settings: Arc::clone(&current.settings),
@@ -303,9 +304,16 @@ impl<N: Network> Session<N> {
         self.shared.events.emit(Event { session: Arc::clone(&self.facts), what });
     }
 
-    /// The facts as a new snapshot may change them.
+    /// The facts as a new snapshot may change them. What plugins said of the old ones is forgotten.
     pub(crate) fn facts_mut(&mut self) -> &mut SessionFacts {
-        Arc::make_mut(&mut self.facts)
+        let facts = Arc::make_mut(&mut self.facts);
+        facts.skips = Arc::default();
+        facts
+    }
+
+    /// Moves to another directory, which is no fact that plugins' interest depends on.
+    pub(crate) fn enter(&mut self, directory: VirtualPath) {
+        Arc::make_mut(&mut self.facts).cwd = directory;
     }
 
     /// Forgets who is logged in and everything agreed upon (RFC 959, REIN).

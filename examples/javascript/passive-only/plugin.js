@@ -1,6 +1,6 @@
 // Refuses active mode: PORT and EPRT are answered with 502 and a text.
 
-import { get } from 'waft:plugin/config@0.1.0';
+import { get } from 'waft:plugin/config@0.1.1';
 
 // What clients are told where the operator has written nothing else.
 const MESSAGE = 'Command not implemented. (ACTIVE mode is not supported - use PASSIVE instead!)';

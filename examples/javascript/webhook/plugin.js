@@ -1,8 +1,8 @@
 // Tells a web service what happens on the server: a POST for every batch of events, signed.
 
-import { all, get, secret } from 'waft:plugin/config@0.1.0';
-import { hmacSha256 } from 'waft:plugin/crypto@0.1.0';
-import { fetch } from 'waft:plugin/http@0.1.0';
+import { all, get, secret } from 'waft:plugin/config@0.1.1';
+import { hmacSha256 } from 'waft:plugin/crypto@0.1.1';
+import { fetch } from 'waft:plugin/http@0.1.1';
 
 // What is told where the operator has named no events.
 const EVENTS = ['transfer.*'];

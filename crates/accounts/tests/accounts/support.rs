@@ -153,5 +153,6 @@ pub(crate) fn session() -> SessionFacts {
         cwd: VirtualPath::root(),
         attributes: Arc::new([]),
         scratch: Arc::default(),
+        skips: Arc::default(),
     }
 }

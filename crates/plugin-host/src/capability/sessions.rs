@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use waft_core::SessionFacts;
 use waft_proto::command::printable;
+use waft_proto::verb::TABLE;
+use waft_proto::{Verb, VerbSet};
 use wasmtime::component::Resource;
 
 use crate::bindings::waft::plugin::sessions::{Host, HostSession, TlsInfo};
@@ -86,8 +88,31 @@ impl HostSession for Guest {
         Ok(scratch.set(&self.identity.name, &key, value).map_err(|full| full.to_string()))
     }
 
+    fn skip_commands(
+        &mut self,
+        session: Resource<Session>,
+        verbs: Vec<String>,
+    ) -> wasmtime::Result<()> {
+        let mut known = VerbSet::EMPTY;
+        let named = verbs.iter().filter_map(|name| Verb::from_name(name.as_bytes()));
+        named.for_each(|verb| known.insert(verb));
+        let facts = self.facts(&session)?;
+        facts.skips.add(self.identity.version, known);
+        tracing::debug!(
+            plugin = &*self.identity.name,
+            session = facts.id.0,
+            verbs = names(known).join(" "),
+            "plugin skips commands of the session"
+        );
+        Ok(())
+    }
+
     fn drop(&mut self, session: Resource<Session>) -> wasmtime::Result<()> {
         self.table.delete(session)?;
         Ok(())
     }
+}
+
+fn names(verbs: VerbSet) -> Vec<&'static str> {
+    TABLE.iter().filter(|row| verbs.contains(Some(row.verb))).map(|row| row.name).collect()
 }

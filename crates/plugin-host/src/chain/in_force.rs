@@ -59,6 +59,11 @@ impl Hooks for Handle {
         self.0.command_interest
     }
 
+    fn wants_command(&self, session: &SessionFacts, command: &Command) -> bool {
+        self.0.command_interest.contains(command.verb())
+            && self.0.plugins.iter().any(|plugin| plugin.wants_command(session, command))
+    }
+
     fn reply_interest(&self) -> VerbSet {
         self.0.reply_interest
     }

@@ -11,12 +11,12 @@ async fn a_component_is_told_with_its_hooks_and_capabilities() {
     assert_eq!(told.problems, []);
     assert_eq!(told.bytes, bytes.len() as u64);
     assert_eq!(told.sha256.len(), 64);
-    assert_eq!(told.wit_version.as_deref(), Some("0.1.0"));
+    assert_eq!(told.wit_version.as_deref(), Some("0.1.1"));
     let hooks: Vec<_> = told.hooks.iter().map(|hook| hook.name.as_str()).collect();
     assert!(hooks.contains(&"command-filter") && hooks.contains(&"reply-filter"), "{hooks:?}");
     assert!(told.hooks.iter().all(|hook| hook.available));
     assert!(told.capabilities.iter().all(|capability| capability.available));
-    assert!(told.capabilities.iter().any(|known| known.name == "waft:plugin/config@0.1.0"));
+    assert!(told.capabilities.iter().any(|known| known.name == "waft:plugin/config@0.1.1"));
     let descriptor = told.descriptor.unwrap();
     assert!(!descriptor.name.is_empty() && !descriptor.version.is_empty());
     assert!(told.producers.iter().any(|producer| producer.name == "rustc"), "{:?}", told.producers);

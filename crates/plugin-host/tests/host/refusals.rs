@@ -25,7 +25,7 @@ async fn what_cannot_be_bound_is_refused_by_name() {
         r#"(component (instance $i) (export "waft:plugin/lifecycle@0.2.0" (instance $i)))"#;
     assert_eq!(
         refusal(&wat(future)).await.to_string(),
-        "built for waft:plugin 0.2.0, this server speaks 0.1.0"
+        "built for waft:plugin 0.2.0, this server speaks 0.1.1"
     );
 }
 

@@ -47,8 +47,8 @@ async fn what_is_not_granted_is_not_loaded_and_the_lines_that_grant_it_are_told(
     let directory = Directory::new();
     directory.put("p.wasm", &component("tests/services"));
     let errors = load_errors(directory.settings()).await.to_string();
-    let imports = "imports waft:plugin/kv@0.1.0, waft:plugin/http@0.1.0, \
-                   waft:plugin/control@0.1.0, which it is not granted";
+    let imports = "imports waft:plugin/kv@0.1.1, waft:plugin/http@0.1.1, \
+                   waft:plugin/control@0.1.1, which it is not granted";
     assert!(errors.contains(imports), "{errors}");
     let lines = "remedy: write:\n[[plugin]]\nname = \"p\"\n[plugin.grant]\nkv = \"1 MiB\"\n\
                  http = [\"https://service.example.org/path\"]\ncontrol = true";
@@ -104,7 +104,7 @@ async fn a_plugin_that_cannot_do_without_a_grant_taken_from_it_does_not_go_on_wi
     is_out();
     assert_eq!(told(&host, "XKV get a").await, "pass");
     let line = log.lines_with("plugin taken out of force");
-    assert!(line.len() == 1 && line[0].contains("control@0.1.0, which it is not"), "{line:?}");
+    assert!(line.len() == 1 && line[0].contains("control@0.1.1, which it is not"), "{line:?}");
     // Neither the same file again nor the operator's word gives the grant back.
     directory.put("p.wasm", &component("tests/services"));
     host.rescan().await;

@@ -278,8 +278,8 @@ async fn instances_that_nobody_shares_and_imports_that_wait_are_refused() {
         assert_eq!(errors.0[0].refusal, Refusal::SharesAlone);
     }
     for (guest, import) in [
-        ("tests/services", "waft:plugin/http@0.1.0 (fetch)"),
-        ("tests/porter", "waft:plugin/crypto@0.1.0 (verify-offered)"),
+        ("tests/services", "waft:plugin/http@0.1.1 (fetch)"),
+        ("tests/porter", "waft:plugin/crypto@0.1.1 (verify-offered)"),
     ] {
         let directory = Directory::new();
         directory.put("p.wasm", &component(guest));

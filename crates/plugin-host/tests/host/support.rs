@@ -133,6 +133,7 @@ pub(crate) fn session() -> Arc<SessionFacts> {
         cwd: VirtualPath::root().join(b"pub/\xff").unwrap(),
         attributes: Arc::new([("group".to_owned(), "staff".to_owned())]),
         scratch: Arc::new(Scratch::default()),
+        skips: Arc::default(),
     })
 }
 

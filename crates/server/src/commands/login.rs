@@ -340,6 +340,7 @@ impl Attempt {
     fn facts(&self, facts: &Arc<SessionFacts>) -> Arc<SessionFacts> {
         let Some(account) = &self.account else { return Arc::clone(facts) };
         let attributes = Arc::new([(ACCT_ATTRIBUTE.to_owned(), account.clone())]);
-        Arc::new(SessionFacts { attributes, ..SessionFacts::clone(facts) })
+        let skips = Arc::default();
+        Arc::new(SessionFacts { attributes, skips, ..SessionFacts::clone(facts) })
     }
 }

@@ -22,7 +22,7 @@ impl<N: Network> Session<N> {
         if metadata.kind != FileKind::Directory {
             return Err(StorageError::from(ErrorKind::NotADirectory).into());
         }
-        self.facts_mut().cwd = named;
+        self.enter(named);
         Ok(Reply::new(Code::FILE_DONE, "Directory changed."))
     }
 

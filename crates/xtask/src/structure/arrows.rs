@@ -63,7 +63,10 @@ const GUEST_USES: [&str; 1] = ["waft-plugin-sdk"];
 /// The plugin host is a client of the web services that plugins are granted, and of nothing else.
 const CONFINED: [(&str, &[&str]); 7] = [
     ("wasmtime", &["waft-plugin-host"]),
-    ("wit-bindgen", &["waft-plugin-sdk", "waft-plugin-tools", "foreigner", "since-0-1-0"]),
+    (
+        "wit-bindgen",
+        &["waft-plugin-sdk", "waft-plugin-tools", "foreigner", "since-0-1-0", "since-0-1-1"],
+    ),
     ("cap-std", &["waft-storage-fs"]),
     ("clap", &["waft"]),
     ("rustls", &["waft-server", "waft-plugin-host", "waft-acme", "waft"]),

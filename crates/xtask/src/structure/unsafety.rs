@@ -11,8 +11,9 @@ use crate::workspace::Workspace;
 const FORBIDDING: &str = "#![forbid(unsafe_code)]";
 
 /// The crates whose roots cannot forbid it.
-const CRATES: [(&str, &str); 3] = [
+const CRATES: [(&str, &str); 4] = [
     ("since-0-1-0", "the generated bindings call across the component's boundary"),
+    ("since-0-1-1", "the generated bindings call across the component's boundary"),
     ("waft-plugin-host", "loading compiled components from its own cache runs what they hold"),
     ("waft-plugin-sdk", "the generated bindings call across the component's boundary"),
 ];

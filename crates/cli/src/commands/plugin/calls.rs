@@ -235,6 +235,7 @@ fn session() -> Arc<SessionFacts> {
         cwd: VirtualPath::root(),
         attributes: Arc::new([]),
         scratch: Arc::default(),
+        skips: Arc::default(),
     })
 }
 

@@ -94,7 +94,7 @@ pub(super) fn run(arguments: &PluginCheck) -> Result<(), Failure> {
         reason = (!signature.is_taken()).then(|| format!("signature: {}", signature.told()));
     }
     if let (None, Ok(inspection), Some(version)) = (&reason, &result, against) {
-        reason = versions::newer(inspection, version);
+        reason = versions::newer(file, inspection, version)?;
     }
     let broken = scenario.as_ref().and_then(Beside::broken);
     let passed = scenario.filter(|_| result.is_ok()).map(|scenario| scenario.file);

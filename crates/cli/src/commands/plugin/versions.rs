@@ -1,6 +1,9 @@
 //! Versions of the interface `waft:plugin`, and which of them a component can do with.
 
+use std::path::Path;
+
 use waft_plugin_host::Inspection;
+use waft_plugin_tools::Interfaces;
 
 use crate::failure::Failure;
 
@@ -8,8 +11,10 @@ use crate::failure::Failure;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Version([u32; 3]);
 
-/// All that there are, the oldest first.
-const KNOWN: [&str; 1] = ["0.1.0"];
+/// All that there are, the oldest first, each with what it added: functions that components import,
+/// as [`Interfaces::functions`] names them.
+const KNOWN: [(&str, &[&str]); 2] =
+    [("0.1.0", &[]), ("0.1.1", &["sessions [method]session.skip-commands"])];
 
 impl Version {
     fn parse(text: &str) -> Option<Self> {
@@ -21,9 +26,9 @@ impl Version {
 
     /// A version that servers have.
     pub(super) fn known(text: &str) -> Result<Self, Failure> {
-        let version = KNOWN.contains(&text).then(|| Self::parse(text)).flatten();
+        let is_known = KNOWN.iter().any(|(known, _)| *known == text);
         let all = all();
-        version.ok_or_else(|| {
+        is_known.then(|| Self::parse(text)).flatten().ok_or_else(|| {
             Failure::Usage(format!("no version of the interface: {text}; there are: {all}"))
         })
     }
@@ -31,22 +36,36 @@ impl Version {
 
 /// Returns all versions, for people.
 pub(super) fn all() -> String {
-    KNOWN.join(", ")
+    KNOWN.map(|(version, _)| version).join(", ")
 }
 
 /// Tells what of a component a server of a version does not have, if there is something.
-pub(super) fn newer(inspection: &Inspection, version: Version) -> Option<String> {
-    let imports = inspection.capabilities.iter().filter_map(|capability| {
-        let (name, version) = capability.name.split_once('@')?;
-        name.starts_with("waft:plugin/").then(|| (capability.name.clone(), version.to_owned()))
-    });
-    let whole =
-        inspection.wit_version.clone().map(|version| (format!("waft:plugin {version}"), version));
-    let mut wanted = imports.chain(whole);
-    let (name, _) =
-        wanted.find(|(_, wanted)| Version::parse(wanted).is_none_or(|v| v > version))?;
+///
+/// A component built for a later version that uses nothing of what this one added fits.
+///
+/// # Errors
+///
+/// The component cannot be read.
+pub(super) fn newer(
+    file: &Path,
+    inspection: &Inspection,
+    version: Version,
+) -> anyhow::Result<Option<String>> {
+    let functions = Interfaces::of(&std::fs::read(file)?)?.functions;
+    let later = KNOWN.iter().filter(|(known, _)| Version::parse(known) > Some(version));
+    let mut added = later.flat_map(|(known, added)| added.iter().map(move |name| (known, name)));
+    let used = added.find(|(_, name)| functions.iter().any(|function| function == *name));
+    let used = used.map(|(known, name)| format!("{name}, of {known}"));
+    // What comes after those that are known may have added anything.
+    let built_for = inspection.wit_version.as_deref();
+    let is_known = |built_for: &&str| KNOWN.iter().any(|(known, _)| known == built_for);
+    let unknown = built_for.filter(|built_for| !is_known(built_for));
+    let unknown = unknown.filter(|built_for| Version::parse(built_for).is_none_or(|v| v > version));
+    let lacking = used.or_else(|| unknown.map(|unknown| format!("waft:plugin {unknown}")));
     let Version([major, minor, patch]) = version;
-    Some(format!("a server of waft:plugin {major}.{minor}.{patch} does not have: {name}"))
+    Ok(lacking.map(|lacking| {
+        format!("a server of waft:plugin {major}.{minor}.{patch} does not have: {lacking}")
+    }))
 }
 
 #[cfg(test)]
@@ -70,6 +89,6 @@ mod tests {
         let mut versions: Vec<_> =
             names.iter().filter_map(|name| name.strip_suffix(".wit")).collect();
         versions.sort_by_key(|version| Version::parse(version).unwrap());
-        assert_eq!(versions, KNOWN);
+        assert_eq!(versions, KNOWN.map(|(version, _)| version));
     }
 }

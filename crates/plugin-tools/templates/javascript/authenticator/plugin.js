@@ -1,6 +1,6 @@
 // Lets a guest in, whatever the password, to look and to fetch.
 
-import { get } from 'waft:plugin/config@0.1.0';
+import { get } from 'waft:plugin/config@0.1.1';
 
 const NAME = 'guest';
 

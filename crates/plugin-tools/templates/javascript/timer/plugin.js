@@ -1,6 +1,6 @@
 // Logs a line every minute.
 
-import { emit } from 'waft:plugin/log@0.1.0';
+import { emit } from 'waft:plugin/log@0.1.1';
 
 export const lifecycle = {
   describe() {
