@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use support::control::Control;
 use support::folder::site;
 use support::plugin::{another, component};
-use support::site::Site;
+use support::site::{CHEAP_HASH, PASSWORD, Site, USER};
 use support::waft::Waft;
 
 /// Renames a file into the folder of plugins, as whoever exchanges one does.
@@ -146,4 +146,52 @@ fn plugins_are_asked_in_the_order_that_the_operator_writes() {
         |line| line.message() == "configuration reloaded",
     );
     assert_eq!(ftp.expect("CWD /", 502).text(), "By one.");
+}
+
+/// How often it was asked.
+fn calls(waft: &Waft) -> u64 {
+    let plugins = Control::connect(&waft.path("state/control.sock")).plugins();
+    plugins["plugins"][0]["counts"]["calls"].as_u64().unwrap()
+}
+
+#[test]
+fn what_a_policy_skips_of_a_session_ends_with_its_login_and_with_the_policy() {
+    let rule = |user: &str| {
+        format!(
+            "[[plugin]]\nname = \"command-policy\"\n[[plugin.config.rule]]\n\
+             commands = [\"NOOP\", \"STAT *\"]\nusers = [\"{user}\"]\n"
+        )
+    };
+    let site = site("");
+    site.write("conf.d/policy.toml", rule("guest"));
+    site.make("guest");
+    site.write(
+        "conf.d/guest.toml",
+        format!("[[user]]\nname = \"guest\"\npassword = \"{CHEAP_HASH}\"\nroot = \"../guest\"\n"),
+    );
+    put(&site, "command-policy.wasm", component("command-policy"));
+    let waft = site.serve();
+    let mut ftp = waft.log_in();
+    let before = calls(&waft);
+    (0..5).for_each(|_| drop(ftp.expect("NOOP", 200)));
+    ftp.expect("STAT /", 212);
+    assert_eq!(calls(&waft), before + 1, "it is asked once about all that it does not deny");
+    // Others are asked about on their own, and so is whoever logs in on the same connection.
+    let mut guest = waft.connect();
+    guest.log_in("guest", PASSWORD);
+    guest.expect("NOOP", 502);
+    ftp.expect("REIN", 220);
+    ftp.log_in("guest", PASSWORD);
+    ftp.expect("NOOP", 502);
+    ftp.expect("STAT /", 502);
+    ftp.expect("REIN", 220);
+    ftp.log_in(USER, PASSWORD);
+    ftp.expect("NOOP", 200);
+    waft.and_wait(
+        |site| site.write("conf.d/policy.toml", rule(USER)),
+        "the other policy",
+        |line| line.message() == "plugin replaced",
+    );
+    ftp.expect("NOOP", 502);
+    guest.expect("NOOP", 200);
 }

@@ -145,6 +145,17 @@ fn a_check_tells_versions_memory_and_grants() {
 }
 
 #[test]
+fn a_check_against_an_earlier_version_tells_what_that_lacks() {
+    let bench = Bench::with("command-policy");
+    let told = bench.waft(&["check", "plugin.wasm", "--against", "0.1.0"]);
+    assert_eq!(told.code, Some(1));
+    let lacking = "a server of waft:plugin 0.1.0 does not have: \
+                   sessions [method]session.skip-commands, of 0.1.1";
+    assert_eq!(told.stderr, format!("error: plugin.wasm: {lacking}\n"));
+    assert_eq!(bench.waft(&["check", "plugin.wasm", "--against", "0.1.1"]).code, Some(0));
+}
+
+#[test]
 fn a_component_is_checked_with_what_an_operator_writes() {
     let bench = Bench::with("examples/guest-login-rust");
     let without = bench.waft(&["check", "plugin.wasm"]);

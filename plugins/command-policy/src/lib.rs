@@ -5,7 +5,9 @@
 //! the next.
 //!
 //! The plugin asks to see only the verbs that something here may deny, and only the reply codes
-//! that have another text: all others cost the server nothing.
+//! that have another text: all others cost the server nothing. Of a session that no rule is about
+//! it asks to see no more: rules depend on the user, the address and TLS, and the server asks again
+//! when one of them changes.
 
 #![forbid(unsafe_code)]
 
@@ -35,7 +37,14 @@ impl Plugin for Policy {
 
 impl CommandFilter for Policy {
     fn on_command(&self, session: Session<'_>, command: &Command) -> CommandDecision {
-        self.denial(session, command).map_or(CommandDecision::Pass, CommandDecision::Answer)
+        if let Some(denial) = self.denial(session, command) {
+            return CommandDecision::Answer(denial);
+        }
+        let passing = self.passing_with(session, &command.verb);
+        if !passing.is_empty() {
+            session.skip_commands(&passing);
+        }
+        CommandDecision::Pass
     }
 }
 

@@ -71,6 +71,37 @@ impl Policy {
         denying.flat_map(|rule| &rule.commands).map(Pattern::verb)
     }
 
+    /// The verbs of which no command of this session is denied, whatever its argument, as long as
+    /// what is known of the session stays as it is; none unless `verb` is one of them.
+    pub(crate) fn passing_with(&self, session: Session<'_>, verb: &str) -> Vec<&str> {
+        if self.may_deny(session, verb) {
+            return Vec::new();
+        }
+        let mut passing: Vec<&str> = self.denied_verbs().collect();
+        passing.sort_unstable();
+        passing.dedup();
+        passing.retain(|verb| !self.may_deny(session, verb));
+        passing
+    }
+
+    /// Whether some command of that verb would be denied.
+    fn may_deny(&self, session: Session<'_>, verb: &str) -> bool {
+        for rule in &self.rules {
+            let mut about =
+                rule.commands.iter().filter(|pattern| pattern.verb() == verb).peekable();
+            if about.peek().is_none() || !rule.condition.holds(session) {
+                continue;
+            }
+            match rule.outcome {
+                Outcome::Deny { .. } => return true,
+                // No rule behind it sees a command of that verb.
+                Outcome::Allow if about.any(|pattern| !pattern.is_narrowed()) => return false,
+                Outcome::Allow => {}
+            }
+        }
+        false
+    }
+
     /// The codes that have another text.
     pub(crate) fn reworded_codes(&self) -> impl Iterator<Item = u16> {
         self.replies.iter().map(|&(code, _)| code)
@@ -254,6 +285,34 @@ mod tests {
         assert!(!denied(&alice.clone().user("bob")));
         assert!(!denied(&alice.tls()));
         assert!(!denied(&TestSession::new().remote_ip("10.1.1.1")));
+    }
+
+    #[test]
+    fn verbs_pass_in_a_session_where_no_rule_that_holds_may_deny_them() {
+        let policy = policy(&[
+            ("rule.0.commands", "write"),
+            ("rule.0.users.0", "root"),
+            ("rule.0.allow", "true"),
+            ("rule.1.commands.0", "SITE CHMOD"),
+            ("rule.1.networks.0", "10.0.0.0/8"),
+            ("rule.1.allow", "true"),
+            ("rule.2.commands.0", "NOOP"),
+            ("rule.2.users.0", "alice"),
+            ("deny.0", "DELE"),
+            ("deny.1", "site"),
+        ]);
+        let passing = |session: &TestSession, verb: &str| {
+            let verbs = policy.passing_with(session.session(), verb);
+            verbs.into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let (alice, root) = (TestSession::new().user("alice"), TestSession::new().user("root"));
+        assert_eq!(passing(&alice, "NOOP"), [""; 0]);
+        assert_eq!(passing(&alice, "DELE"), [""; 0]);
+        assert_eq!(passing(&root, "NOOP"), ["DELE", "NOOP"]);
+        assert_eq!(passing(&root, "DELE"), ["DELE", "NOOP"]);
+        // One that only some argument of is allowed.
+        assert_eq!(passing(&root.remote_ip("10.1.1.1"), "SITE"), [""; 0]);
+        assert_eq!(passing(&TestSession::new(), "NOOP"), ["NOOP"]);
     }
 
     #[test]

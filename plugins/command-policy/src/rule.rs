@@ -67,7 +67,8 @@ impl Condition {
         Self { users: section.texts("users"), networks, tls: tls(section) }
     }
 
-    fn holds(&self, session: Session<'_>) -> bool {
+    /// Whether the rule is about this session.
+    pub(crate) fn holds(&self, session: Session<'_>) -> bool {
         let user = || {
             self.users.is_empty() || session.user().is_some_and(|user| self.users.contains(&user))
         };
