@@ -64,6 +64,12 @@ type Tool = (&'static str, fn(PathBuf) -> Vec<Workload>);
 /// Clients that not everybody has.
 const TOOLS: [Tool; 2] = [("lftp", Workload::lftp), ("ftpbench", Workload::ftpbench)];
 
+/// The verbs that the clients use.
+const VERBS: [&str; 14] = [
+    "RETR", "STOR", "LIST", "MLSD", "NLST", "MLST", "EPSV", "PASV", "CWD", "PWD", "TYPE", "SIZE",
+    "MDTM", "NOOP",
+];
+
 /// Measures waft with plugins against waft without.
 ///
 /// # Errors
@@ -87,13 +93,13 @@ fn variants(components: &Path) -> Vec<Contender> {
     let policy = components.join("command-policy.wasm");
     let customs = components.join("tests/customs.wasm");
     let vault = components.join("tests/vault.wasm");
-    let every_verb = "
-[[plugin]]
-name = \"command-policy\"
-[[plugin.config.rule]]
-commands = [\"download\", \"upload\", \"directories\", \"listing\", \"passive-mode\", \"CWD\", \"TYPE\", \"SIZE\", \"NOOP\"]
-users = [\"nobody-of-this-name\"]
-";
+    let rule = |commands: &str, more: &str| {
+        let rule = "\n[[plugin]]\nname = \"command-policy\"\n[[plugin.config.rule]]\n";
+        format!("{rule}commands = [{commands}]\n{more}\n")
+    };
+    let named = |argument: &str| VERBS.map(|verb| format!("\"{verb}{argument}\"")).join(", ");
+    let others = rule(&named(""), "users = [\"nobody-of-this-name\"]");
+    let arguments = rule(&named(" never-sent"), "");
     let content = |interest: &str| {
         format!(
             "\n[[plugin]]\nname = \"customs\"\n[plugin.config]\nupload = \"{interest}\"\n\
@@ -105,7 +111,8 @@ users = [\"nobody-of-this-name\"]
     let storage = waft::with("storage", mount.to_owned(), vec![vault]);
     vec![
         waft::plain(),
-        waft::with("command-policy, every verb", every_verb.to_owned(), vec![policy]),
+        waft::with("command-policy, about others", others, vec![policy.clone()]),
+        waft::with("command-policy, looks at every command", arguments, vec![policy]),
         waft::with("content-filter, inspects", content("inspect"), vec![customs.clone()]),
         waft::with("content-filter, transforms", content("transform"), vec![customs]),
         Contender { download: Some("vault/made".to_owned()), upload: "vault/sink", ..storage },
