@@ -1,4 +1,5 @@
-//! One generation: the plugins in their order, which sessions have as [`Hooks`].
+//! One generation: the plugins in their order, which sessions have as
+//! [`Hooks`](waft_core::hooks::Hooks).
 //!
 //! Commands pass the plugins in ascending order and replies in descending order: the plugin that
 //! saw a command last sees its reply first. A rewritten command goes on to the next plugin and

@@ -1,7 +1,7 @@
 //! What `wit-bindgen` makes of `wit/`: the only place with `unsafe` in a plugin.
 //!
 //! Each hook is a world of its own here, with nothing in it but that hook's export, so that
-//! [`export!`](crate::export) can put together a component from exactly the hooks that a plugin
+//! [`export!`](crate::export!) can put together a component from exactly the hooks that a plugin
 //! has. The types that the hooks share are those of the first world.
 //!
 //! Of what is imported, only what a plugin calls ends up in its component.
@@ -30,7 +30,7 @@ pub mod base {
     });
 }
 
-/// A hook's module, its world, and where [`export!`](crate::export) finds the module.
+/// A hook's module, its world, and where [`export!`](crate::export!) finds the module.
 macro_rules! hook {
     ($module:ident, $world:tt, $place:tt) => {
         pub mod $module {

@@ -106,7 +106,7 @@ pub struct About {
     pub version: &'static str,
     /// The crate's description.
     pub description: &'static str,
-    /// The hooks exported, as [`export!`](crate::export) names them.
+    /// The hooks exported, as [`export!`](crate::export!) names them.
     pub hooks: &'static [&'static str],
 }
 

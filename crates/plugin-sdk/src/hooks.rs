@@ -1,7 +1,7 @@
 //! The hooks: a trait for each, and what joins it to the bindings.
 //!
 //! A hook's module has what its author writes and reads, and the implementation of the generated
-//! trait that calls it. `export!` in [`crate::export`] has the table of them all.
+//! trait that calls it. `export!` in [`mod@crate::export`] has the table of them all.
 
 pub(crate) mod authenticator;
 pub(crate) mod command_filter;

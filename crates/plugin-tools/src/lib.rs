@@ -1,6 +1,6 @@
 //! Makes waft plugins: components of their sources, and the sources of new ones.
 //!
-//! [`build`] knows a plugin's language by the file it begins with ([`Language`]), sees to the
+//! [`build()`] knows a plugin's language by the file it begins with ([`Language`]), sees to the
 //! tools of that language ([`Tools`]), and checks what comes out. `waft plugin build` and the
 //! repository's own `cargo xtask` both do it this way, so that an example is built as its readers
 //! would build it.

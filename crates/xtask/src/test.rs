@@ -80,9 +80,14 @@ fn clippy(workspace: &Workspace) -> Result<()> {
     process::run(&mut cargo(workspace, &arguments))
 }
 
+/// Makes the documentation of users, and that of who works on it: either finds mistakes that the other
+/// does not.
 fn documentation(workspace: &Workspace) -> Result<()> {
-    let mut command = cargo(workspace, &["doc", "--workspace", "--no-deps"]);
-    process::run(command.env("RUSTDOCFLAGS", "-D warnings"))
+    for more in [&["--document-private-items"][..], &[]] {
+        let mut command = cargo(workspace, &["doc", "--workspace", "--no-deps"]);
+        process::run(command.args(more).env("RUSTDOCFLAGS", "-D warnings"))?;
+    }
+    Ok(())
 }
 
 /// Builds the server and every test at once: built one after the other, they would ask for

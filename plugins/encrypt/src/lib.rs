@@ -1,7 +1,7 @@
 //! Encrypts uploads at rest, and decrypts downloads.
 //!
-//! [`keys`] has the operator's master keys and derives a key for each file, [`format`] says what an
-//! encrypted file is, and seals and opens one piece by piece. Here is decided which files that
+//! [`keys`] has the operator's master keys and derives a key for each file, [`mod@format`] says what
+//! an encrypted file is, and seals and opens one piece by piece. Here is decided which files that
 //! concerns, and what a client is told whose download is not what was uploaded.
 //!
 //! What is *not* here: the names of files, which stay as they are, and a place for keys, which are

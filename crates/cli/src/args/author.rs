@@ -59,7 +59,7 @@ pub(crate) struct PluginCheck {
     /// it, nothing is set, and everything is granted and leads nowhere
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// What an operator writes under [[plugin]], such as the plugin.toml beside a scenario
+    /// What an operator writes under `[[plugin]]`, such as the plugin.toml beside a scenario
     #[arg(long, value_name = "plugin.toml", conflicts_with = "config")]
     pub(crate) settings: Option<PathBuf>,
     /// The key, in PEM, whose signature has to lie beside the component; that of the configuration
@@ -99,7 +99,7 @@ pub(crate) struct BenchedPlugin {
     /// A hook to measure; can be given more than once. All that it has unless told
     #[arg(long, value_name = "HOOK")]
     pub(crate) hook: Vec<String>,
-    /// What an operator writes under [[plugin]]; without it, nothing is set, and everything is
+    /// What an operator writes under `[[plugin]]`; without it, nothing is set, and everything is
     /// granted and leads nowhere
     #[arg(long, value_name = "plugin.toml")]
     pub(crate) settings: Option<PathBuf>,

@@ -1,7 +1,7 @@
 //! A conversation of clients with the server, written down, and played.
 //!
 //! The lines are those of the transcripts that the server's own tests play, and some that are about
-//! plugins; `docs/plugins/testing.md` has them all. Reading is here, playing in [`play`]; what is
+//! plugins; `docs/plugins/testing.md` has them all. Reading is here, playing in [`play()`]; what is
 //! around the plugin meanwhile, its time, web services and failures, in [`world`].
 
 mod client;
