@@ -15,6 +15,9 @@ use waft_plugin_sdk::{
 
 use crate::sums::{ALGORITHMS, Sums};
 
+/// Octets of a key that the store takes; disks take longer paths.
+const KEY_BYTES_MAX: usize = 1024;
+
 /// Where it is kept with a session that the next upload is a part of a file.
 const PARTIAL: &str = "partial";
 
@@ -148,8 +151,13 @@ fn forget(session: Session<'_>, path: &str) {
 }
 
 fn key(session: Session<'_>, path: &str) -> String {
-    // No name of a user has a NUL in it.
-    format!("{}\0{path}", session.user().unwrap_or_default())
+    let user = session.user().unwrap_or_default();
+    // No name of a user has a NUL in it, and every path begins with a slash.
+    let key = format!("{user}\0{path}");
+    if key.len() <= KEY_BYTES_MAX {
+        return key;
+    }
+    format!("{user}\0sha256:{}", sums::sha256(path.as_bytes()))
 }
 
 /// A path that a client gave, seen from its working directory.
@@ -226,6 +234,18 @@ mod tests {
         assert!(upload(&plugin, &session, "/a", WriteKind::Replace));
         assert!(!upload(&plugin, &session, "/a", WriteKind::Append));
         assert!(!known());
+    }
+
+    #[test]
+    fn files_with_long_paths_are_told_apart() {
+        let plugin = plugin(&[]);
+        let session = TestSession::new().user("alice");
+        let [one, other] = ["a", "b"].map(|end| format!("/{}{end}", "d/".repeat(2000)));
+        assert!(upload(&plugin, &session, &one, WriteKind::Create));
+        let ask = |path: &str| plugin.on_site(session.session(), "SITE CHECKSUM", Some(path)).code;
+        assert_eq!((ask(&one), ask(&other)), (213, 550));
+        plugin.on_file(session.session(), &FileOp::Remove(one.clone()));
+        assert_eq!(ask(&one), 550);
     }
 
     #[test]

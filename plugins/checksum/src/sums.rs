@@ -21,6 +21,11 @@ enum Sum {
     Sha512(Box<sha2::Sha512>),
 }
 
+/// What stands for octets that are too many.
+pub(crate) fn sha256(octets: &[u8]) -> String {
+    hex(&sha2::Sha256::digest(octets))
+}
+
 impl Sums {
     /// Begins with the algorithms of these names.
     pub(crate) fn new(algorithms: &[String]) -> Self {

@@ -18,8 +18,13 @@ const NEXT: &str = "next";
 /// The number of the outermost directory, which has no entry.
 const ROOT: i64 = 0;
 
-/// Octets of a name, as most file systems have it.
+/// Octets of a name and of a path, as most file systems have them.
 const NAME_MAX: usize = 255;
+const PATH_MAX: usize = 4096;
+
+/// Names in a path, each of which is looked up in every call: an operation has its time, and so deep
+/// that it would not do nobody gets.
+const DEPTH_MAX: usize = 256;
 
 /// So often is tried what others come in between of; each time somebody else has had success.
 const TRIES: usize = 16;
@@ -132,7 +137,7 @@ impl Place {
         if name.is_empty() {
             return Err(ErrorCode::Denied.into());
         }
-        if name.len() > NAME_MAX {
+        if name.len() > NAME_MAX || is_too_long(path) {
             return Err(ErrorCode::BadName.into());
         }
         Ok(Self { key: key(directory(parent)?, name), path: path.to_owned() })
@@ -216,8 +221,11 @@ impl Place {
 
 /// What is at a path, if anything is.
 pub(crate) fn find(path: &str) -> Result<Option<Entry>, StorageError> {
+    if is_too_long(path) {
+        return Ok(None);
+    }
     let mut found = Entry::Directory(Directory { id: ROOT, modified: 0 });
-    for name in path.split('/').filter(|name| !name.is_empty()) {
+    for name in names(path) {
         let Entry::Directory(Directory { id, .. }) = found else { return Ok(None) };
         match read(&key(id, name))? {
             Some(entry) => found = entry,
@@ -225,6 +233,15 @@ pub(crate) fn find(path: &str) -> Result<Option<Entry>, StorageError> {
         }
     }
     Ok(Some(found))
+}
+
+fn names(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|name| !name.is_empty())
+}
+
+/// Whether nothing is at a path, and cannot be.
+fn is_too_long(path: &str) -> bool {
+    path.len() > PATH_MAX || names(path).count() > DEPTH_MAX
 }
 
 /// The number of the directory at a path.
