@@ -12,11 +12,13 @@ mod support;
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use support::PATIENCE;
 use support::control::Control;
+use support::ftp::{Ftp, connect};
 use support::plugin::component;
-use support::site::Site;
-use support::waft::Waft;
+use support::site::{PASSWORD, Site, USER};
+use support::waft::{Starting, Waft, is_listening};
 
 const COMPONENT: &str = "plugins.d/command-policy.wasm";
 
@@ -80,13 +82,22 @@ fn a_large_component_is_compiled_in_another_process_and_runs_in_this_one() {
     assert_eq!(small.message(), "plugin replaced");
 }
 
+/// A component that takes long to be compiled: it has a module that nothing uses.
+fn slow() -> Vec<u8> {
+    [component("command-policy"), section(1, &laborious())].concat()
+}
+
 /// Has a server compile for long, and returns the process that does.
 fn compiling(waft: &Waft) -> Pid {
-    // A module in a component that nothing uses, and that is compiled all the same.
-    waft.write(COMPONENT, [component("command-policy"), section(1, &laborious())].concat());
+    waft.write(COMPONENT, slow());
+    compiler(|| waft.children())
+}
+
+/// Waits for the only child of a server, which compiles.
+fn compiler(children: impl Fn() -> Vec<i32>) -> Pid {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Some(child) = waft.children().first() {
+        if let Some(child) = children().first() {
             return Pid::from_raw(*child).unwrap();
         }
         assert!(Instant::now() < deadline, "nobody compiles");
@@ -119,7 +130,7 @@ fn what_is_being_compiled_is_told_beside_the_version_in_force() {
     {
         assert!(status.contains(part), "{part}: {status}");
     }
-    assert_eq!(control.ask(&serde_json::json!({ "ask": "status" }))["plugins"]["loading"], 1);
+    assert_eq!(control.ask(&json!({ "ask": "status" }))["plugins"]["loading"], 1);
     let told = waft.log.wait("the word", |line| line.message() == "plugin is being compiled");
     assert_eq!(told.field("plugin"), "command-policy");
     let mark = waft.log.mark();
@@ -127,7 +138,7 @@ fn what_is_being_compiled_is_told_beside_the_version_in_force() {
     waft.log
         .wait_since(mark, "the refusal", |line| line.message().starts_with("plugin not replaced"));
     let plugins = control.plugins();
-    assert_eq!(plugins["loading"], serde_json::json!([]));
+    assert_eq!(plugins["loading"], json!([]));
     assert!(plugins["plugins"][0]["trouble"].as_str().unwrap().starts_with("cannot be compiled: "));
 }
 
@@ -144,4 +155,79 @@ fn a_process_that_dies_while_it_compiles_costs_the_new_version_only() {
     let reason = "cannot be compiled: its process ended: signal: 9 (SIGKILL)";
     assert_eq!(kept.field("reason"), reason);
     waft.log_in().expect("CWD /", 502);
+}
+
+#[test]
+fn a_plugin_without_a_version_before_decides_nothing_while_it_is_compiled() {
+    let site = site();
+    let waft = site.serve();
+    let mut client = waft.log_in();
+    let child = compiling(&waft);
+    kill_process(child, Signal::STOP).unwrap();
+    let mut control = Control::connect(&waft.path("ask.sock"));
+    let plugins = control.plugins();
+    let new = &plugins["loading"][0];
+    assert_eq!((&new["name"], &new["state"]), (&"command-policy".into(), &"loading".into()));
+    assert_eq!((&plugins["plugins"], &plugins["absent"]), (&json!([]), &json!([])));
+    let status = waft.waft(&["plugin", "status", "--config", "waft.toml"], "").succeeded().stdout();
+    assert!(status.contains("\nstate                   loading\n"), "{status}");
+    // Clients are served as without it, as long as it takes.
+    assert_eq!(client.command("CWD /").code, 250);
+    assert_eq!(waft.log_in().command("CWD /").code, 250);
+    let mark = waft.log.mark();
+    kill_process(child, Signal::CONT).unwrap();
+    waft.log.wait_since(mark, "the plugin", |line| line.message() == "plugin loaded");
+    assert_eq!(client.command("CWD /").code, 502);
+    assert_eq!(control.plugins()["loading"], json!([]));
+}
+
+#[test]
+fn a_server_that_starts_serves_nobody_before_every_plugin_is_in_force() {
+    let site = site();
+    site.write(COMPONENT, slow());
+    let starting = Starting::begin(site);
+    let address = starting.bound();
+    let child = compiler(|| starting.children());
+    kill_process(child, Signal::STOP).unwrap();
+    // The kernel takes the connection, and what the client sends ahead.
+    let mut early = Ftp::of(connect(address));
+    early.send("FEAT");
+    starting.log.wait("the word", |line| line.message() == "plugin is being compiled");
+    let asked = starting.site.waft(&["plugin", "status", "--config", "waft.toml"], "");
+    assert_eq!(asked.status.code(), Some(1));
+    assert!(asked.stderr().contains("nobody serves the control socket"), "{asked:?}");
+    assert!(!early.has_anything_to_read());
+    assert!(!starting.log.lines().iter().any(is_listening));
+    kill_process(child, Signal::CONT).unwrap();
+    let waft = starting.ready();
+    assert_eq!(early.reply().code, 220);
+    assert_eq!(early.reply().code, 211);
+    early.log_in(USER, PASSWORD);
+    early.expect("CWD /", 502);
+    let told: Vec<_> = waft.log.lines().iter().map(|line| line.message().to_owned()).collect();
+    let place = |message: &str| told.iter().position(|it| it == message).unwrap();
+    assert!(place("plugin loaded") < place("listening"), "{told:?}");
+}
+
+#[test]
+fn a_start_whose_compiler_dies_goes_by_on_load_error() {
+    for (policy, starts) in [("refuse_start", false), ("disable", true)] {
+        let site = site();
+        let settings = format!("on_load_error = \"{policy}\"\n[config]\ndeny = [\"CWD\"]\n");
+        site.write("plugins.d/command-policy.toml", settings);
+        site.write(COMPONENT, slow());
+        let mut starting = Starting::begin(site);
+        kill_process(compiler(|| starting.children()), Signal::KILL).unwrap();
+        let reason = "cannot be compiled: its process ended: signal: 9 (SIGKILL)";
+        if !starts {
+            assert_eq!(starting.wait_for_end().code(), Some(2));
+            assert!(starting.log.text().contains(reason), "{}", starting.log.text());
+            continue;
+        }
+        let waft = starting.ready();
+        waft.log_in().expect("CWD /", 250);
+        let plugins = Control::connect(&waft.path("ask.sock")).plugins();
+        let absent = &plugins["absent"][0];
+        assert_eq!((&absent["state"], &absent["reason"]), (&"rejected".into(), &reason.into()));
+    }
 }

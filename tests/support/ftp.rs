@@ -46,6 +46,14 @@ impl Ftp {
         self.stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();
     }
 
+    /// Whether the server has said something by now.
+    pub(crate) fn has_anything_to_read(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        !matches!(peeked, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
     /// Reads a reply; fails if it is none.
     #[track_caller]
     pub(crate) fn reply(&mut self) -> Reply {

@@ -17,8 +17,107 @@ use super::site::{PASSWORD, Site, USER, program};
 pub(crate) struct Waft {
     pub(crate) site: Site,
     pub(crate) log: Log,
-    process: Child,
+    process: Process,
     address: SocketAddr,
+}
+
+/// A server that has been started, and may not listen yet.
+pub(crate) struct Starting {
+    pub(crate) site: Site,
+    pub(crate) log: Log,
+    process: Process,
+}
+
+/// A process that ends with whoever has it.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended already where the test was about that.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Starting {
+    /// Starts `waft serve` in the site's directory.
+    pub(crate) fn begin(site: Site) -> Starting {
+        let (process, log) = launch(&site, &["--config", "waft.toml"]);
+        Starting { site, log, process }
+    }
+
+    /// Where it has bound its only listener: the kernel takes connections there, whoever accepts them.
+    pub(crate) fn bound(&self) -> SocketAddr {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(address) = listening(self.process.0.id()) {
+                return address;
+            }
+            assert!(Instant::now() < deadline, "the server binds nothing");
+            std::thread::yield_now();
+        }
+    }
+
+    /// The processes that it has started and that have not ended, by number.
+    pub(crate) fn children(&self) -> Vec<i32> {
+        children(self.process.0.id())
+    }
+
+    /// Waits until it listens.
+    pub(crate) fn ready(self) -> Waft {
+        let Starting { site, log, process } = self;
+        let address = log.wait("listening", is_listening).field("address").parse().unwrap();
+        Waft { site, log, process, address }
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+        self.log.wait_for_end();
+        self.process.0.wait().unwrap()
+    }
+}
+
+/// Starts the program to serve a site.
+fn launch(site: &Site, arguments: &[&str]) -> (Process, Log) {
+    let mut process = program()
+        .arg("serve")
+        .args(arguments)
+        .current_dir(site.path(""))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = Log::collect(process.stderr.take().unwrap());
+    (Process(process), log)
+}
+
+/// The address of IPv4 that a process listens on, by the tables of the kernel.
+fn listening(process: u32) -> Option<SocketAddr> {
+    let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).ok()?.flatten();
+    let targets = descriptors.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    let own: Vec<String> = targets.map(|it| it.display().to_string()).collect();
+    let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).ok()?;
+    table.lines().skip(1).find_map(|line| {
+        let cells: Vec<&str> = line.split_whitespace().collect();
+        let is_own = own.contains(&format!("socket:[{}]", cells[9]));
+        let port = cells[1].split(':').nth(1)?;
+        let port = u16::from_str_radix(port, 16).ok()?;
+        (cells[3] == "0A" && is_own).then(|| SocketAddr::from(([127, 0, 0, 1], port)))
+    })
+}
+
+/// The processes that one has started and that have not ended.
+fn children(process: u32) -> Vec<i32> {
+    let is_child = |number: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+        // What stands before it may have blanks and brackets in it.
+        let mut behind = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        behind.nth(1).is_some_and(|parent| parent == process.to_string())
+    };
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let all = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    all.filter(is_child).collect()
 }
 
 impl Waft {
@@ -33,17 +132,8 @@ impl Waft {
         Waft { site, log, process, address }
     }
 
-    fn spawn(site: &Site, arguments: &[&str]) -> (Child, Log, SocketAddr) {
-        let mut process = program()
-            .arg("serve")
-            .args(arguments)
-            .current_dir(site.path(""))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log = Log::collect(process.stderr.take().unwrap());
+    fn spawn(site: &Site, arguments: &[&str]) -> (Process, Log, SocketAddr) {
+        let (process, log) = launch(site, arguments);
         let listening = log.wait("listening", is_listening);
         let address = listening.field("address").parse().unwrap();
         (process, log, address)
@@ -51,7 +141,7 @@ impl Waft {
 
     /// Ends the process without a word, as a crash does.
     pub(crate) fn kill(&mut self) {
-        self.process.kill().unwrap();
+        self.process.0.kill().unwrap();
         self.wait_for_end();
     }
 
@@ -68,20 +158,12 @@ impl Waft {
 
     /// What the kernel tells of its process in a file of `/proc/PID`.
     pub(crate) fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.process.id())).unwrap()
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.process.0.id())).unwrap()
     }
 
     /// The processes that it has started and that have not ended, by number.
     pub(crate) fn children(&self) -> Vec<i32> {
-        let is_child = |number: &i32| {
-            let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
-            // What stands before it may have blanks and brackets in it.
-            let mut behind = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-            behind.nth(1).is_some_and(|parent| parent == self.process.id().to_string())
-        };
-        let all = std::fs::read_dir("/proc").unwrap().flatten();
-        let all = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        all.filter(is_child).collect()
+        children(self.process.0.id())
     }
 
     /// Octets of memory that it has now.
@@ -115,7 +197,7 @@ impl Waft {
 
     /// Sends it a signal.
     pub(crate) fn signal(&self, which: Signal) {
-        signal(&self.process, which);
+        signal(&self.process.0, which);
     }
 
     /// Waits for its end.
@@ -124,7 +206,7 @@ impl Waft {
         let deadline = Instant::now() + PATIENCE;
         loop {
             // Its stderr is closed: it is as good as gone.
-            if let Some(status) = self.process.try_wait().unwrap() {
+            if let Some(status) = self.process.0.try_wait().unwrap() {
                 return status;
             }
             assert!(Instant::now() < deadline, "the server does not end");
@@ -167,9 +249,6 @@ impl Deref for Waft {
 
 impl Drop for Waft {
     fn drop(&mut self) {
-        // It has ended already where the test was about that.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
         if std::thread::panicking() {
             #[expect(clippy::print_stderr, reason = "shown with the test that failed")]
             {
