@@ -294,6 +294,56 @@ fn a_transfer_that_breaks_its_instance_ends_the_others_in_it() {
 }
 
 #[test]
+fn a_verdict_that_does_not_fit_costs_its_own_transfer_and_neither_the_instance_nor_the_breaker() {
+    let failed = Reply { code: 451, lines: vec!["451 Local error: plugin failed.".to_owned()] };
+    // More often than the breaker lets pass, and than one policy explains.
+    const OFTEN: usize = 7;
+    for (policy, at_once) in [("deny", "false"), ("allow", "false"), ("deny", "true")] {
+        let long = "x".repeat(9000);
+        let waft = shared(&format!(
+            "download = \"transform\"\nupload = \"inspect\"\nrefuse = \"EVIL\"\n\
+             at_once = \"{at_once}\"\nreply = \"550 {long}\"\n\
+             [plugin.on_error_by_hook]\ncontent_filter = \"{policy}\""
+        ));
+        let (mut downloading, data, mut fetched) = begin_download(&waft);
+        let mut beside = waft.log_in();
+        let mut sink = beside.begin("STOR good");
+        sink.write_all(b"begun ").unwrap();
+        let mut evil = waft.log_in();
+        for _ in 0..OFTEN {
+            let mut data = evil.begin("STOR evil");
+            data.write_all(b"this is EVIL").unwrap();
+            data.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(evil.reply(), failed);
+        }
+        assert!(!waft.file("evil").exists());
+        evil.put("STOR well", b"harmless");
+        beside.put_rest(sink, b"and done");
+        assert_eq!(waft.read("good"), b"begun and done");
+        fetched.append(&mut downloading.fetch_rest(data));
+        let swap = |octet: u8| if octet.is_ascii_alphabetic() { octet ^ 0x20 } else { octet };
+        let expected: Vec<_> = octets(LARGE, 1).into_iter().map(swap).collect();
+        assert_same(&fetched, &expected, "a download that shares");
+        let told = ask(&waft, &["plugin", "status", "customs", "--json"]).succeeded();
+        let status: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+        let status = &status[0];
+        assert_eq!((&status["state"], &status["breaker_open"]), (&"active".into(), &false.into()));
+        let counts = &status["counts"];
+        assert_eq!(counts["bad_verdicts"], OFTEN, "{policy} {at_once}");
+        for what in ["traps", "timeouts", "not_made"] {
+            assert_eq!(counts[what], 0, "{what}: {policy} {at_once}");
+        }
+        let log = waft.log.text();
+        assert!(!log.contains("the instance that it shared is gone"), "{policy} {at_once}");
+        waft.log.wait("why", |line| {
+            let reason = line.field("reason");
+            line.message() == "plugin failed"
+                && reason.starts_with("bad verdict: a reply line of over")
+        });
+    }
+}
+
+#[test]
 fn what_cannot_share_is_told_by_check() {
     let check = |guest: &str, more: &str| {
         let plugin = format!("[[plugin]]\nname = \"p\"\npath = \"p.wasm\"\nshare = 8\n{more}");

@@ -83,7 +83,8 @@ impl ContentFilter for Customs {
             Direction::Upload => self.upload,
             Direction::Download => self.download,
         };
-        Transfer { customs: self.clone(), interest, seen: Vec::new() }
+        let found = (false, false);
+        Transfer { customs: self.clone(), interest, tail: Vec::new(), found }
     }
 }
 
@@ -92,8 +93,10 @@ impl ContentFilter for Customs {
 pub struct Transfer {
     customs: Customs,
     interest: ContentInterest,
-    /// All of it, where a text is looked for.
-    seen: Vec<u8>,
+    /// The last octets, where a text is looked for that may begin there.
+    tail: Vec<u8>,
+    /// Whether there was what is refused, and what is put aside.
+    found: (bool, bool),
 }
 
 impl Filter for Transfer {
@@ -107,10 +110,8 @@ impl Filter for Transfer {
                 black_box(turn);
             }
         }
-        if self.customs.refuse.is_some() || self.customs.quarantine.is_some() {
-            self.seen.extend_from_slice(&chunk);
-        }
-        if self.customs.at_once && self.holds(self.customs.refuse.as_deref()) {
+        self.look(&chunk);
+        if self.customs.at_once && self.found.0 {
             return Err(self.customs.reply.clone());
         }
         if self.interest == ContentInterest::Inspect {
@@ -124,10 +125,10 @@ impl Filter for Transfer {
 
     fn finish(self) -> Verdict {
         self.customs.break_in("finish");
-        if self.holds(self.customs.refuse.as_deref()) {
+        if self.found.0 {
             return Verdict::Refuse(self.customs.reply);
         }
-        if self.holds(self.customs.quarantine.as_deref()) {
+        if self.found.1 {
             return Verdict::Quarantine(self.customs.reply);
         }
         Verdict::Accept(self.customs.mark.into_bytes())
@@ -135,8 +136,17 @@ impl Filter for Transfer {
 }
 
 impl Transfer {
-    fn holds(&self, text: Option<&str>) -> bool {
-        holds(&self.seen, text)
+    /// Looks for the texts, also where one is cut in two: large files take no more memory.
+    fn look(&mut self, chunk: &[u8]) {
+        let (refuse, quarantine) =
+            (self.customs.refuse.as_deref(), self.customs.quarantine.as_deref());
+        let longest = [refuse, quarantine].into_iter().flatten().map(str::len).max();
+        let Some(longest) = longest else { return };
+        self.tail.extend_from_slice(chunk);
+        self.found.0 |= holds(&self.tail, refuse);
+        self.found.1 |= holds(&self.tail, quarantine);
+        let gone = (self.tail.len() + 1).saturating_sub(longest);
+        self.tail.drain(..gone.min(self.tail.len()));
     }
 }
 
