@@ -96,6 +96,22 @@ examples! {
     auth_list: "python" "auth-list",
 }
 
+#[test]
+fn scenarios_in_the_documentation_go_as_they_are_written() {
+    for (page, begins, built) in [
+        ("README.md", "login\n> PORT", "examples/passive-only-rust"),
+        ("docs/plugins/testing.md", "# A service that", "auth-http"),
+    ] {
+        let text = std::fs::read_to_string(repository(page)).unwrap();
+        let block = text.split("```\n").find(|block| block.starts_with(begins));
+        let site = Site::new("");
+        site.write("plugin.wasm", component(built));
+        site.write("scenario.txt", block.unwrap());
+        let arguments = ["plugin", "test", "plugin.wasm", "--scenario", "scenario.txt"];
+        site.waft(&arguments, "").succeeded();
+    }
+}
+
 /// A plugin with scenarios that nobody plays would be one whose scenarios say anything.
 #[test]
 fn every_directory_with_scenarios_is_played() {
