@@ -314,3 +314,30 @@ fn a_pattern_is_no_host_that_is_granted() {
         ],
     );
 }
+
+#[test]
+fn an_archive_is_unpacked_into_the_folder_of_a_server_that_runs_and_is_in_force() {
+    let author = site("");
+    let scenario = "login\n> CWD /\n< 502 Packed.\n";
+    author.write("command-policy.wasm", component("command-policy"));
+    author.write("command-policy.toml", deny("Packed."));
+    author.write("command-policy.scenario.txt", scenario);
+    author.waft(&["plugin", "pack", "command-policy.wasm"], "").succeeded();
+    let waft = site("").serve();
+    assert_eq!(waft.log_in().command("CWD /").code, 250);
+    let archive = author.path("command-policy.tar").display().to_string();
+    let unpack = |site: &Site, more: &[&str]| {
+        let command = ["plugin", "unpack", &archive, "--into", "plugins.d"];
+        site.waft(&[&command, more].concat(), "").succeeded()
+    };
+    let unpacked = |site: &Site| assert_eq!(unpack(site, &[]).lines()[2], COMPONENT);
+    until(&waft, unpacked, "plugin loaded");
+    assert_eq!(answer(&waft), ["502 Packed."]);
+    // The next version, beside sessions that go on.
+    author.write("command-policy.wasm", another(&component("command-policy")));
+    author.write("command-policy.toml", deny("Packed again."));
+    author.write("command-policy.scenario.txt", scenario.replace("Packed", "Packed again"));
+    author.waft(&["plugin", "pack", "command-policy.wasm"], "").succeeded();
+    until(&waft, |site| drop(unpack(site, &["--overwrite"])), "plugin replaced");
+    assert_eq!(answer(&waft), ["502 Packed again."]);
+}

@@ -10,8 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use waft_config::LogFormat;
 
 pub(crate) use author::{
-    BenchedPlugin, Component, LanguageName, NewPlugin, PluginCheck, PluginInspect, SignPlugin,
-    Sources, TestedPlugin, VerifyPlugin,
+    BenchedPlugin, Component, LanguageName, NewPlugin, PackPlugin, PluginCheck, PluginInspect,
+    SignPlugin, Sources, TestedPlugin, UnpackPlugin, VerifyPlugin,
 };
 pub(crate) use operate::{Operate, Reach};
 
@@ -59,6 +59,17 @@ A pair of keys:
   openssl pkey -in key.pem -pubout -out public.pem
 The server demands signatures where public_key in [plugins] names public.pem. They are those of
   openssl pkeyutl -sign -rawin -inkey key.pem -in FILE.wasm -out FILE.wasm.sig";
+
+const PLUGIN_PACK_NOTES: &str = "\
+What lies beside FILE.wasm goes with it: FILE.wasm.sig, FILE.toml and FILE.scenario.txt. The archive
+is an OCI image layout, and the same files make the same archive. To a registry and back:
+  skopeo copy oci-archive:FILE.tar docker://registry.example.org/plugins/FILE:1.0.0
+  skopeo copy docker://registry.example.org/plugins/FILE:1.0.0 oci-archive:FILE.tar";
+
+const PLUGIN_UNPACK_NOTES: &str = "\
+Nothing is written unless every octet of the archive is what its digests say. The component comes
+last, and whole: a server that runs on that folder takes it with all that belongs to it. What a
+plugin is granted stands in the configuration, and comes with no archive.";
 
 const PLUGIN_TEST_NOTES: &str = "\
 Lines of a scenario; docs/plugins/testing.md explains them:
@@ -263,6 +274,12 @@ pub(crate) enum Plugin {
     Sign(SignPlugin),
     /// Tell whether a component bears the signature of a key
     Verify(VerifyPlugin),
+    /// Put a component, with its signature, settings and scenario, into one archive
+    #[command(after_help = PLUGIN_PACK_NOTES)]
+    Pack(PackPlugin),
+    /// Put the files of an archive into a directory
+    #[command(after_help = PLUGIN_UNPACK_NOTES)]
+    Unpack(UnpackPlugin),
     /// Compile the component on stdin for a server, which starts this itself
     #[command(hide = true)]
     CompileChild {

@@ -385,3 +385,135 @@ fn a_scenario_that_makes_no_sense_is_told_with_code_2() {
     let told: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((&told[0]["passed"], &told[0]["line"]), (&false.into(), &1.into()));
 }
+
+/// A component with all that may lie beside it, and a pair of keys.
+fn with_everything() -> Bench {
+    let bench = Bench::with("command-policy");
+    bench.make_keys("key.pem", "public.pem");
+    bench.make_keys("other.pem", "another.pem");
+    bench.write("plugin.toml", "[config]\ndeny = [\"CWD\"]\nmessage = \"Packed.\"\n");
+    bench.write("plugin.scenario.txt", "login\n> CWD /\n< 550 Packed.\n");
+    bench.waft(&["sign", "plugin.wasm", "--key", "key.pem"]);
+    fs::create_dir(bench.0.path().join("into")).unwrap();
+    bench
+}
+
+const BESIDE: [&str; 3] = ["plugin.wasm.sig", "plugin.toml", "plugin.scenario.txt"];
+
+impl Bench {
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.0.path().join(name)).unwrap()
+    }
+
+    /// What lies in a directory, hidden files as well.
+    fn list(&self, name: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.0.path().join(name)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+
+    fn unpack(&self, more: &[&str]) -> Ran {
+        self.waft(&[&["unpack", "plugin.tar", "--into", "into"], more].concat())
+    }
+}
+
+#[test]
+fn an_archive_has_the_component_and_what_lies_beside_it_and_gives_all_back() {
+    let bench = with_everything();
+    let inspected = bench.waft(&["inspect", "plugin.wasm"]).stdout;
+    let pin = inspected.lines().find(|line| line.starts_with("sha256 = ")).unwrap();
+    let packed = bench.waft(&["pack", "plugin.wasm"]);
+    let lines: Vec<_> = packed.stdout.lines().collect();
+    assert_eq!(
+        (packed.code, lines[0], lines[2]),
+        (Some(0), "plugin.tar", pin),
+        "{}",
+        packed.stderr
+    );
+    assert!(lines[1].starts_with("manifest sha256:"), "{}", lines[1]);
+    bench.waft(&["pack", "plugin.wasm", "--out", "again.tar"]);
+    assert_eq!(bench.read("plugin.tar"), bench.read("again.tar"));
+    let unpacked = bench.unpack(&["--public-key", "public.pem"]);
+    let expected = format!(
+        "into/plugin.wasm.sig\ninto/plugin.toml\ninto/plugin.scenario.txt\ninto/plugin.wasm\n{pin}\n"
+    );
+    assert_eq!((unpacked.code, &*unpacked.stdout), (Some(0), &*expected), "{}", unpacked.stderr);
+    for name in BESIDE.iter().chain(&["plugin.wasm"]) {
+        assert_eq!(bench.read(name), bench.read(&format!("into/{name}")), "{name}");
+    }
+    assert_eq!(bench.list("into").len(), 4);
+    bench.waft(&["pack", "plugin.wasm", "--alone", "--out", "plugin.tar"]);
+    fs::remove_dir_all(bench.0.path().join("into")).unwrap();
+    fs::create_dir(bench.0.path().join("into")).unwrap();
+    assert_eq!(bench.unpack(&[]).code, Some(0));
+    assert_eq!(bench.list("into"), ["plugin.wasm"]);
+}
+
+#[test]
+fn what_is_there_is_replaced_by_an_archive_only_where_that_is_asked_for() {
+    let bench = with_everything();
+    bench.waft(&["pack", "plugin.wasm"]);
+    bench.write("into/plugin.toml", "mine");
+    let refused = bench.unpack(&[]);
+    assert_eq!(refused.code, Some(1));
+    assert_eq!(
+        refused.stderr,
+        "error: there already: into/plugin.toml\n  remedy: with --overwrite they are replaced\n"
+    );
+    assert_eq!((bench.list("into").len(), &*bench.read("into/plugin.toml")), (1, &b"mine"[..]));
+    assert_eq!(bench.unpack(&["--overwrite"]).code, Some(0));
+    assert_eq!(bench.read("into/plugin.toml"), bench.read("plugin.toml"));
+    bench.waft(&["pack", "plugin.wasm", "--alone"]);
+    let alone = bench.unpack(&["--overwrite"]);
+    assert_eq!(alone.code, Some(0));
+    for name in BESIDE {
+        let note =
+            format!("note: not in the archive, and left beside the component: into/{name}\n");
+        assert!(alone.stderr.contains(&note), "{}", alone.stderr);
+    }
+    let nowhere = bench.waft(&["unpack", "plugin.tar", "--into", "nowhere"]);
+    assert_eq!(nowhere.code, Some(1));
+    assert!(
+        nowhere.stderr.starts_with("error: nowhere/plugin.wasm: No such file"),
+        "{}",
+        nowhere.stderr
+    );
+}
+
+#[test]
+fn of_a_damaged_archive_or_one_by_somebody_else_nothing_is_written() {
+    let bench = with_everything();
+    bench.waft(&["pack", "plugin.wasm"]);
+    let archive = bench.read("plugin.tar");
+    let component = bench.read("plugin.wasm");
+    let start = archive.windows(component.len()).position(|octets| octets == component).unwrap();
+    let refused = |more: &[&str], because: &str| {
+        let refused = bench.unpack(more);
+        assert_eq!((refused.code, &*refused.stdout), (Some(1), ""));
+        let expected = format!("error: plugin.tar: {because}");
+        assert!(refused.stderr.starts_with(&expected), "{}", refused.stderr);
+        assert_eq!(bench.list("into"), [""; 0]);
+    };
+    refused(&["--public-key", "another.pem"], "signature: not by that key\n");
+    let mut damaged = archive.clone();
+    damaged[start + component.len() / 2] ^= 1;
+    bench.write("plugin.tar", damaged);
+    refused(&[], "the archive is damaged: the content of blobs/sha256/");
+    bench.write("plugin.tar", &archive[..archive.len() / 2]);
+    refused(&[], "the archive is damaged: ");
+    bench.write("plugin.tar", component);
+    refused(&[], "the archive is damaged: ");
+    bench.waft(&["pack", "plugin.wasm", "--alone"]);
+    refused(&["--public-key", "public.pem"], "signature: none in it\n");
+    bench.write("plugin.wasm", "garbage");
+    let no_component = bench.waft(&["pack", "plugin.wasm"]);
+    assert_eq!(no_component.code, Some(1));
+    assert!(
+        no_component.stderr.starts_with("error: not a component: plugin.wasm"),
+        "{}",
+        no_component.stderr
+    );
+    assert_eq!(bench.waft(&["pack", "key.pem"]).code, Some(2));
+}

@@ -1,5 +1,5 @@
-//! Settings that lie beside a component in the directory of plugins, in `NAME.toml`: the two files
-//! are one unit, and change as one.
+//! What lies beside a component and belongs to it; its settings, in `NAME.toml`, most of all: the two
+//! files are one unit, and change as one.
 //!
 //! What such a file means is the program's to say, which hands a [`SettingsReader`] over. Nothing is
 //! granted by it, whatever the reader returns: grants are for whoever configures the server.
@@ -13,8 +13,39 @@ use crate::guard::Guard;
 use crate::limits;
 use crate::settings::{Grants, Listed, PluginSettings, SettingsReader};
 
-/// The extension of such files.
-const EXTENSION: &str = "toml";
+/// A kind of file that may lie beside a component and belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// A signature, in `NAME.wasm.sig`.
+    Signature,
+    /// Settings, in `NAME.toml`.
+    Settings,
+    /// A scenario that has to go as it is written, in `NAME.scenario.txt`.
+    Scenario,
+}
+
+impl Beside {
+    /// All kinds.
+    pub const ALL: [Beside; 3] = [Beside::Signature, Beside::Settings, Beside::Scenario];
+
+    /// The file of that kind that belongs to a component.
+    pub fn file_of(self, component: &Path) -> PathBuf {
+        match self {
+            Beside::Signature => component.with_added_extension("sig"),
+            Beside::Settings => component.with_extension("toml"),
+            Beside::Scenario => component.with_extension("scenario.txt"),
+        }
+    }
+
+    /// How many octets of such a file are read.
+    pub const fn bytes_max(self) -> u64 {
+        match self {
+            Beside::Signature => limits::SIGNATURE_BYTES_MAX,
+            Beside::Settings => limits::SETTINGS_BYTES_MAX as u64,
+            Beside::Scenario => limits::SCENARIO_BYTES_MAX as u64,
+        }
+    }
+}
 
 /// A file that belongs to a component, as it was when it was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +71,7 @@ pub(crate) enum Written {
 impl Part {
     /// The settings that may lie beside a component.
     pub(crate) fn settings_of(component: &Path) -> Part {
-        Part::of(component.with_extension(EXTENSION))
+        Part::of(Beside::Settings.file_of(component))
     }
 
     pub(crate) fn of(file: PathBuf) -> Part {

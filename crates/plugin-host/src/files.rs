@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::beside::{Part, Written};
+use crate::beside::{Beside, Part, Written};
 use crate::errors::Refusal;
 use crate::guard::{Guard, refusal};
 use crate::limits;
@@ -14,9 +14,6 @@ use crate::settings::{HostSettings, Listed, PluginSettings, SettingsReader, Sign
 
 /// The extension of files that are plugins.
 const EXTENSION: &str = "wasm";
-
-/// What follows the name of a component in that of its signature.
-const SIGNATURE: &str = ".sig";
 
 /// What the plugin directory is called where a plugin's name is expected.
 const DIRECTORY: &str = "(directory)";
@@ -305,13 +302,6 @@ fn try_read(file: &Path, known: Option<Stamp>, guard: &Guard) -> Result<Content,
     Ok(Content::Whole { stamp, bytes })
 }
 
-/// Where the signature of a component lies.
-pub(crate) fn signature_of(component: &Path) -> PathBuf {
-    let mut name = component.as_os_str().to_owned();
-    name.push(SIGNATURE);
-    PathBuf::from(name)
-}
-
 /// Checks that a component has its signature beside it.
 ///
 /// # Errors
@@ -322,7 +312,7 @@ pub(crate) fn check_signature(
     signer: &Signer,
     guard: &Guard,
 ) -> Result<(), Refusal> {
-    let signature = signature_of(file);
+    let signature = Beside::Signature.file_of(file);
     let unsigned = || Refusal::Unsigned { file: signature.clone() };
     let opened = guard.open(&signature).map_err(|refusal| match refusal {
         Refusal::Missing => unsigned(),

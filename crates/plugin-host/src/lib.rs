@@ -66,6 +66,7 @@ mod storage;
 mod watch;
 mod workshop;
 
+pub use beside::Beside;
 pub use compiler::{CompilerProcess, compile_apart};
 pub use core_dumps::CoreDumps;
 pub use costs::{Instances, instances};
@@ -77,6 +78,7 @@ pub use inspect::{
     CapabilityUse, Descriptor, HookUse, Inspection, Problem, Producer, check, inspect,
 };
 pub use lent::Services;
+pub use limits::COMPONENT_BYTES_MAX;
 pub use meter::{BUCKETS_US, HookCounts};
 pub use onlooker::{Called, Onlooker};
 pub use self_test::{Compiled, SelfTest, SelfTester, TestFailure};

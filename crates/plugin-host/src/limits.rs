@@ -6,7 +6,7 @@ mod page;
 use std::time::Duration;
 
 /// Octets of a component's file.
-pub(crate) const COMPONENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub const COMPONENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Octets of a signature's file that are read: one of Ed25519 has 64.
 pub(crate) const SIGNATURE_BYTES_MAX: u64 = 1024;

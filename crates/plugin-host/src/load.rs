@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
 use crate::artifact::{Artifact, Digest};
-use crate::beside::Part;
+use crate::beside::{Beside, Part};
 use crate::budget::Budget;
 use crate::cache::CompiledStore;
 use crate::capability::log::cleaned;
@@ -312,7 +312,7 @@ impl Loader {
     /// What there is to look after with a component's file and those beside it.
     async fn concerns(&self, candidate: &Candidate) -> Vec<Concern> {
         let guard = self.guard.clone();
-        let signature = self.signer.is_some().then(|| files::signature_of(&candidate.file));
+        let signature = self.signer.is_some().then(|| Beside::Signature.file_of(&candidate.file));
         let parts = candidate.parts.iter().map(|part| part.file.clone());
         let own = [candidate.file.clone()].into_iter();
         let files: Vec<PathBuf> = own.chain(parts).chain(signature).collect();

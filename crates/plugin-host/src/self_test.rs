@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::artifact::{Artifact, Digest};
-use crate::beside::Part;
+use crate::beside::{Beside, Part};
 use crate::engine::sandbox;
 use crate::errors::Refusal;
 use crate::files::{self, Candidate, Content};
@@ -18,9 +18,6 @@ use crate::limits;
 use crate::load::blocking;
 use crate::settings::PluginSettings;
 use crate::workshop::{Pace, Undone};
-
-/// What takes the place of a component's extension in the name of its scenario.
-const EXTENSION: &str = "scenario.txt";
 
 /// Plays the scenario that lies beside a component.
 #[derive(Clone)]
@@ -80,11 +77,7 @@ impl TestFailure {
 impl Part {
     /// The scenario that may lie beside a component.
     pub(crate) fn scenario_of(component: &Path) -> Part {
-        Part::of(component.with_extension(EXTENSION))
-    }
-
-    fn is_scenario(&self) -> bool {
-        self.file.to_string_lossy().ends_with(EXTENSION)
+        Part::of(Beside::Scenario.file_of(component))
     }
 }
 
@@ -99,9 +92,9 @@ pub(crate) async fn play(
     guard: &Guard,
     pace: Pace,
 ) -> Result<(), Refusal> {
-    let scenario = candidate.parts.iter().find(|part| part.is_scenario() && part.exists());
+    let file = Beside::Scenario.file_of(&candidate.file);
+    let scenario = candidate.parts.iter().find(|part| part.file == file && part.exists());
     let Some(part) = scenario.cloned() else { return Ok(()) };
-    let file = part.file.clone();
     let refused = |failure| Refusal::SelfTest { file: file.clone(), failure };
     let (component, digest) = (candidate.file.clone(), artifact.digest);
     let guard = guard.clone();

@@ -1,4 +1,5 @@
-//! Makes waft plugins: components of their sources, and the sources of new ones.
+//! Makes waft plugins: components of their sources, the sources of new ones, and archives of
+//! components with what belongs to them ([`Parcel`]).
 //!
 //! [`build()`] knows a plugin's language by the file it begins with ([`Language`]), sees to the
 //! tools of that language ([`Tools`]), and checks what comes out. `waft plugin build` and the
@@ -20,6 +21,7 @@ mod component;
 mod create;
 mod inputs;
 mod language;
+mod parcel;
 mod tools;
 
 pub mod process;
@@ -29,4 +31,5 @@ pub use component::{Interfaces, encode};
 pub use create::create;
 pub use inputs::digest;
 pub use language::Language;
+pub use parcel::{COMPONENT_MEDIA_TYPE, Kind, Member, Packed, Parcel};
 pub use tools::Tools;

@@ -143,3 +143,31 @@ pub(crate) struct VerifyPlugin {
     #[arg(long, value_name = "FILE")]
     pub(crate) public_key: PathBuf,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct PackPlugin {
+    /// The component
+    #[arg(value_name = "FILE.wasm")]
+    pub(crate) file: PathBuf,
+    /// Where the archive goes; FILE.tar unless told
+    #[arg(long, value_name = "ARCHIVE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Leave out what lies beside the component: some tools take archives of one file alone
+    #[arg(long)]
+    pub(crate) alone: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UnpackPlugin {
+    /// The archive
+    pub(crate) archive: PathBuf,
+    /// Where the files go, such as the folder of plugins of a server that runs
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) into: PathBuf,
+    /// Replace files that are there already
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// The key, in PEM, whose signature the component has to bear
+    #[arg(long, value_name = "FILE")]
+    pub(crate) public_key: Option<PathBuf>,
+}

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use waft_config::{Config, Mistake, Origin, Plugin, PluginFile};
-use waft_plugin_host::{Flaw, HostStatus, LoadError, LoadErrors, Refusal};
+use waft_plugin_host::{Beside, Flaw, HostStatus, LoadError, LoadErrors, Refusal};
 
 use crate::findings::mistake;
 
@@ -126,7 +126,7 @@ fn named<'c>(config: &'c Config, name: &str) -> Option<&'c Plugin> {
 
 /// The settings that lie beside a component which nothing else names, where they are valid.
 fn beside(config: &Config, component: Option<&Path>) -> Option<PluginFile> {
-    let file = component?.with_extension("toml");
+    let file = Beside::Settings.file_of(component?);
     let octets = file.is_file().then(|| std::fs::read(&file).ok()).flatten()?;
     PluginFile::read(&file, &octets, &config.plugins).ok()
 }

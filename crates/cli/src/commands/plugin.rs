@@ -4,6 +4,7 @@ mod author;
 mod bench;
 mod calls;
 mod check;
+mod parcel;
 mod scenario;
 mod self_test;
 mod signature;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use serde::Serialize;
-use waft_plugin_host::{Descriptor, Inspection, Problem, Producer, Refusal};
+use waft_plugin_host::{Beside, Descriptor, Inspection, Problem, Producer, Refusal};
 
 pub(crate) use self::self_test::tester as self_tester;
 use self::signature::Signature;
@@ -44,6 +45,8 @@ pub(crate) fn run(command: &Plugin) -> Result<(), Failure> {
         Plugin::Bench(arguments) => bench::run(arguments),
         Plugin::Sign(arguments) => signature::sign(arguments),
         Plugin::Verify(arguments) => signature::verify(arguments),
+        Plugin::Pack(arguments) => parcel::pack(arguments),
+        Plugin::Unpack(arguments) => parcel::unpack(arguments),
         Plugin::CompileChild { seconds } => compile_child(Duration::from_secs(*seconds)),
     }
 }
@@ -82,7 +85,7 @@ struct Inspected<'a> {
 
 /// The settings that lie beside a component.
 fn beside(component: &Path) -> Option<PathBuf> {
-    Some(component.with_extension("toml")).filter(|file| file.is_file())
+    Some(Beside::Settings.file_of(component)).filter(|file| file.is_file())
 }
 
 fn refused(file: &Path, refusal: &Refusal) -> String {
@@ -151,10 +154,15 @@ fn described(
 /// What an operator writes to have the plugin.
 fn block(file: &Path, inspection: &Inspection) -> String {
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
-    let pin = format!("sha256 = \"{}\"  # this component and no other", inspection.sha256);
+    let pin = pin(&inspection.sha256);
     let grants = inspection.grants.iter().flat_map(|grants| grants.lines()).map(str::to_owned);
     let lines = ["[[plugin]]".to_owned(), format!("name = {name:?}"), pin];
     lines.into_iter().chain(grants).map(|line| format!("{line}\n")).collect()
+}
+
+/// The line that has a server take the component of that digest alone.
+fn pin(sha256: &str) -> String {
+    format!("sha256 = \"{sha256}\"  # this component and no other")
 }
 
 /// Says what a plugin wants to see, for the hooks that it has, and with no configuration: it may

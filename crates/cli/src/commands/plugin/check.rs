@@ -146,7 +146,7 @@ impl Beside {
     ///
     /// It cannot be read, or has mistakes.
     fn of(component: &Path) -> Result<Option<Self>, Failure> {
-        let file = component.with_extension("scenario.txt");
+        let file = waft_plugin_host::Beside::Scenario.file_of(component);
         if !file.exists() {
             return Ok(None);
         }

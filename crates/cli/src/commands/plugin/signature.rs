@@ -1,11 +1,11 @@
 //! Signatures of components: `waft plugin sign` and `verify`, and what `check` and `inspect` tell.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use waft_config::Config;
-use waft_plugin_host::Signer;
+use waft_plugin_host::{Beside, Signer};
 
 use crate::args::{SignPlugin, VerifyPlugin};
 use crate::assemble::signer;
@@ -28,7 +28,9 @@ pub(super) enum Signature {
 impl Signature {
     /// Looks beside a component.
     pub(super) fn of(file: &Path, signer: Option<&Signer>) -> Result<Self> {
-        let Ok(signature) = fs::read(beside(file)) else { return Ok(Self::Missing) };
+        let Ok(signature) = fs::read(Beside::Signature.file_of(file)) else {
+            return Ok(Self::Missing);
+        };
         let Some(signer) = signer else { return Ok(Self::NotCompared) };
         let component = fs::read(file).with_context(|| file.display().to_string())?;
         match (signer.verify)(&signer.key, &component, &signature) {
@@ -61,7 +63,7 @@ pub(super) fn sign(SignPlugin { file, key }: &SignPlugin) -> Result<(), Failure>
     );
     let signature = signer::sign(&pem, &component)
         .with_context(|| format!("no private key of Ed25519: {}", key.display()))?;
-    let beside = beside(file);
+    let beside = Beside::Signature.file_of(file);
     let partial = beside.with_extension("sig.part");
     let written = fs::write(&partial, signature).and_then(|()| fs::rename(&partial, &beside));
     written.with_context(|| beside.display().to_string())?;
@@ -75,7 +77,7 @@ pub(super) fn verify(VerifyPlugin { file, public_key }: &VerifyPlugin) -> Result
         output::tell(&format!("{}: signature valid", file.display()));
         return Ok(());
     }
-    let beside = beside(file);
+    let beside = Beside::Signature.file_of(file);
     output::tell(&format!("error: {}: {}: {}", file.display(), signature.told(), beside.display()));
     Err(Failure::No(Verdict::NotSigned))
 }
@@ -102,10 +104,4 @@ fn read(public_key: &Path) -> Result<Signer> {
         bail!("no public key of Ed25519: {shown}")
     };
     Ok(signer)
-}
-
-fn beside(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".sig");
-    name.into()
 }
