@@ -15,6 +15,7 @@ use std::net::{Shutdown, TcpStream};
 
 use support::content::{assert_same, octets};
 use support::ftp::{Ftp, Midway, Reply};
+use support::handmade;
 use support::log::Line;
 use support::plugin::component;
 use support::process::Finished;
@@ -57,6 +58,69 @@ fn plugins_that_have_no_room_in_memory_budget_together_are_told_by_check_and_sta
     let started = site.waft(&[&["serve"][..], &CONTROL].concat(), "");
     assert!(!started.status.success());
     assert!(started.stderr().contains("plugins.memory_budget"), "{}", started.stderr());
+}
+
+/// A server with these plugins in its folder, and room for a bit more than one of `echo-verdict`.
+fn with_little_memory(plugins: &[&str], more: &str) -> Waft {
+    let budget = format!("memory_budget = \"2MiB\"\n{more}[control]");
+    let site = Site::new(&PLUGINS.replace("[control]", &budget));
+    for name in plugins {
+        site.write(format!("plugins.d/{name}.wasm"), component("tests/echo-verdict"));
+    }
+    site.serve()
+}
+
+fn memory_budget(waft: &Waft, bytes: &str, message: &str) -> Line {
+    let entry = format!("[plugins]\nmemory_budget = \"{bytes}\"\n");
+    waft.and_wait(
+        |site| site.write("conf.d/memory.toml", entry),
+        message,
+        |line| line.message() == message,
+    )
+}
+
+#[test]
+fn a_reload_with_less_memory_than_plugins_keep_is_refused_and_changes_nothing() {
+    let waft = with_little_memory(&["one"], "on_load_error = \"disable\"\n");
+    let refused = "configuration not reloaded: the one before stays in force";
+    let mark = waft.log.mark();
+    memory_budget(&waft, "1MiB", refused);
+    let mistake = waft.log.wait_since(mark, "the mistake", |line| {
+        line.message().contains("plugin one (") && line.field("key") == "plugins.memory_budget"
+    });
+    let told = "the instances that all plugins keep take 2 MiB, and memory_budget is 1 MiB";
+    assert!(mistake.message().contains(told), "{mistake:?}");
+    assert!(mistake.field("place").ends_with("conf.d/memory.toml:2:17"), "{mistake:?}");
+    assert!(mistake.field("remedy").starts_with("set memory_budget = \"2MiB\""), "{mistake:?}");
+    // What was in force is, and so is the budget: there is room for none beside it, but for it again.
+    waft.log_in().expect("NOOP", 200);
+    assert_eq!(ask(&waft, &["plugin", "reload"]).succeeded().stdout(), "nothing has changed\n");
+    for bytes in ["3MiB", "2MiB"] {
+        memory_budget(&waft, bytes, "configuration reloaded");
+    }
+}
+
+#[test]
+fn a_version_before_for_which_there_is_no_memory_any_more_is_not_taken() {
+    let waft = with_little_memory(&["late"], "");
+    let drop_in = |name: &str, component: Vec<u8>, message: &str| {
+        let write = |site: &Site| site.write(format!("plugins.d/{name}.wasm"), component);
+        waft.and_wait(write, message, |line| {
+            line.message() == message && line.field("plugin") == name
+        });
+    };
+    drop_in("late", handmade::liar("XLIE"), "plugin replaced");
+    drop_in("one", component("tests/echo-verdict"), "plugin loaded");
+    let refused = ask(&waft, &["plugin", "rollback", "late"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let expected = "error: the version before of late is not taken: the instances that all plugins keep \
+                    take 3 MiB, and memory_budget is 2 MiB: its own are 2 MiB of that\n  \
+                    remedy: set memory_budget = \"3MiB\" or more in [plugins]";
+    assert!(refused.stderr().starts_with(expected), "{}", refused.stderr());
+    // Nothing has changed, and with memory it is taken.
+    memory_budget(&waft, "3MiB", "configuration reloaded");
+    let told = ask(&waft, &["plugin", "rollback", "late"]).succeeded().stdout();
+    assert!(told.starts_with("late: rolled back from "), "{told}");
 }
 
 #[test]

@@ -194,8 +194,8 @@ impl Host {
     /// new settings. The state directory stays as it was given at the start.
     ///
     /// # Errors
-    /// Every plugin that cannot be loaded, unless its `on_load_error` says to go on without it;
-    /// nothing has changed then.
+    /// Every plugin that cannot be loaded, unless its `on_load_error` says to go on without it, and
+    /// those for which there is no memory any more; nothing has changed then.
     pub async fn reconfigure(&self, settings: HostSettings) -> Result<u64, LoadErrors> {
         let settings = Arc::new(settings);
         let mut books = self.shared.books.lock().await;
@@ -203,6 +203,7 @@ impl Host {
         let next = self.shared.next_number();
         let gathered = books.loader.gather(&settings, &books.slots, next, None).await;
         if !gathered.errors.is_empty() {
+            books.loader.go_by(&books.settings);
             return Err(LoadErrors(gathered.errors));
         }
         books.loader.budget.set(settings.memory_budget);

@@ -215,12 +215,9 @@ impl Loader {
         generation: u64,
         settled: Option<Arc<Settled>>,
     ) -> Gathered {
-        self.memory_budget = settings.memory_budget;
-        self.compiler = settings.compiler(self.pace);
-        self.guard = Guard::of(settings);
-        self.self_test.clone_from(&settings.self_test);
         let changed_signer = self.signer != settings.signer;
-        self.signer.clone_from(&settings.signer);
+        let lowered = settings.memory_budget < self.memory_budget;
+        self.go_by(settings);
         let mut plan = find(settings).await;
         for candidate in &mut plan.candidates {
             let key = (candidate.settings.name.clone(), candidate.file.clone());
@@ -254,8 +251,21 @@ impl Loader {
         refuse_rivals(old, &plan, &mut gathered);
         refuse_too_large(old, &plan, &mut gathered, self.memory_budget);
         keep_or_drop(old, &plan, &mut gathered);
+        if lowered && gathered.errors.is_empty() {
+            gathered.errors.extend(without_room(&gathered.slots, self.memory_budget));
+        }
         self.artifacts.retain(|_, artifact| artifact.strong_count() > 0);
         gathered
+    }
+
+    /// Goes by other settings: those that are looked at, or again those in force where nothing came of
+    /// that.
+    pub(crate) fn go_by(&mut self, settings: &HostSettings) {
+        self.memory_budget = settings.memory_budget;
+        self.compiler = settings.compiler(self.pace);
+        self.guard = Guard::of(settings);
+        self.self_test.clone_from(&settings.self_test);
+        self.signer.clone_from(&settings.signer);
     }
 
     async fn look(
@@ -575,11 +585,7 @@ impl Loader {
         let plugin = plugin.await?;
         // Set by nobody else: it was made above.
         let _ = plugin.outbox.set(Weak::clone(&self.outbox));
-        let (wanted, budget) = (plugin.memory_of_sessions() as u64, self.memory_budget);
-        if wanted > budget {
-            let sessions = plugin.settings.limits.sessions_max;
-            return Err(Refusal::SessionsTooLarge { sessions, wanted, budget });
-        }
+        check_sessions(&plugin, self.memory_budget)?;
         Ok(Arc::new(plugin))
     }
 }
@@ -719,12 +725,7 @@ fn first_rival(old: &Slots, plan: &Plan, slots: &Slots) -> Option<(Key, Refusal)
 fn refuse_too_large(old: &Slots, plan: &Plan, gathered: &mut Gathered, budget: u64) {
     let keys: Vec<Key> =
         plan.candidates.iter().map(|c| (c.settings.name.clone(), c.file.clone())).collect();
-    loop {
-        let versions = gathered.slots.values().flat_map(Slot::versions);
-        let wanted = versions.map(|it| it.memory_kept()).fold(0, u64::saturating_add);
-        if wanted <= budget {
-            return;
-        }
+    while let Some(wanted) = beyond(&gathered.slots, budget) {
         let new = keys.iter().rev().find_map(|key| {
             let was_there = |it: &Arc<Plugin>| {
                 let slot = old.get(key);
@@ -736,6 +737,53 @@ fn refuse_too_large(old: &Slots, plan: &Plan, gathered: &mut Gathered, budget: u
         // All that is left was in force before, and goes on.
         let Some((key, own)) = new else { return };
         turn_down(old, plan, &key, Refusal::KeptTooLarge { own, wanted, budget }, gathered);
+    }
+}
+
+/// Octets that the instances take which all versions keep, where that is more than there are.
+fn beyond(slots: &Slots, budget: u64) -> Option<u64> {
+    let wanted = slots.values().map(kept).fold(0, u64::saturating_add);
+    Some(wanted).filter(|wanted| *wanted > budget)
+}
+
+/// Why there is no room for what a plugin would keep with another slot in the place of its own.
+pub(crate) fn too_large(slots: &Slots, key: &Key, slot: &Slot, budget: u64) -> Option<Refusal> {
+    let mut slots = slots.clone();
+    slots.insert(key.clone(), slot.clone());
+    let wanted = beyond(&slots, budget)?;
+    Some(Refusal::KeptTooLarge { own: kept(slot), wanted, budget })
+}
+
+/// The plugins that have no room in less memory than they were let in with, whatever their
+/// `on_load_error` says: it is the settings that are wrong.
+fn without_room(slots: &Slots, budget: u64) -> Vec<LoadError> {
+    let error = |(name, file): &Key, refusal| {
+        let (plugin, file) = (name.clone(), Some(file.clone()));
+        LoadError { plugin, file, refusal }
+    };
+    let crowded = |(key, slot): (_, &Slot)| {
+        let refusal = slot.versions().find_map(|it| check_sessions(it, budget).err())?;
+        Some(error(key, refusal))
+    };
+    let largest = slots.iter().max_by_key(|(_, slot)| kept(slot));
+    let together = largest.zip(beyond(slots, budget)).map(|((key, slot), wanted)| {
+        error(key, Refusal::KeptTooLarge { own: kept(slot), wanted, budget })
+    });
+    slots.iter().filter_map(crowded).chain(together).collect()
+}
+
+/// Octets that the instances take which a plugin keeps.
+fn kept(slot: &Slot) -> u64 {
+    slot.versions().map(|it| it.memory_kept()).fold(0, u64::saturating_add)
+}
+
+/// Checks that as many sessions as may have an instance of their own do not take more memory than
+/// there is.
+fn check_sessions(plugin: &Plugin, budget: u64) -> Result<(), Refusal> {
+    let (wanted, sessions) = (plugin.memory_of_sessions(), plugin.settings.limits.sessions_max);
+    match wanted > budget {
+        true => Err(Refusal::SessionsTooLarge { sessions, wanted, budget }),
+        false => Ok(()),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::chain::Generation;
 use crate::errors::{OperateError, Refusal};
 use crate::files::Candidate;
 use crate::host::{Books, Host, Shared};
-use crate::load::{Gathered, Key, Slot, Trouble, rival};
+use crate::load::{Gathered, Key, Slot, Trouble, rival, too_large};
 use crate::plugin::Plugin;
 use crate::status::{Change, DrainingPlugin, What};
 
@@ -224,6 +224,7 @@ impl Shared {
         if canary.is_none() || only.is_some() && only != canary {
             return Err(OperateError::NoCanary(key.0.clone()));
         }
+        // There is room for it: there was for both.
         let promoted = slot.promoted();
         Ok(self.exchange(books, key, promoted, What::Promoted))
     }
@@ -285,6 +286,9 @@ impl Shared {
         let refusal = refusal(running);
         let trouble = Trouble { digest: Some(running), refusal: refusal.clone() };
         let slot = slot.rolled_back(plugin, trouble);
+        // It may keep more than the one that goes, and others may have come since.
+        let refusal_of_room = too_large(&books.slots, key, &slot, books.loader.memory_budget);
+        refusal_of_room.map_or(Ok(()), |refusal| Err(not_started(refusal)))?;
         books.loader.before.remove(key);
         books.loader.bad.insert((key.clone(), running));
         Ok(self.exchange(books, key, slot, What::RolledBack(refusal)))

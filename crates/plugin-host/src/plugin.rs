@@ -278,19 +278,21 @@ impl Plugin {
 
     /// Octets of memory that the instances of as many sessions take as it may have; none where
     /// sessions have no instances of their own.
-    pub(crate) fn memory_of_sessions(&self) -> usize {
+    pub(crate) fn memory_of_sessions(&self) -> u64 {
         match self.settings.isolation {
-            Isolation::Session => {
-                self.pool.size().saturating_mul(self.settings.limits.sessions_max)
-            }
+            Isolation::Session => self.memory_of(self.settings.limits.sessions_max),
             Isolation::Pool | Isolation::Call => 0,
         }
     }
 
     /// Octets of memory of the instances that it keeps, when they are new.
     pub(crate) fn memory_kept(&self) -> u64 {
-        let count = self.settings.limits.instances_min as u64;
-        (self.pool.size_at_first() as u64).saturating_mul(count)
+        self.memory_of(self.settings.limits.instances_min)
+    }
+
+    /// Octets of memory of so many instances, when they are new.
+    fn memory_of(&self, instances: usize) -> u64 {
+        (self.pool.size_at_first() as u64).saturating_mul(instances as u64)
     }
 
     /// Octets of memory of all its instances.

@@ -137,7 +137,7 @@ fn instances() -> Vec<Row> {
             budget.shown("BYTES"),
             "`memory_budget` in `[plugins]`",
             "another one waits `queue`, then the call fails; a plugin whose kept instances have no \
-             room beside those of the others is refused",
+             room beside those of the others is refused, and so is a configuration with less",
         ),
         set(
             "instances kept ready",

@@ -120,7 +120,12 @@ async fn sessions_that_could_take_all_memory_are_refused_with_what_fits() {
     let fit = budget / (wanted / 256);
     let remedy = errors.0[0].refusal.remedy().unwrap();
     assert!(remedy.starts_with(&format!("set sessions = {fit} or less")), "{remedy}");
-    load(settings(usize::try_from(fit).unwrap())).await;
+    let fit = usize::try_from(fit).unwrap();
+    let host = load(settings(fit)).await;
+    // Nor is there less memory, while they may come.
+    let less = HostSettings { memory_budget: 15 << 20, ..settings(fit) };
+    let errors = host.reconfigure(less).await.unwrap_err();
+    assert!(matches!(errors.0[0].refusal, Refusal::SessionsTooLarge { .. }), "{errors}");
 }
 
 #[tokio::test]
