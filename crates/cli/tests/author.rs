@@ -386,6 +386,20 @@ fn a_scenario_that_makes_no_sense_is_told_with_code_2() {
     assert_eq!((&told[0]["passed"], &told[0]["line"]), (&false.into(), &1.into()));
 }
 
+#[test]
+fn grants_that_a_check_makes_up_are_nothing_to_tell_of() {
+    let bench = Bench::with("command-policy");
+    bench.write("plugin.scenario.txt", "login\n> CWD /\n< 550 Not this.\n");
+    let failed = bench.waft(&["check", "plugin.wasm"]);
+    assert_eq!(failed.code, Some(1));
+    assert!(failed.stderr.contains("plugin.scenario.txt:3"), "{}", failed.stderr);
+    assert!(!failed.stderr.contains("granted what it does not use"), "{}", failed.stderr);
+    // What somebody wrote is worth it.
+    bench.write("plugin.toml", "[plugin.grant]\nkv = \"1 MiB\"\n");
+    let written = bench.waft(&["check", "plugin.wasm", "--settings", "plugin.toml"]);
+    assert!(written.stderr.contains("granted what it does not use"), "{}", written.stderr);
+}
+
 /// A component with all that may lie beside it, and a pair of keys.
 fn with_everything() -> Bench {
     let bench = Bench::with("command-policy");

@@ -214,7 +214,8 @@ impl Outline {
             // Whatever reads settings can read them.
             Grant::Secrets => true,
         };
-        Grant::ALL.into_iter().filter(|grant| grants.has(*grant) && !is_used(grant)).collect()
+        let idle = |grant: &Grant| !grants.made_up && grants.has(*grant) && !is_used(grant);
+        Grant::ALL.into_iter().filter(idle).collect()
     }
 
     /// Everything that keeps this host from running it, versions first.

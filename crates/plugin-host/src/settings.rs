@@ -413,6 +413,8 @@ pub struct CallLimits {
 /// What one plugin may do beyond its hooks: nothing by default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Grants {
+    /// Whether nobody wrote them: what a plugin does not use of them is nothing to tell of.
+    pub made_up: bool,
     /// A store of its own.
     pub kv: Option<KvGrant>,
     /// Octets of the events that wait for it on the disk, in the state directory; `None` is not at
@@ -441,6 +443,7 @@ impl Grants {
             kv: Some(KvGrant { bytes: KvGrant::BYTES, persistent: false }),
             http: Some(HttpGrant::default()),
             control: true,
+            made_up: true,
             ..Grants::default()
         }
     }
@@ -554,6 +557,7 @@ mod tests {
             passwords: true,
             storage: vec!["/srv".into()],
             secrets: vec![("key".to_owned(), Secret::new("a"))],
+            made_up: false,
         }
     }
 

@@ -194,6 +194,7 @@ fn grants(plugin: &Plugin, mistakes: &mut Vec<Mistake>) -> Grants {
         passwords: granted.passwords,
         storage: granted.storage.clone(),
         secrets: secrets(plugin, mistakes),
+        made_up: false,
     }
 }
 

@@ -102,7 +102,7 @@ pub(super) fn run(arguments: &PluginCheck) -> Result<(), Failure> {
     if *json {
         output::print_json(&findings.document())?;
     } else {
-        output::tell(&findings.told(config.is_some() || written.is_some(), signer.is_some()));
+        output::tell(&findings.told(signer.is_some()));
     }
     match (findings.reason, findings.broken) {
         (None, _) => Ok(()),
@@ -127,10 +127,10 @@ impl Findings<'_> {
         }
     }
 
-    fn told(&self, is_configured: bool, is_signed: bool) -> String {
+    fn told(&self, is_signed: bool) -> String {
         let passed = self.passed.iter().map(|file| told(file, None, &Log::default()));
         let verdict = match (&self.result, &self.reason, &self.broken) {
-            (Ok(inspection), None, _) => loadable(self.file, inspection, is_configured, is_signed),
+            (Ok(inspection), None, _) => loadable(self.file, inspection, is_signed),
             (Err(_), _, Some(story)) => story.told.clone(),
             (Err(error), _, None) => format!("error: {}", refused(self.file, &error.refusal)),
             (Ok(_), Some(reason), _) => format!("error: {}: {reason}", self.file.display()),
@@ -215,7 +215,7 @@ fn configured(file: &Path, config: &Config) -> Result<(PluginSettings, HostSetti
 }
 
 /// What is told of a component that a server takes.
-fn loadable(file: &Path, inspection: &Inspection, is_configured: bool, is_signed: bool) -> String {
+fn loadable(file: &Path, inspection: &Inspection, is_signed: bool) -> String {
     let hooks = inspection.hooks.iter().map(|hook| hook.name.clone());
     let mut told = format!("{} can be loaded; hooks: {}", file.display(), listed(hooks));
     let version = inspection.wit_version.as_deref().unwrap_or("not named");
@@ -232,7 +232,7 @@ fn loadable(file: &Path, inspection: &Inspection, is_configured: bool, is_signed
     if let Some(grants) = &inspection.grants {
         told.push_str(&format!("\nwhat it imports takes these lines, adapted:\n{grants}"));
     }
-    if is_configured && !inspection.idle_grants.is_empty() {
+    if !inspection.idle_grants.is_empty() {
         let idle = inspection.idle_grants.join(", ");
         told.push_str(&format!("\ngranted, and not used: {idle}"));
     }
