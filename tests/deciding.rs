@@ -166,6 +166,32 @@ fn an_authenticator_denies_asks_for_an_account_and_breaks() {
 }
 
 #[test]
+fn an_account_that_says_too_much_of_itself_is_refused_alone() {
+    let waft = with_porter("\"carol deny not today\"");
+    let entry = std::fs::read_to_string(waft.path("conf.d/plugin.toml")).unwrap();
+    let entry = format!("{entry}attributes = {{ note = \"{}\" }}\n", "x".repeat(20_000));
+    waft.and_wait(
+        |site| site.write("conf.d/plugin.toml", entry),
+        "reloading",
+        |line| line.message() == "configuration reloaded",
+    );
+    // More often than a plugin may fail before it is not asked for a while.
+    for _ in 0..8 {
+        let mut client = waft.connect();
+        client.expect("USER bob", 331);
+        assert_eq!(text(&mut client, &format!("PASS {PASSWORD}"), 530), "Login incorrect.");
+    }
+    let line = waft.log.wait("the failure", told("porter", "plugin failed"));
+    let reason = "bad verdict: an account with 2 attributes of 20019 bytes, at most 64 and 16384";
+    assert_eq!(line.field("reason"), reason);
+    assert!(line.field("remedy").starts_with("have it tell "), "{line:?}");
+    let mut client = waft.connect();
+    client.expect("USER carol", 331);
+    client.expect("PASS x", 530);
+    waft.log.wait("a denial", told("porter", "denied by plugin"));
+}
+
+#[test]
 fn who_guesses_at_a_plugins_accounts_is_locked_out() {
     let waft = with_porter("\"carol deny\"");
     for _ in 0..10 {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use waft_proto::command::printable;
 
+use crate::limits;
 use crate::scarcity;
 use crate::self_test::{Place, TestFailure};
 use crate::service::{self, Grant};
@@ -18,6 +19,9 @@ const MIB: u64 = 1 << 20;
 
 /// What to do where an instance may not have the memory that it needs.
 const RAISE_MEMORY: &str = "raise memory in its limits";
+
+const FEWER_ATTRIBUTES: &str = "have it tell fewer or shorter attributes and groups of the account: \
+                                those that other plugins ask for";
 
 /// Why a component is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -676,6 +680,14 @@ pub(crate) enum Failure {
     /// clients could have it not asked for a while, or a new version of it given up.
     #[error("bad verdict: {0}")]
     Unfit(String),
+    /// Nor can that of an account of which more is said than is kept, and for the same reason: whoever
+    /// has it elsewhere, in groups without number, is not to lock everybody else out.
+    #[error(
+        "bad verdict: an account with {count} attributes of {bytes} bytes, at most {} and {}",
+        limits::ATTRIBUTES_MAX,
+        limits::ATTRIBUTES_BYTES_MAX
+    )]
+    Attributes { count: usize, bytes: usize },
     /// No instance became free.
     #[error("no free instance within {0:?}")]
     Busy(Duration),
@@ -701,10 +713,16 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Whether a client may have brought it about: nothing passes, and the plugin is not to blame.
+    pub(crate) fn is_of_a_client(&self) -> bool {
+        matches!(self, Failure::Unfit(_) | Failure::Attributes { .. })
+    }
+
     /// What to do about it, where that can be said.
     pub(crate) fn remedy(&self) -> Option<String> {
         match self {
             Failure::Memory { .. } => Some(RAISE_MEMORY.to_owned()),
+            Failure::Attributes { .. } => Some(FEWER_ATTRIBUTES.to_owned()),
             Failure::Starved(_) | Failure::Unmapped(_) => Some(scarcity::remedy()),
             _ => None,
         }

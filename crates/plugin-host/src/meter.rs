@@ -92,7 +92,9 @@ impl Meters {
                 Kind::Trap
             }
             Failure::Cpu(_) | Failure::Wall(_) => Kind::Timeout,
-            Failure::Verdict(_) | Failure::Unfit(_) => Kind::BadVerdict,
+            Failure::Verdict(_) | Failure::Unfit(_) | Failure::Attributes { .. } => {
+                Kind::BadVerdict
+            }
             Failure::GivenUp(_) => Kind::GivenUp,
             Failure::Busy(_)
             | Failure::NoRoom(_)

@@ -202,10 +202,7 @@ impl Plugin {
     /// What a failure counts as. What a client may have brought about lets nothing pass: clients
     /// would get by a plugin with it.
     pub(crate) fn policy(&self, hook: Hook, failure: &Failure) -> OnError {
-        match failure {
-            Failure::Unfit(_) => OnError::Deny,
-            _ => self.settings.on_error(hook),
-        }
+        if failure.is_of_a_client() { OnError::Deny } else { self.settings.on_error(hook) }
     }
 
     /// Has the services go by its grants: it is in force from now on.
@@ -488,7 +485,7 @@ impl<'a> Call<'a> {
                 self.note_if_slow(&lease);
                 (Ok(verdict), Some(lease))
             }
-            Err(failure @ Failure::Unfit(_)) => (Err(self.failed(failure)), Some(lease)),
+            Err(failure) if failure.is_of_a_client() => (Err(self.failed(failure)), Some(lease)),
             Err(failure) => {
                 drop(lease);
                 (Err(self.failed(failure)), None)
@@ -525,8 +522,7 @@ impl<'a> Call<'a> {
             Failure::Starved(_) | Failure::Unmapped(_) => {}
             // That is counted already.
             Failure::Lost => {}
-            // A client may have brought it about.
-            Failure::Unfit(_) => {}
+            failure if failure.is_of_a_client() => {}
             _ => self.trip_breaker(),
         }
         if let Some(untold) = plugin.complaints.pass(Instant::now()) {

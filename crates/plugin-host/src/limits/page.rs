@@ -386,8 +386,8 @@ fn verdicts() -> Vec<Row> {
         fixed!(REPLY_LINE_BYTES_MAX, "a line of a reply, beside what the call was given", UNFIT),
         fixed!(ARGUMENT_BYTES_MAX, "the argument of a command, or a path, likewise", UNFIT),
         fixed!(USER_BYTES_MAX, "the name of an account", UNFIT),
-        fixed!(ATTRIBUTES_MAX, "attributes of an account", "fails: bad verdict"),
-        fixed!(ATTRIBUTES_BYTES_MAX, "names and values of these", "fails: bad verdict"),
+        fixed!(ATTRIBUTES_MAX, "attributes of an account", UNFIT),
+        fixed!(ATTRIBUTES_BYTES_MAX, "names and values of these", UNFIT),
         fixed!(DENIAL_BYTES_MAX, "the reason for a denied login", "cut"),
         fixed!(
             LISTED_MAX,

@@ -340,6 +340,29 @@ async fn an_authenticator_that_breaks_lets_nobody_in() {
     assert_eq!(log_in(&host, password("alice", "secret")).await, "a failed");
 }
 
+/// Whoever has accounts elsewhere can have theirs say a lot.
+#[tokio::test]
+async fn an_account_that_says_too_much_of_itself_is_not_held_against_whoever_tells_of_it() {
+    let long = "x".repeat(20_000);
+    let many: Vec<_> = (0..65).map(|number| format!("attributes.a{number}")).collect();
+    let many = many.iter().map(|name| (&**name, "")).collect::<Vec<_>>();
+    for attributes in [&[("attributes.note", &*long)][..], &many] {
+        let rules =
+            [("login.0", "alice accept"), ("login.1", "carol deny"), ("storage", "plugin:a")];
+        let (_directory, host) = host_of_porter(&[&rules, attributes].concat()).await;
+        for _ in 0..8 {
+            assert_eq!(log_in(&host, password("alice", "x")).await, "porter failed");
+        }
+        assert_eq!(log_in(&host, password("carol", "x")).await, "porter denies: Some(\"\")");
+        let status = host.status().plugins.remove(0);
+        assert!(!status.breaker_open && status.counts.bad_verdicts == 8, "{status:?}");
+        let error = status.last_error.unwrap();
+        assert!(error.reason.starts_with("bad verdict: an account with "), "{}", error.reason);
+        assert!(error.reason.ends_with(", at most 64 and 16384"), "{}", error.reason);
+        assert!(error.remedy.unwrap().starts_with("have it tell "));
+    }
+}
+
 #[tokio::test]
 async fn an_authenticator_may_not_be_told_to_fail_open() {
     let directory = Directory::new();

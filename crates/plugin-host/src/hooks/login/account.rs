@@ -37,6 +37,7 @@ impl Admitted {
     pub(crate) fn new(said: wire::Account, grants: &Grants) -> Result<Admitted, Failure> {
         check_name(&said.name)?;
         check_directory(&said.storage)?;
+        check_size(&said)?;
         Admitted::read(said, grants).map_err(Failure::Verdict)
     }
 
@@ -113,6 +114,24 @@ fn check_directory(storage: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Checks that no more is said of an account than is kept; its groups are an attribute, too.
+///
+/// # Errors
+/// It is more.
+fn check_size(said: &wire::Account) -> Result<(), Failure> {
+    let sizes = said.attributes.iter().map(|(name, value)| name.len().saturating_add(value.len()));
+    let groups = said.groups.iter().map(|group| group.len() + 1);
+    let groups = groups.reduce(usize::saturating_add);
+    // With a comma between two of them.
+    let groups = groups.map(|bytes| GROUPS_ATTRIBUTE.len() + bytes - 1);
+    let count = said.attributes.len() + usize::from(groups.is_some());
+    let bytes = sizes.chain(groups).fold(0, usize::saturating_add);
+    match count > limits::ATTRIBUTES_MAX || bytes > limits::ATTRIBUTES_BYTES_MAX {
+        true => Err(Failure::Attributes { count, bytes }),
+        false => Ok(()),
+    }
+}
+
 fn count(value: &str) -> Result<u32, String> {
     let count = value.parse().ok().filter(|&count| count > 0);
     count.ok_or_else(|| format!("{} is no number of sessions: {value}", limit::SESSIONS))
@@ -173,11 +192,6 @@ fn attributes(
     if !groups.is_empty() {
         attributes.push((GROUPS_ATTRIBUTE.to_owned(), groups.join(",")));
     }
-    let bytes: usize = attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if attributes.len() > limits::ATTRIBUTES_MAX || bytes > limits::ATTRIBUTES_BYTES_MAX {
-        let (count, bytes) = (limits::ATTRIBUTES_MAX, limits::ATTRIBUTES_BYTES_MAX);
-        return Err(format!("over {count} attributes, or {bytes} bytes of them"));
-    }
     Ok(attributes)
 }
 
@@ -206,7 +220,7 @@ mod tests {
         change(&mut account);
         Admitted::new(account, &grants()).map_err(|failure| match failure {
             Failure::Verdict(reason) | Failure::Unfit(reason) => reason,
-            other => panic!("{other}"),
+            other => other.to_string(),
         })
     }
 
@@ -274,6 +288,23 @@ mod tests {
         }
         assert!(admitted(|a| a.attributes = vec![attribute("a"), attribute("a")]).is_err());
         assert!(admitted(|a| a.groups.push("a,b".to_owned())).is_err());
-        assert!(admitted(|a| a.attributes.push(("a".to_owned(), "x".repeat(20_000)))).is_err());
+    }
+
+    #[test]
+    fn what_is_said_of_an_account_is_counted_with_its_groups() {
+        let said = |attribute: usize, group: usize| {
+            admitted(|a| {
+                a.attributes = vec![("a".to_owned(), "x".repeat(attribute))];
+                a.groups = vec!["x".repeat(group), "y".to_owned()];
+            })
+        };
+        // Beside them "a", "groups", a comma and "y".
+        assert!(said(8000, 8384 - 9).is_ok());
+        assert!(said(8000, 8384 - 8).is_err());
+        let many = |count: u32| {
+            let names = (0..count).map(|number| (number.to_string(), String::new()));
+            admitted(|a| a.attributes = names.collect())
+        };
+        assert!(many(64).is_ok() && many(65).is_err());
     }
 }
