@@ -1,5 +1,5 @@
 //! The repository's own commands: `cargo xtask plugins | examples | serve | test | bench |
-//! check-structure`.
+//! check-structure | deny`.
 //!
 //! Each command is one module, and each needs nothing but a Rust toolchain and a package
 //! registry: what else it wants, it makes or fetches under the target directory. Nothing here is
@@ -13,6 +13,7 @@
 
 mod bench;
 mod clients;
+mod deny;
 mod examples;
 mod files;
 mod plugins;
@@ -50,7 +51,8 @@ commands:
                     --max: sessions and entries of growth, at most
                     DIRECTORY: for the files that are served; default: /dev/shm
                     --smoke: as short as can be, and with waft and curl alone
-  check-structure   look for dependencies, unsafe code and files that must not be";
+  check-structure   look for dependencies, unsafe code and files that must not be
+  deny              look at licences, sources and advisories of all dependencies (deny.toml)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -102,6 +104,7 @@ fn run(arguments: &[String]) -> Result<()> {
             bench::run(&Workspace::load()?, &options)
         }
         "check-structure" => structure::check(&Workspace::load()?),
+        "deny" => deny::check(&Workspace::load()?),
         "help" | "--help" | "-h" => {
             eprintln!("{USAGE}");
             Ok(())

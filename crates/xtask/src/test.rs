@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::{self, Workspace};
-use crate::{bench, clients, examples, plugins, structure};
+use crate::{bench, clients, deny, examples, plugins, structure};
 use waft_plugin_tools::process;
 
 /// Where tests find the components: the plugins in it, the test guests in `tests/` beneath it.
@@ -21,7 +21,7 @@ const COMPONENTS: &str = "WAFT_PLUGINS";
 /// A step's name and what it does.
 type Step = (&'static str, fn(&Workspace) -> Result<()>);
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     ("format", format),
     ("check-structure", structure::check),
     ("plugins", |workspace| plugins::build(workspace, &plugins::Options::default())),
@@ -33,6 +33,8 @@ const STEPS: [Step; 11] = [
     ("tests", |workspace| tests(workspace, &["--lib", "--bins", "--tests", "--examples"])),
     ("documentation's examples", |workspace| tests(workspace, &["--doc"])),
     ("bench, one short round", bench::smoke),
+    // Last, as it compiles a tool first: whoever changes no dependency waits for nothing.
+    ("deny", deny::check),
 ];
 
 /// Runs all steps, up to the first that fails.
