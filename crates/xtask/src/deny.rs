@@ -36,13 +36,12 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     // Who brings a crate in, cargo tree tells: here it would be thousands of lines.
     let check = ["check", "--hide-inclusion-graph"];
     process::run(deny().args(check).args(LOCAL))?;
-    if process::succeeds_within(deny().args(["fetch", "db"]), FETCH_TIME_MAX) {
+    let mut fetch = deny();
+    if process::succeeds_within(fetch.args(["fetch", "db"]), FETCH_TIME_MAX) {
         return process::run(deny().arg("--offline").args(check).arg("advisories"));
     }
-    eprintln!(
-        "!! advisories were NOT looked at: their database cannot be fetched; to see why: \
-         cargo deny fetch db"
-    );
+    let fetch = process::show(&fetch);
+    eprintln!("!! advisories were NOT looked at: no database of them; to see why: {fetch}");
     Ok(())
 }
 
