@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use tokio::time::{MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::capability::log::cleaned;
 use crate::hook::Hook;
@@ -22,23 +22,22 @@ pub(crate) fn start(shared: &Arc<Shared>, new: &[Arc<Plugin>], queues: Vec<Arc<Q
         tokio::spawn(empty(Arc::downgrade(shared), queue));
     }
     for plugin in new.iter().filter(|plugin| plugin.artifact.has(Hook::Timer)) {
-        for timer in &plugin.interest.timers {
-            let (shared, plugin) = (Arc::downgrade(shared), Arc::downgrade(plugin));
-            tokio::spawn(keep_time(shared, plugin, timer.clone()));
-        }
+        let timers = plugin.interest.timers.clone();
+        tokio::spawn(keep_time(Arc::downgrade(shared), Arc::downgrade(plugin), timers));
     }
 }
 
-/// Rings a timer as long as its plugin is in force: one call at a time, missed times skipped.
-async fn keep_time(shared: Weak<Shared>, plugin: Weak<Plugin>, timer: Timer) {
-    let mut ticks = interval_at(tokio::time::Instant::now() + timer.every, timer.every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
-        ticks.tick().await;
+/// Rings the timers of a plugin as long as it is in force: one call at a time, missed times skipped.
+async fn keep_time(shared: Weak<Shared>, plugin: Weak<Plugin>, timers: Vec<Timer>) {
+    let began = Instant::now();
+    let mut due: Vec<_> = timers.into_iter().map(|timer| (began + timer.every, timer)).collect();
+    while let Some((at, timer)) = due.iter_mut().min_by_key(|(at, _)| *at) {
+        sleep_until(*at).await;
         let (Some(shared), Some(plugin)) = (shared.upgrade(), plugin.upgrade()) else { return };
         let Some(generation) = shared.generation_of(&plugin) else { return };
         drop(shared);
         ring(&plugin, generation, &timer.name).await;
+        *at = timer.next(*at, Instant::now());
     }
 }
 

@@ -192,6 +192,9 @@ pub(crate) const COMMAND_NAME_BYTES_MAX: usize = 32;
 /// The shortest time between two calls of a timer.
 pub(crate) const TIMER_MIN: Duration = Duration::from_millis(100);
 
+/// The longest. Clocks end somewhere.
+pub(crate) const TIMER_MAX: Duration = Duration::from_hours(366 * 24);
+
 /// Events that wait for one plugin; the oldest goes when another comes.
 pub(crate) const EVENTS_WAITING_MAX: usize = 10_000;
 

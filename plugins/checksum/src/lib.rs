@@ -18,6 +18,12 @@ use crate::sums::{ALGORITHMS, Sums};
 /// Octets of a key that the store takes; disks take longer paths.
 const KEY_BYTES_MAX: usize = 1024;
 
+/// What keys begin with, behind the user, that are too long as they are.
+const HASHED: &str = "sha256:";
+
+/// Keys that are asked for at once.
+const KEYS_AT_ONCE: u32 = 100;
+
 /// Where it is kept with a session that the next upload is a part of a file.
 const PARTIAL: &str = "partial";
 
@@ -65,6 +71,9 @@ impl FileFilter for Checksum {
         forget(session, op.path());
         if let Some(target) = op.target() {
             forget(session, target);
+            // Directories are renamed with all that is in them.
+            forget_below(session, op.path());
+            forget_below(session, target);
         }
         if let FileOp::Write((_, kind)) = op {
             let partial = matches!(kind, WriteKind::Append | WriteKind::Resume);
@@ -150,14 +159,32 @@ fn forget(session: Session<'_>, path: &str) {
     }
 }
 
+/// Forgets what is in a directory, and all whose paths are too long to tell where they are.
+fn forget_below(session: Session<'_>, path: &str) {
+    for prefix in [key_of(session, &format!("{path}/")), key_of(session, HASHED)] {
+        while let Ok(keys) = kv::keys(&prefix, None, KEYS_AT_ONCE) {
+            let forgotten = keys.iter().try_for_each(|key| kv::delete(key));
+            if let Err(error) = &forgotten {
+                log::warn("cannot forget checksums", &[("error", &format!("{error:?}"))]);
+            }
+            if keys.is_empty() || forgotten.is_err() {
+                break;
+            }
+        }
+    }
+}
+
 fn key(session: Session<'_>, path: &str) -> String {
-    let user = session.user().unwrap_or_default();
-    // No name of a user has a NUL in it, and every path begins with a slash.
-    let key = format!("{user}\0{path}");
+    let key = key_of(session, path);
     if key.len() <= KEY_BYTES_MAX {
         return key;
     }
-    format!("{user}\0sha256:{}", sums::sha256(path.as_bytes()))
+    key_of(session, &format!("{HASHED}{}", sums::sha256(path.as_bytes())))
+}
+
+/// No name of a user has a NUL in it, and every path begins with a slash.
+fn key_of(session: Session<'_>, path: &str) -> String {
+    format!("{}\0{path}", session.user().unwrap_or_default())
 }
 
 /// A path that a client gave, seen from its working directory.
@@ -234,6 +261,21 @@ mod tests {
         assert!(upload(&plugin, &session, "/a", WriteKind::Replace));
         assert!(!upload(&plugin, &session, "/a", WriteKind::Append));
         assert!(!known());
+    }
+
+    #[test]
+    fn a_directory_is_renamed_with_the_files_in_it() {
+        let plugin = plugin(&[]);
+        let session = TestSession::new().user("alice");
+        let long = format!("/d/{}", "d/".repeat(2000));
+        let inside: Vec<String> = (0..KEYS_AT_ONCE + 1).map(|n| format!("/d/{n}")).collect();
+        let all = || inside.iter().map(String::as_str).chain([long.as_str(), "/dx", "/e/a"]);
+        assert!(all().all(|path| upload(&plugin, &session, path, WriteKind::Create)));
+        plugin.on_file(session.session(), &FileOp::Rename(("/d".to_owned(), "/e".to_owned())));
+        let known: Vec<_> = all()
+            .filter(|path| kv::get(&key(session.session(), path)).unwrap().is_some())
+            .collect();
+        assert_eq!(known, ["/dx"]);
     }
 
     #[test]

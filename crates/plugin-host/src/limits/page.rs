@@ -347,6 +347,12 @@ fn sayings() -> Vec<Row> {
             "names are shown cut; lines for FEAT and HELP are refused"
         ),
         fixed!(COMMAND_NAME_BYTES_MAX, "the name of a command of its own", "the plugin is refused"),
+        set(
+            "the same where it is a verb",
+            waft_proto::command::VERB_BYTES_MAX.shown("BYTES"),
+            "fixed",
+            "the plugin is refused",
+        ),
         fixed!(INIT_ERROR_BYTES_MAX, "the error of `init`", "it is cut"),
     ]
 }
@@ -451,6 +457,7 @@ fn events() -> Vec<Row> {
             "they are removed"
         ),
         fixed!(TIMER_MIN, "between two calls of a timer, at least", "the plugin is refused"),
+        fixed!(TIMER_MAX, "the same at most", "the plugin is refused"),
     ]
 }
 
@@ -508,6 +515,12 @@ fn others() -> Vec<Row> {
             scratch,
             "fixed",
             "what does not fit is refused",
+        ),
+        set(
+            "plugins that skip commands of one session",
+            waft_core::session::SKIPPING_PLUGINS_MAX.to_string(),
+            "fixed",
+            "all are asked once more",
         ),
         fixed!(PRINTED_BYTES_MAX, "printed at once", "it prints in several pieces"),
         fixed!(

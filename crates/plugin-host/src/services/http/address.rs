@@ -31,6 +31,8 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
     match (a, b, c) {
         // Where Alibaba's cloud tells its secrets.
         (100, 100, 100) if address.octets() == [100, 100, 100, 200] => Reach::Never,
+        // Where machines of Azure's are told theirs.
+        (168, 63, 129) if address.octets() == [168, 63, 129, 16] => Reach::Never,
         (10 | 127, ..) | (172, 16..=31, _) | (192, 168, _) | (100, 64..=127, _) => Reach::Private,
         // This network; link-local, with the metadata of most clouds; multicast and what is reserved.
         (0, ..) | (169, 254, _) | (224.., ..) => Reach::Never,
@@ -127,6 +129,7 @@ mod tests {
             "255.255.255.255",
             "240.0.0.1",
             "100.100.100.200",
+            "168.63.129.16",
             "::",
             "fe80::1",
             "ff02::1",
