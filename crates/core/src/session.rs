@@ -75,7 +75,7 @@ impl SessionFacts {
 
 /// Plugins that a session remembers commands to be skipped for. Beyond that it forgets all, which
 /// costs each of them one call more.
-const SKIPPING_PLUGINS_MAX: usize = 64;
+pub const SKIPPING_PLUGINS_MAX: usize = 64;
 
 /// The commands that plugins need not be asked about, as they said themselves, while the facts stay
 /// what they are: by a number that each version of a plugin has to itself.
@@ -88,18 +88,20 @@ impl Skips {
         self.lock().iter().any(|(known, verbs)| *known == plugin && verbs.contains(Some(verb)))
     }
 
-    /// That plugin need not be asked about commands of these verbs, either.
-    pub fn add(&self, plugin: u64, verbs: VerbSet) {
+    /// That plugin need not be asked about commands of these verbs, either; tells whether that is new
+    /// of some.
+    pub fn add(&self, plugin: u64, verbs: VerbSet) -> bool {
         let mut all = self.lock();
         if let Some((_, known)) = all.iter_mut().find(|(known, _)| *known == plugin) {
-            *known = known.union(verbs);
-            return;
+            let before = std::mem::replace(known, known.union(verbs));
+            return before != *known;
         }
         // Versions come and go while a session lasts.
         if all.len() == SKIPPING_PLUGINS_MAX {
             all.clear();
         }
         all.push((plugin, verbs));
+        verbs != VerbSet::EMPTY
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(u64, VerbSet)>> {
@@ -263,13 +265,14 @@ mod tests {
                 set
             })
         };
-        skips.add(1, set(&[Verb::Noop]));
-        skips.add(1, set(&[Verb::Retr, Verb::Stor]));
+        assert!(!skips.add(1, VerbSet::EMPTY));
+        assert!(skips.add(1, set(&[Verb::Noop])) && !skips.add(1, set(&[Verb::Noop])));
+        assert!(skips.add(1, set(&[Verb::Retr, Verb::Stor, Verb::Noop])));
         assert!([Verb::Noop, Verb::Retr, Verb::Stor].iter().all(|verb| skips.contains(1, *verb)));
         assert!(!skips.contains(1, Verb::Dele) && !skips.contains(2, Verb::Noop));
-        (2..=64).for_each(|plugin| skips.add(plugin, set(&[Verb::Noop])));
+        assert!((2..=64).all(|plugin| skips.add(plugin, set(&[Verb::Noop]))));
         assert!(skips.contains(1, Verb::Noop) && skips.contains(64, Verb::Noop));
-        skips.add(65, set(&[Verb::Noop]));
+        assert!(skips.add(65, set(&[Verb::Noop])));
         assert!(!skips.contains(1, Verb::Noop) && skips.contains(65, Verb::Noop));
     }
 

@@ -97,13 +97,16 @@ impl HostSession for Guest {
         let named = verbs.iter().filter_map(|name| Verb::from_name(name.as_bytes()));
         named.for_each(|verb| known.insert(verb));
         let facts = self.facts(&session)?;
-        facts.skips.add(self.identity.version, known);
-        tracing::debug!(
-            plugin = &*self.identity.name,
-            session = facts.id.0,
-            verbs = names(known).join(" "),
-            "plugin skips commands of the session"
-        );
+        if facts.skips.add(self.identity.version, known) {
+            tracing::debug!(
+                plugin = &*self.identity.name,
+                generation = self.about.generation,
+                session = facts.id.0,
+                hook = self.about.hook.name(),
+                verbs = names(known).join(" "),
+                "plugin skips commands of the session"
+            );
+        }
         Ok(())
     }
 
