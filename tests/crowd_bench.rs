@@ -14,7 +14,8 @@
 
 mod support;
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use support::crowd::Crowd;
 use support::misdeeds;
@@ -37,9 +38,12 @@ fn main() {
         let (site, silent) = misdeeds::site();
         let waft = site.serve();
         let mut crowd = Crowd::gather(&waft, SESSIONS, PAUSE);
-        let alone = crowd.transfer_beside(|| ());
-        println!("alone:           {alone}");
+        let began = Instant::now();
         let beside = crowd.transfer_beside(|| misdeeds::commit(&waft, &silent, ROUNDS));
+        let for_as_long = began.elapsed();
         println!("beside misdeeds: {beside}");
+        // For as long: when all begin at once they are in each other's way.
+        let alone = crowd.transfer_beside(|| thread::sleep(for_as_long));
+        println!("alone:           {alone}");
     }
 }
