@@ -150,7 +150,8 @@ fn a_check_against_an_earlier_version_tells_what_that_lacks() {
     let told = bench.waft(&["check", "plugin.wasm", "--against", "0.1.0"]);
     assert_eq!(told.code, Some(1));
     let lacking = "a server of waft:plugin 0.1.0 does not have: \
-                   sessions [method]session.skip-commands, of 0.1.1";
+                   sessions [method]session.skip-commands, of 0.1.1\n  \
+                   remedy: build it with wit/released/0.1.0.wit, the interface as it was";
     assert_eq!(told.stderr, format!("error: plugin.wasm: {lacking}\n"));
     assert_eq!(bench.waft(&["check", "plugin.wasm", "--against", "0.1.1"]).code, Some(0));
 }
@@ -172,6 +173,13 @@ fn a_component_is_checked_with_what_an_operator_writes() {
     let with = bench.waft(&["check", "plugin.wasm", "--settings", "plugin.toml"]);
     assert_eq!(with.code, Some(0), "{}", with.stderr);
     assert!(with.stderr.starts_with("plugin.wasm can be loaded; hooks: "), "{}", with.stderr);
+    bench.write("whole.toml", "# mine\n[[plugin]]\nname = \"plugin\"\n[plugin.config]\n");
+    let whole = bench.waft(&["check", "plugin.wasm", "--settings", "whole.toml"]);
+    assert_eq!(
+        whole.stderr,
+        "error: whole.toml:2: what stands under [[plugin]] is wanted, not that line\n  \
+         remedy: remove it\n"
+    );
     let both = bench.waft(&["check", "plugin.wasm", "--settings", "a", "--config", "b"]);
     assert_eq!(both.code, Some(2), "{}", both.stderr);
 }

@@ -187,7 +187,7 @@ pub(super) fn settings(
     let state = directory.join("state");
     let mut settings = match written {
         Some(written) => {
-            std::fs::metadata(written).with_context(|| written.display().to_string())?;
+            without_header(written)?;
             let ground = Ground {
                 directory: &directory.join("site"),
                 state: &state,
@@ -213,6 +213,23 @@ pub(super) fn settings(
         plugin.path = Some(file.to_owned());
     }
     Ok(settings)
+}
+
+/// Makes sure that a file holds what stands under `[[plugin]]`, and not that line itself: behind it
+/// would be another plugin.
+///
+/// # Errors
+/// It has that line, or cannot be read.
+fn without_header(written: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(written).with_context(|| written.display().to_string())?;
+    let header =
+        |line: &str| line.split('#').next().is_some_and(|line| line.trim() == "[[plugin]]");
+    let Some(before) = text.lines().position(header) else { return Ok(()) };
+    let line = before + 1;
+    anyhow::bail!(
+        "{}:{line}: what stands under [[plugin]] is wanted, not that line\n  remedy: remove it",
+        written.display()
+    )
 }
 
 /// Loads the plugin, with one instance, and tells the milliseconds.

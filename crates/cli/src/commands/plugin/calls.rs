@@ -92,7 +92,10 @@ impl Calls<'_> {
         let descriptor = self.inspection.descriptor.as_ref();
         let command = self.command(descriptor.and_then(|told| told.command_verbs.as_ref()))?;
         let (hooks, session) = (self.hooks, Arc::clone(&self.session));
-        let act = async || drop(hooks.on_command(&session, &command).await);
+        // Of a session that nothing was skipped of, or it would be the first call and no other.
+        let anew =
+            || Arc::new(SessionFacts { skips: Arc::default(), ..SessionFacts::clone(&session) });
+        let act = async || drop(hooks.on_command(&anew(), &command).await);
         self.note("command-filter", "on-command", act).await;
         Ok(())
     }

@@ -64,7 +64,11 @@ pub(super) fn newer(
     let lacking = used.or_else(|| unknown.map(|unknown| format!("waft:plugin {unknown}")));
     let Version([major, minor, patch]) = version;
     Ok(lacking.map(|lacking| {
-        format!("a server of waft:plugin {major}.{minor}.{patch} does not have: {lacking}")
+        let version = format!("{major}.{minor}.{patch}");
+        format!(
+            "a server of waft:plugin {version} does not have: {lacking}\n  remedy: build it with \
+             wit/released/{version}.wit, the interface as it was"
+        )
     }))
 }
 
