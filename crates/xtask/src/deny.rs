@@ -5,7 +5,7 @@
 //! looked up in a database that lies elsewhere than all other things that a build fetches: where it
 //! cannot be had, that is said, and nothing fails.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -19,30 +19,54 @@ const VERSION: &str = "0.20.2";
 /// What needs nothing but the crates themselves.
 const LOCAL: [&str; 3] = ["bans", "licenses", "sources"];
 
+/// Who brings a crate in, cargo tree tells: here it would be thousands of lines.
+const CHECK: [&str; 2] = ["check", "--hide-inclusion-graph"];
+
 /// How long the database of advisories may take to come, some 10 MB.
 const FETCH_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Checks everything that can be.
 ///
 /// # Errors
-/// Something is not allowed, or the tool cannot be installed.
+/// Something is not allowed, or an advisory is known, or the tool cannot be installed.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let tool = installed(workspace)?;
-    let deny = || {
-        let mut command = Command::new(&tool);
-        command.current_dir(&workspace.root).arg("--locked");
-        command
-    };
-    // Who brings a crate in, cargo tree tells: here it would be thousands of lines.
-    let check = ["check", "--hide-inclusion-graph"];
-    process::run(deny().args(check).args(LOCAL))?;
-    let mut fetch = deny();
+    check_what_is_here(workspace, &tool)?;
+    check_advisories(workspace, &tool)
+}
+
+/// The same for whoever changes something else: an advisory of this morning is told, and does not
+/// make yesterday's tests fail.
+///
+/// # Errors
+/// Something is not allowed, or the tool cannot be installed.
+pub(crate) fn check_for_tests(workspace: &Workspace) -> Result<()> {
+    let tool = installed(workspace)?;
+    check_what_is_here(workspace, &tool)?;
+    if let Err(error) = check_advisories(workspace, &tool) {
+        eprintln!("!! advisories: {error:#}");
+    }
+    Ok(())
+}
+
+fn check_what_is_here(workspace: &Workspace, tool: &Path) -> Result<()> {
+    process::run(deny(workspace, tool).args(CHECK).args(LOCAL))
+}
+
+fn check_advisories(workspace: &Workspace, tool: &Path) -> Result<()> {
+    let mut fetch = deny(workspace, tool);
     if process::succeeds_within(fetch.args(["fetch", "db"]), FETCH_TIME_MAX) {
-        return process::run(deny().arg("--offline").args(check).arg("advisories"));
+        return process::run(deny(workspace, tool).arg("--offline").args(CHECK).arg("advisories"));
     }
     let fetch = process::show(&fetch);
     eprintln!("!! advisories were NOT looked at: no database of them; to see why: {fetch}");
     Ok(())
+}
+
+fn deny(workspace: &Workspace, tool: &Path) -> Command {
+    let mut command = Command::new(tool);
+    command.current_dir(&workspace.root).arg("--locked");
+    command
 }
 
 /// The tool, which is installed first where it is not there yet.
