@@ -86,7 +86,8 @@ section! {
         name: String as Name = "waft".to_owned(),
         /// The greeting instead of the usual one; `\n` starts a new line.
         greeting: Vec<String> as Lines = Vec::new(); "the name, and that it is ready",
-        /// Threads that serve sessions, at most; 0 means 16 for each processor.
+        /// Threads that serve sessions at work, at most; 0 means 16 for each processor. Those that are idle
+        /// share one more.
         worker_threads: Option<u32> as Limit<Number<0, 1024>> = None,
         /// Directory for what the server keeps from one run to the next, such as compiled plugins. It must
         /// not be within the root of any account, nor within what a plugin is granted for files.

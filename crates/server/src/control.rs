@@ -153,6 +153,13 @@ impl<S: Stream> Control<S> {
         }
     }
 
+    /// Has the runtime that this is called in wait for the client.
+    pub(crate) fn move_here(&mut self) {
+        if self.stream.move_here().is_err() {
+            self.end = Some(End::Broken);
+        }
+    }
+
     /// Whether something has arrived that was not handed out.
     pub(crate) fn has_read_ahead(&self) -> bool {
         self.lines.pending() > 0

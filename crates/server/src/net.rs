@@ -27,6 +27,14 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
         self.tcp().map(AsFd::as_fd)
     }
 
+    /// Has the runtime that this is called in wait for it, instead of the one that has so far.
+    ///
+    /// # Errors
+    /// There are no more descriptors for the reactor; the connection is gone.
+    fn move_here(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The TCP connection itself, where there is nothing else to this stream.
     ///
     /// # Errors

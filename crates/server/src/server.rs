@@ -29,7 +29,7 @@ use crate::settings::{Passive, Settings};
 use crate::shared::{Current, Full, Shared, TransferKind};
 use crate::time::within;
 use crate::tls::Tls;
-use crate::workers::{Seat, Workers};
+use crate::workers::{Berth, Ride, Seat, Workers};
 
 /// The parts that a server is put together from.
 pub struct Parts {
@@ -51,7 +51,7 @@ pub struct Server<N: Network> {
     /// Every session holds a clone: when all are gone, the receiver knows.
     alive: Mutex<Option<mpsc::Sender<()>>>,
     gone: tokio::sync::Mutex<mpsc::Receiver<()>>,
-    workers: Option<Workers>,
+    workers: Option<Arc<Workers>>,
 }
 
 /// What the sessions of a listener have in common.
@@ -122,8 +122,8 @@ impl<N: Network> Server<N> {
     /// The same with threads of their own for the sessions that its listeners accept; without,
     /// they live in the runtime that the listeners were opened in.
     #[must_use]
-    pub fn with_workers(self, workers: Workers) -> Server<N> {
-        Server { workers: Some(workers), ..self }
+    pub fn with_workers(self, workers: impl Into<Arc<Workers>>) -> Server<N> {
+        Server { workers: Some(workers.into()), ..self }
     }
 
     /// The network.
@@ -185,7 +185,7 @@ impl<N: Network> Server<N> {
         local: SocketAddr,
         listener: impl Into<Listener>,
     ) -> Result<(), Refused<N::Stream>> {
-        tokio::spawn(self.admit(stream, peer, local, listener.into())?);
+        tokio::spawn(self.admit(stream, peer, local, listener.into(), Berth::default())?);
         Ok(())
     }
 
@@ -196,6 +196,7 @@ impl<N: Network> Server<N> {
         peer: SocketAddr,
         local: SocketAddr,
         listener: Listener,
+        berth: Berth,
     ) -> Result<impl Future<Output = ()> + Send + use<N>, Refused<N::Stream>> {
         let limits = &self.shared.current.load().settings.limits;
         let (peer, local) = (canonical(peer), canonical(local));
@@ -225,7 +226,7 @@ impl<N: Network> Server<N> {
             return Err(Refused { stream, reason: "421 Server is shutting down.\r\n" });
         };
         let origin = Origin { peer, local, listener };
-        let session = Session::new(Arc::clone(&self.shared), stream, origin);
+        let session = Session::new(Arc::clone(&self.shared), stream, origin, berth);
         let span = session.span();
         let task = async move {
             session.run().await;
@@ -330,7 +331,7 @@ impl Server<TcpNetwork> {
     /// clients come and go, whoever accepts for all of them is one runnable thread among many, and
     /// all would wait for its turn.
     fn hand_over(self: &Arc<Self>, stream: net::TcpStream, peer: SocketAddr, door: &Arc<Door>) {
-        let seat = Seat::take(self.workers.as_ref());
+        let seat = Seat::take(self.workers.as_deref());
         let (server, settings) = (Arc::clone(self), door.settings.clone());
         let door = Arc::downgrade(door);
         let runtime = seat.runtime.clone();
@@ -338,13 +339,18 @@ impl Server<TcpNetwork> {
             let source = (Arc::downgrade(&server), door);
             let mut arrived = Some((server, stream, peer));
             while let Some((server, stream, peer)) = arrived {
-                // Boxed, as what is awaited is kept twice: as the value and as what is polled.
-                let session = server.welcome(stream, peer, settings.clone()).map(Box::pin);
+                let berth = seat.berth(server.workers.as_deref());
+                let session = server.welcome(stream, peer, settings.clone(), berth);
                 drop(server);
                 // Whoever floods us with what is refused keeps nobody busy here.
                 let Some(session) = session else { break };
                 session.await;
                 arrived = seat.is_alone().then(|| Self::next(&source)).flatten();
+            }
+            drop(seat);
+            let server = source.0.upgrade();
+            if let Some(workers) = server.as_ref().and_then(|server| server.workers.as_ref()) {
+                workers.note_leave();
             }
         });
     }
@@ -361,15 +367,19 @@ impl Server<TcpNetwork> {
         stream: net::TcpStream,
         peer: SocketAddr,
         listener: Listener,
-    ) -> Option<impl Future<Output = ()> + Send + use<>> {
+        berth: Berth,
+    ) -> Option<Ride> {
         // Fails only where there are no more descriptors for the reactor, or the client is gone.
         let stream = TcpStream::from_std(stream).ok()?;
         let local = stream.local_addr().ok()?;
         if !INHERITS && let Err(error) = prepare(&stream) {
             tracing::debug!(%error, "socket options not set");
         }
-        match self.admit(Tcp::Watched(stream), peer, local, listener) {
-            Ok(session) => Some(session),
+        match self.admit(Tcp::Watched(stream), peer, local, listener, berth.clone()) {
+            Ok(session) => {
+                let workers = self.workers.as_ref().map(Arc::downgrade).unwrap_or_default();
+                Some(Ride::new(session, berth, workers))
+            }
             Err(refused) => {
                 // One attempt that does not wait: whoever floods us gets no more. The reactor does
                 // not know yet that the socket takes it.

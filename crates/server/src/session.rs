@@ -17,7 +17,7 @@ use waft_core::hooks::Hooks;
 use waft_core::session::Scratch;
 use waft_core::{Account, SessionFacts, VirtualPath};
 use waft_proto::arguments::{ByteRange, Representation, TransferMode};
-use waft_proto::{Code, FactSet, HashAlgorithm, Reply};
+use waft_proto::{Code, FactSet, HashAlgorithm, Reply, Verb};
 
 use crate::control::{Control, End, Input};
 use crate::data::DataSetup;
@@ -28,6 +28,7 @@ use crate::server::Listener;
 use crate::settings::Settings;
 use crate::shared::{Place, Shared};
 use crate::time::{milliseconds, within};
+use crate::workers::{Berth, Stay};
 
 /// Where a session comes from.
 #[derive(Clone, Debug)]
@@ -57,6 +58,10 @@ pub(crate) struct Session<N: Network> {
     pub(crate) waiting: VecDeque<Input>,
     /// Where it is asked to leave.
     pub(crate) guest: Guest,
+    /// Where it works and rests.
+    berth: Berth,
+    /// Commands answered since it rests.
+    at_rest: u32,
     began: Instant,
     /// Since when somebody should log in.
     awaited_since: Instant,
@@ -122,11 +127,19 @@ pub(crate) type Flow = ControlFlow<&'static str>;
 /// The longest wait that is no wait at all: what an unset time-out becomes.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
+/// What clients keep a session alive with, answered from memory and by nobody else: no reason to go
+/// to work.
+const AT_REST: [Verb; 4] = [Verb::Noop, Verb::Pwd, Verb::Type, Verb::Xpwd];
+
+/// Commands that a session answers at rest, one behind the other: more is work.
+const AT_REST_MAX: u32 = 16;
+
 impl<N: Network> Session<N> {
     pub(crate) fn new(
         shared: Arc<Shared<N>>,
         stream: N::Stream,
         origin: Origin,
+        berth: Berth,
     ) -> Box<Session<N>> {
         let current = shared.current.load();
         let facts = SessionFacts {
@@ -146,6 +159,8 @@ impl<N: Network> Session<N> {
             authenticator: Arc::clone(&current.authenticator),
             control: Control::new(stream, current.settings.limits.line_bytes_max),
             guest: shared.gatehouse.enter(facts.id),
+            berth,
+            at_rest: 0,
             facts: Arc::new(facts),
             login: Login::Nobody,
             login_failures: 0,
@@ -237,16 +252,65 @@ impl<N: Network> Session<N> {
         {
             return Ok(input);
         }
-        let Some(limit) = self.time_to_next_command() else {
+        let Some(mut limit) = self.time_to_next_command() else {
             return Err(timed_out(&self.login));
         };
+        if let Some(moment) = self.moment_before_rest(limit) {
+            if let Some(input) = self.input_within(moment).await? {
+                return Ok(input);
+            }
+            self.go(Stay::Rest).await;
+            // Which stays no limit if it was none.
+            limit = limit.saturating_sub(moment);
+        }
+        self.input_within(limit).await?.ok_or_else(|| timed_out(&self.login))
+    }
+
+    /// The next line, if it comes in time; a last reply if the session is to end.
+    async fn input_within(
+        &mut self,
+        limit: Duration,
+    ) -> Result<Option<Input>, (Reply, &'static str)> {
         tokio::select! {
             biased;
             farewell = self.guest.dismissed() => Err(last_words(&farewell)),
-            input = within(limit, self.control.next()) => match input {
-                Some(input) => Ok(input),
-                None => Err(timed_out(&self.login)),
-            },
+            input = within(limit, self.control.next()) => Ok(input),
+        }
+    }
+
+    /// How long to wait for a command before going to rest, if the session is one that rests: somebody
+    /// is logged in, and a data connection is not what comes next.
+    fn moment_before_rest(&self, limit: Duration) -> Option<Duration> {
+        let rests = matches!((&self.login, &self.data), (Login::In(_), DataSetup::None));
+        let moment = self.berth.rest_after().filter(|_| rests)?;
+        Some(moment).filter(|moment| limit.is_zero() || *moment < limit)
+    }
+
+    /// Moves to the thread for that, if there is one, with the connection.
+    async fn go(&mut self, stay: Stay) {
+        self.at_rest = 0;
+        self.berth.go(stay).await;
+        self.control.move_here();
+    }
+
+    /// Goes back to work if the next command may take time, or one follows the other.
+    async fn work_for(&mut self, hooks: &Arc<dyn Hooks>, input: &Input) {
+        if !self.berth.is_at_rest() {
+            return;
+        }
+        self.at_rest += 1;
+        let is_light = match input {
+            Input::Command(command) => {
+                let verb = command.verb();
+                let asked = [hooks.command_interest(), hooks.reply_interest()];
+                verb.is_some_and(|verb| AT_REST.contains(&verb))
+                    && hooks.site().is_none()
+                    && !asked.iter().any(|asked| asked.contains(verb))
+            }
+            _ => false,
+        };
+        if !is_light || self.at_rest > AT_REST_MAX {
+            self.go(Stay::Work).await;
         }
     }
 
@@ -278,6 +342,7 @@ impl<N: Network> Session<N> {
             input => {
                 self.shared.counters.commands.add_one();
                 let hooks = self.shared.hooks.current_for(self.facts.id);
+                self.work_for(&hooks, &input).await;
                 self.run_input(&hooks, input).await
             }
         }

@@ -1,5 +1,5 @@
 //! The threads that sessions live on, each with a runtime of its own: a session stays on the thread
-//! that it was given to, from its first octet to its last.
+//! that it was given to as long as it is at work.
 //!
 //! Its sockets wake that thread and no other, its timers and tasks need no locks that others want,
 //! and a system call that takes long, because a disk is slow, delays nobody but the few sessions on
@@ -8,20 +8,46 @@
 //! the session and back without waking another one. Over loopback on four processors, 16 clients get
 //! twice as many small files in this way as from one runtime for all, and 64 clients a third more
 //! replies; with as many threads as processors it is less.
+//!
+//! Sessions that wait for a command longer than a moment go to one thread that all of them
+//! [rest](rest) on, and from there back to work. Spread over all threads, nearly every NOOP of a
+//! thousand idle sessions would wake a thread on a processor that sleeps; the one thread is mostly
+//! awake, or was a moment ago: its slowest replies take a third of the time.
+
+mod rest;
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+
+pub(crate) use rest::{Berth, Ride, Stay};
 
 /// Threads that serve sessions. Once dropped, each of them ends with its last session.
 #[derive(Debug)]
 pub struct Workers {
-    started: Mutex<Vec<Worker>>,
+    threads: Mutex<Threads>,
     max: usize,
+    rest_after: Duration,
+    /// Told when sessions have left work.
+    left: Notify,
 }
+
+#[derive(Debug)]
+struct Threads {
+    working: Vec<Worker>,
+    /// Where sessions rest, once there are any.
+    resting: Option<Worker>,
+}
+
+/// How long a session waits for a command before it rests.
+const REST_AFTER: Duration = Duration::from_millis(200);
+
+/// How long no session has been at work when all are said to rest.
+const REST_OF_ALL: Duration = Duration::from_millis(100);
 
 /// Threads for what may wait for a disk, of all workers together; each worker has some at least.
 const POOL_THREADS_MAX: usize = 512;
@@ -30,6 +56,9 @@ const POOL_THREADS_MIN: usize = 16;
 /// Events that a worker takes from the system at a time: enough for the few sessions that are busy
 /// at once, and 12 octets each of a buffer that it keeps.
 const IO_EVENTS: usize = 128;
+
+/// The name of threads for work, as tools of the system show it.
+const WORK: &str = "waft-worker";
 
 #[derive(Debug)]
 struct Worker {
@@ -46,26 +75,82 @@ pub(crate) struct Seat {
 }
 
 impl Workers {
-    /// One thread, and more as sessions come, up to `max`.
+    /// One thread, and more as sessions come, up to `max`; with more than one, another for those that
+    /// rest.
     ///
     /// # Errors
     /// The system gives no thread, or its runtime not what it needs.
     pub fn start(max: NonZeroUsize) -> io::Result<Workers> {
         let max = max.get();
-        Ok(Workers { started: Mutex::new(vec![Worker::start(max)?]), max })
+        let threads = Threads { working: vec![Worker::start(WORK, max)?], resting: None };
+        let (threads, left) = (Mutex::new(threads), Notify::new());
+        Ok(Workers { threads, max, rest_after: REST_AFTER, left })
+    }
+
+    /// The same with another time that a session waits for a command before it rests.
+    #[must_use]
+    pub fn resting_after(self, rest_after: Duration) -> Workers {
+        Workers { rest_after, ..self }
+    }
+
+    /// Waits until some session has been at work and, for a moment, none is.
+    pub async fn all_at_rest(&self) {
+        let is_idle = || self.threads().working.iter().all(Worker::is_idle);
+        loop {
+            self.left.notified().await;
+            tokio::time::sleep(REST_OF_ALL).await;
+            if is_idle() {
+                return;
+            }
+        }
+    }
+
+    /// Sessions at rest.
+    #[must_use]
+    pub fn resting(&self) -> usize {
+        self.threads().resting.as_ref().map_or(0, Worker::sessions)
+    }
+
+    /// Says that a session has left work.
+    pub(crate) fn note_leave(&self) {
+        self.left.notify_one();
+    }
+
+    /// What lets a session move.
+    fn berth(&self) -> Berth {
+        // With one thread for work, nothing is won.
+        if self.max > 1 { Berth::at_work(self.rest_after) } else { Berth::default() }
+    }
+
+    /// A place for a session that works or rests.
+    fn seat_at(&self, stay: Stay) -> Option<Seat> {
+        match stay {
+            Stay::Work => self.seat(),
+            Stay::Rest => {
+                self.note_leave();
+                let mut threads = self.threads();
+                if threads.resting.is_none() {
+                    let rest = Worker::start("waft-rest", self.max);
+                    threads.resting = rest.inspect_err(none_started).ok();
+                }
+                threads.resting.as_ref().map(Worker::seat)
+            }
+        }
     }
 
     /// A place on the thread with the fewest sessions, or on a new one.
     fn seat(&self) -> Option<Seat> {
-        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_idle = |worker: &Worker| worker.sessions.strong_count() == 1;
-        if started.len() < self.max && !started.iter().any(is_idle) {
+        let mut threads = self.threads();
+        let working = &mut threads.working;
+        if working.len() < self.max && !working.iter().any(Worker::is_idle) {
             // Without more threads, those that there are have to do.
-            started.extend(Worker::start(self.max).inspect_err(none_started));
+            working.extend(Worker::start(WORK, self.max).inspect_err(none_started));
         }
-        let worker = started.iter().min_by_key(|worker| worker.sessions.strong_count())?;
-        let session = Some(worker.sessions.clone());
-        Some(Seat { runtime: worker.runtime.clone(), session })
+        working.iter().min_by_key(|worker| worker.sessions()).map(Worker::seat)
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Threads> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,6 +165,11 @@ impl Seat {
         seat.unwrap_or_else(|| Seat { runtime: Handle::current(), session: None })
     }
 
+    /// What lets the session that is given this place move to others.
+    pub(crate) fn berth(&self, workers: Option<&Workers>) -> Berth {
+        workers.filter(|_| self.session.is_some()).map(Workers::berth).unwrap_or_default()
+    }
+
     /// Whether nobody else has a place on the same thread.
     pub(crate) fn is_alone(&self) -> bool {
         // One more is the thread's own.
@@ -88,7 +178,7 @@ impl Seat {
 }
 
 impl Worker {
-    fn start(workers_max: usize) -> io::Result<Worker> {
+    fn start(name: &str, workers_max: usize) -> io::Result<Worker> {
         let pool = (POOL_THREADS_MAX / workers_max).max(POOL_THREADS_MIN);
         let mut builder = Builder::new_current_thread();
         builder.enable_all().thread_name("waft-pool").max_blocking_threads(pool);
@@ -101,8 +191,21 @@ impl Worker {
             // What a session handed to the blocking pool and no longer waits for.
             runtime.shutdown_background();
         };
-        std::thread::Builder::new().name("waft-worker".to_owned()).spawn(serve)?;
+        std::thread::Builder::new().name(name.to_owned()).spawn(serve)?;
         Ok(Worker { runtime: handle, sessions })
+    }
+
+    fn sessions(&self) -> usize {
+        // One is the thread's own.
+        self.sessions.strong_count().saturating_sub(1)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.sessions() == 0
+    }
+
+    fn seat(&self) -> Seat {
+        Seat { runtime: self.runtime.clone(), session: Some(self.sessions.clone()) }
     }
 }
 
@@ -113,7 +216,7 @@ mod tests {
     #[test]
     fn places_are_on_idle_threads_then_on_new_ones_then_on_the_emptiest() {
         let workers = Workers::start(NonZeroUsize::new(2).unwrap()).unwrap();
-        let threads = || workers.started.lock().unwrap().len();
+        let threads = || workers.threads().working.len();
         let first = Seat::take(Some(&workers));
         assert_eq!(threads(), 1);
         assert!(first.is_alone());
@@ -127,5 +230,21 @@ mod tests {
         let (told, heard) = std::sync::mpsc::channel();
         taken[0].runtime.spawn(async move { told.send(()).unwrap() });
         heard.recv().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_rest_a_moment_after_the_last_one_left_work() {
+        let workers = Workers::start(NonZeroUsize::new(2).unwrap()).unwrap();
+        let within = Duration::from_secs(1);
+        let all_at_rest = || tokio::time::timeout(within, workers.all_at_rest());
+        assert!(all_at_rest().await.is_err(), "nobody was at work");
+        let seats = [Seat::take(Some(&workers)), Seat::take(Some(&workers))];
+        let [first, second] = seats;
+        drop(first);
+        workers.note_leave();
+        assert!(all_at_rest().await.is_err(), "one still works");
+        drop(second);
+        workers.note_leave();
+        all_at_rest().await.unwrap();
     }
 }

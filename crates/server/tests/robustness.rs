@@ -76,6 +76,29 @@ async fn who_sends_commands_without_end_keeps_no_other_session_waiting() {
     }
 }
 
+#[tokio::test]
+async fn a_session_that_waits_for_commands_rests_and_goes_back_to_work() {
+    let fixture = Fixture::<Tcp>::start(settings()).await;
+    let mut control = connect(&fixture.world, fixture.addresses.client).await;
+    assert_eq!(reply(&mut control).await.unwrap().code, 220);
+    let mut says = async |lines: &str, codes: &[u16]| {
+        control.send(lines.as_bytes()).await.unwrap();
+        for code in codes {
+            assert_eq!(reply(&mut control).await.unwrap().code, *code, "{lines}");
+        }
+    };
+    says("USER alice\r\nPASS secret\r\n", &[331, 230]).await;
+    fixture.world.resting(1).await;
+    says("NOOP\r\nPWD\r\nTYPE I\r\n", &[200, 257, 200]).await;
+    assert_eq!(fixture.world.workers().resting(), 1);
+    says(&"NOOP\r\n".repeat(100), &[200; 100]).await;
+    fixture.world.resting(1).await;
+    says("MKD a\r\nRNFR a\r\nRNTO b\r\n", &[257, 350, 250]).await;
+    fixture.world.resting(1).await;
+    says("NOOP\r\nQUIT\r\n", &[200, 221]).await;
+    fixture.world.resting(0).await;
+}
+
 /// Octets without meaning, cut into lines now and then.
 fn garbage(chance: &mut Chance, length: usize) -> Vec<u8> {
     let mut octets = chance.octets(length);

@@ -153,6 +153,15 @@ impl<S: Stream> Stream for Channel<S> {
         }
     }
 
+    fn move_here(&mut self) -> io::Result<()> {
+        match self {
+            Channel::Clear(io) => io.move_here(),
+            Channel::Peeked(peeked) => peeked.io.move_here(),
+            Channel::Tls(secured) => secured.stream.get_mut().0.io_mut().move_here(),
+            Channel::Gone => Ok(()),
+        }
+    }
+
     fn into_tcp(self) -> Result<Tcp, Channel<S>> {
         match self {
             Channel::Clear(io) => io.into_tcp().map_err(Channel::Clear),

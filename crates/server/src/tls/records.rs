@@ -59,6 +59,11 @@ impl<S: AsyncRead + Unpin> Records<S> {
         &self.io
     }
 
+    /// The same, to be changed.
+    pub(super) fn io_mut(&mut self) -> &mut S {
+        &mut self.io
+    }
+
     /// The connection, and what was read from it and not handed out.
     pub(super) fn into_parts(self) -> (S, Vec<u8>) {
         let Records { io, mut buffer, taken, .. } = self;

@@ -181,9 +181,10 @@ impl Memory {
     }
 }
 
-/// The world of loopback sockets.
+/// The world of loopback sockets. Its sessions rest as soon as the client takes a moment.
 pub struct Tcp {
     server: Arc<Server<TcpNetwork>>,
+    workers: Option<Arc<Workers>>,
     listening: Listening,
     addresses: Addresses,
 }
@@ -196,15 +197,34 @@ impl Tcp {
 
     /// Starts it without a thread of its own for sessions: they take turns with the test.
     pub async fn on_this_thread(addresses: Addresses, parts: Parts) -> Tcp {
-        Tcp::serve(addresses, Server::new(TcpNetwork, parts)).await
+        Tcp::serve(addresses, Server::new(TcpNetwork, parts), None).await
     }
 
-    async fn serve(addresses: Addresses, server: Server<TcpNetwork>) -> Tcp {
+    /// The threads of its sessions.
+    pub fn workers(&self) -> &Workers {
+        self.workers.as_ref().unwrap()
+    }
+
+    /// Waits until so many sessions rest.
+    pub async fn resting(&self, sessions: usize) {
+        let waiting = async {
+            while self.workers().resting() != sessions {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Tcp::PATIENCE, waiting).await.unwrap();
+    }
+
+    async fn serve(
+        addresses: Addresses,
+        server: Server<TcpNetwork>,
+        workers: Option<Arc<Workers>>,
+    ) -> Tcp {
         let at = if addresses.mapped { Ipv6Addr::UNSPECIFIED.into() } else { addresses.server };
         let listener = TcpListener::bind((at, 0)).await.unwrap();
         let server = Arc::new(server);
         let listening = server.listen(listener, LISTENER).unwrap();
-        Tcp { server, listening, addresses }
+        Tcp { server, workers, listening, addresses }
     }
 }
 
@@ -247,8 +267,10 @@ impl World for Tcp {
     }
 
     async fn start(addresses: Addresses, parts: Parts) -> Tcp {
-        let workers = Workers::start(NonZeroUsize::MIN).unwrap();
-        Tcp::serve(addresses, Server::new(TcpNetwork, parts).with_workers(workers)).await
+        let workers = Workers::start(NonZeroUsize::new(2).unwrap()).unwrap();
+        let workers = Arc::new(workers.resting_after(Duration::from_millis(1)));
+        let server = Server::new(TcpNetwork, parts).with_workers(Arc::clone(&workers));
+        Tcp::serve(addresses, server, Some(workers)).await
     }
 
     async fn control(&self, from: IpAddr) -> TcpStream {

@@ -33,6 +33,7 @@ async fn what_is_no_handshake_behind_auth_ends_the_session() {
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest).await;
     assert!(!rest.contains(&b'\n'));
+    world.deserted().await;
     assert_eq!((world.counts().logins, world.counts().tls_handshakes_failed), (0, 1));
 }
 
@@ -61,6 +62,7 @@ async fn a_client_that_speaks_only_old_versions_gets_an_alert() {
     stream.read_to_end(&mut rest).await.unwrap();
     // An alert: fatal, handshake_failure. What TLS 1.2 adds to a ClientHello is missed first.
     assert_eq!(rest, b"\x15\x03\x03\x00\x02\x02\x28");
+    world.deserted().await;
     assert_eq!(world.counts().tls_handshakes_failed, 1);
 }
 

@@ -1,6 +1,7 @@
 //! A server with TLS, for one test.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use waft_core::{Account, BoxFuture, SessionFacts, VirtualPath};
 use waft_server::net::tcp::TcpNetwork;
 use waft_server::settings::{Passive, Settings};
 use waft_server::tls::{Identity, Mode, Tls, TlsSettings};
-use waft_server::{Counts, Listener, Listening, Parts, Server};
+use waft_server::{Counts, Listener, Listening, Parts, Server, Workers};
 use waft_storage_fs::{LocalStorage, Options};
 
 pub struct World {
@@ -32,6 +33,12 @@ pub struct World {
 pub struct Pair {
     pub certificate: CertificateDer<'static>,
     pub key: PrivateKeyDer<'static>,
+}
+
+/// Threads for sessions, which rest as soon as the client takes a moment.
+fn workers() -> Workers {
+    let workers = Workers::start(NonZeroUsize::new(2).unwrap()).unwrap();
+    workers.resting_after(Duration::from_millis(1))
 }
 
 impl World {
@@ -77,7 +84,7 @@ impl World {
             hooks,
             events: Arc::new(NoEvents),
         };
-        let server = Arc::new(Server::new(TcpNetwork, parts));
+        let server = Arc::new(Server::new(TcpNetwork, parts).with_workers(workers()));
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listener = Listener { name: "test".into(), tls: Some(Arc::clone(&tls)) };
         let listening = server.listen(socket, listener).unwrap();
@@ -86,6 +93,16 @@ impl World {
 
     pub fn address(&self) -> SocketAddr {
         self.listening.address()
+    }
+
+    /// Waits until the last session has ended.
+    pub async fn deserted(&self) {
+        let waiting = async {
+            while self.server.sessions() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap();
     }
 
     pub fn counts(&self) -> Counts {

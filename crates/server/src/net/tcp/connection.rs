@@ -74,6 +74,13 @@ impl Stream for Tcp {
         }
     }
 
+    fn move_here(&mut self) -> io::Result<()> {
+        if let Tcp::Watched(_) = self {
+            *self = Tcp::Unwatched(std::mem::replace(self, Tcp::Gone).into_unwatched()?);
+        }
+        self.watched().map(drop)
+    }
+
     fn into_tcp(self) -> Result<Tcp, Tcp> {
         Ok(self)
     }
