@@ -1,6 +1,7 @@
 //! A server that runs: the parts put together, kept in step with the configuration, ended in order.
 
 mod acme;
+mod footprint;
 mod listeners;
 mod trial;
 
@@ -26,6 +27,7 @@ use crate::lent::{Beside, Lent};
 use crate::metrics::{Measured, Telling};
 use crate::{assemble, process};
 use acme::Acme;
+use footprint::Footprint;
 use listeners::Listeners;
 
 /// Threads that serve sessions, for each processor; `server.worker_threads` says so to operators.
@@ -44,6 +46,7 @@ pub struct Running {
     _watching: Option<Watching>,
     _control: Option<Serving>,
     _metrics: Option<Telling>,
+    _footprint: Footprint,
 }
 
 /// What outlives a configuration, of the accounts: who failed, and what was right.
@@ -123,7 +126,7 @@ impl Running {
         }
         let keeper = Keeper::new(config, beside.opened(config)?)?;
         let Loaded { accounts, host, tls } = parts(config, &keeper, tested).await?;
-        let workers = Workers::start(worker_threads(config))?;
+        let workers = Arc::new(Workers::start(worker_threads(config))?);
         let server = Server::new(
             TcpNetwork,
             Parts {
@@ -134,7 +137,7 @@ impl Running {
                 events: Arc::new(host.clone()),
             },
         );
-        let server = Arc::new(server.with_workers(workers));
+        let server = Arc::new(server.with_workers(Arc::clone(&workers)));
         host.act_on(server.control());
         let _watching = watch(&host);
         let _control = control(config, &server, &host);
@@ -152,6 +155,8 @@ impl Running {
             _watching,
             _control,
             _metrics,
+            // From here on, what only the start needed is given back.
+            _footprint: Footprint::keep_small(workers),
         })
     }
 

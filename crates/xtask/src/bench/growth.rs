@@ -38,8 +38,8 @@ const NOOPS: usize = 2_000;
 /// How often a directory is listed; the median counts.
 const LISTINGS: usize = 3;
 
-/// How long the server's memory has to settle.
-const SETTLE: Duration = Duration::from_millis(300);
+/// How long the server's memory has to settle: sessions are idle then, and rest.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Counts both up.
 ///

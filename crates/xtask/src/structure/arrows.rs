@@ -21,7 +21,7 @@ const fn row(
     Row { package, uses, tests_use }
 }
 
-const ARROWS: [Row; 14] = [
+const ARROWS: [Row; 15] = [
     row(
         "waft",
         &[
@@ -30,6 +30,7 @@ const ARROWS: [Row; 14] = [
             "waft-config",
             "waft-core",
             "waft-mounts",
+            "waft-pages",
             "waft-plugin-host",
             "waft-plugin-tools",
             "waft-proto",
@@ -49,6 +50,7 @@ const ARROWS: [Row; 14] = [
     row("waft-acme", &[], &[]),
     row("waft-config", &[], &[]),
     row("waft-core", &["waft-proto"], &[]),
+    row("waft-pages", &[], &[]),
     row("waft-per-cpu", &[], &[]),
     row("waft-proto", &[], &[]),
     row("waft-plugin-sdk", &[], &[]),

@@ -11,16 +11,19 @@ use crate::workspace::Workspace;
 const FORBIDDING: &str = "#![forbid(unsafe_code)]";
 
 /// The crates whose roots cannot forbid it.
-const CRATES: [(&str, &str); 4] = [
+const CRATES: [(&str, &str); 5] = [
     ("since-0-1-0", "the generated bindings call across the component's boundary"),
     ("since-0-1-1", "the generated bindings call across the component's boundary"),
+    ("waft-pages", "discarding pages of the program is the system's to make sound"),
     ("waft-plugin-host", "loading compiled components from its own cache runs what they hold"),
     ("waft-plugin-sdk", "the generated bindings call across the component's boundary"),
 ];
 
 /// The files in which it may be.
-const FILES: [(&str, &str); 1] =
-    [("crates/plugin-host/src/cache.rs", "maps code that this server compiled and has a key for")];
+const FILES: [(&str, &str); 2] = [
+    ("crates/pages/src/lib.rs", "discards pages of the program that come back as they were"),
+    ("crates/plugin-host/src/cache.rs", "maps code that this server compiled and has a key for"),
+];
 
 /// Kinds of things that cargo builds and that go into the product or make it.
 const BUILT: [&str; 5] = ["lib", "rlib", "cdylib", "bin", "proc-macro"];
