@@ -303,7 +303,7 @@ async fn an_upload_without_close_notify_is_incomplete_where_that_is_strict() {
 /// Clients that give up end TLS as those do that have sent all, and then close both connections.
 #[tokio::test]
 async fn an_upload_whose_client_is_gone_after_close_notify_is_not_published() {
-    let world = World::new(Mode::Require).await;
+    let world = World::on_this_thread(Mode::Require).await;
     world.server_has("file", b"before");
     let mut client = Client::private(&world).await;
     let stream = client.passive().await;

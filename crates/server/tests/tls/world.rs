@@ -64,6 +64,22 @@ impl World {
         change: impl FnOnce(&mut Settings),
         hooks: Arc<dyn HookSource>,
     ) -> World {
+        let workers = |server: Server<TcpNetwork>| server.with_workers(workers());
+        World::start(mode, change_tls, change, hooks, workers).await
+    }
+
+    /// The same without threads of their own for sessions: they share the test's, and its clock.
+    pub async fn on_this_thread(mode: Mode) -> World {
+        World::start(mode, |_| {}, |_| {}, Arc::new(NoHooks), |server| server).await
+    }
+
+    async fn start(
+        mode: Mode,
+        change_tls: impl FnOnce(&mut TlsSettings),
+        change: impl FnOnce(&mut Settings),
+        hooks: Arc<dyn HookSource>,
+        place: impl FnOnce(Server<TcpNetwork>) -> Server<TcpNetwork>,
+    ) -> World {
         let pair = self_signed(&["localhost"]);
         let certificate = pair.certificate.clone();
         let mut tls = TlsSettings::new(mode, pair.identity());
@@ -84,7 +100,7 @@ impl World {
             hooks,
             events: Arc::new(NoEvents),
         };
-        let server = Arc::new(Server::new(TcpNetwork, parts).with_workers(workers()));
+        let server = Arc::new(place(Server::new(TcpNetwork, parts)));
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listener = Listener { name: "test".into(), tls: Some(Arc::clone(&tls)) };
         let listening = server.listen(socket, listener).unwrap();
