@@ -13,6 +13,7 @@ use waft_core::storage::ErrorKind;
 
 use crate::error::Result;
 use crate::temporary;
+use crate::turn::{self, Taken, Turn};
 
 /// What is asked of `statx(2)`.
 pub(crate) const FACTS: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
@@ -28,6 +29,8 @@ const LINKS_MAX: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Root {
     directory: Arc<OwnedFd>,
+    /// The number of that directory, the same for all who open it.
+    number: u64,
 }
 
 /// Where a name stands: an open directory beneath the root, and one component in it.
@@ -35,13 +38,14 @@ pub(crate) struct Root {
 pub(crate) struct Place {
     pub(crate) parent: Arc<OwnedFd>,
     pub(crate) name: CString,
+    turn: &'static Turn,
 }
 
 impl Root {
     pub(crate) fn open(path: &Path) -> io::Result<Root> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
-        let root = Root { directory: Arc::new(directory) };
+        let root = Root::new(directory)?;
         match root.open_once(b".", flags) {
             Ok(_) => Ok(root),
             // A sandbox that does not know the system call answers EPERM.
@@ -56,7 +60,12 @@ impl Root {
     /// The directory that `path` names, as a root of its own.
     pub(crate) fn beneath(&self, path: &VirtualPath) -> Result<Root> {
         let directory = self.open_path(path, OFlags::PATH | OFlags::DIRECTORY)?;
-        Ok(Root { directory: Arc::new(directory) })
+        Ok(Root::new(directory)?)
+    }
+
+    fn new(directory: OwnedFd) -> std::result::Result<Root, Errno> {
+        let number = look(&directory)?.stx_ino;
+        Ok(Root { directory: Arc::new(directory), number })
     }
 
     pub(crate) fn directory(&self) -> BorrowedFd<'_> {
@@ -111,7 +120,10 @@ impl Root {
         let mut place = self.direct_upload_place(path)?;
         let mut relative = path.relative().to_vec();
         for links in 0..LINKS_MAX {
-            let found = place.look()?;
+            let found = {
+                let _turn = place.wait_for_turn();
+                place.look()?
+            };
             if !found.as_ref().is_some_and(is_link) {
                 return Ok((place, found, links > 0));
             }
@@ -139,13 +151,14 @@ impl Root {
     }
 
     fn place_relative(&self, relative: &[u8]) -> Result<Place> {
-        let (parent, name) = match relative.iter().rposition(|&b| b == b'/') {
-            None => (Arc::clone(&self.directory), relative),
+        let (parent, turn, name) = match relative.iter().rposition(|&b| b == b'/') {
+            None => (Arc::clone(&self.directory), turn::of(self.number, b""), relative),
             Some(slash) => {
                 let (parent, name) = relative.split_at(slash);
                 let flags = OFlags::PATH | OFlags::DIRECTORY;
                 (
                     Arc::new(self.open_relative(parent, flags)?),
+                    turn::of(self.number, parent),
                     name.strip_prefix(b"/").unwrap_or(name),
                 )
             }
@@ -157,7 +170,7 @@ impl Root {
             return Err(ErrorKind::BadName.into());
         }
         let name = CString::new(name).map_err(|_| ErrorKind::BadName)?;
-        Ok(Place { parent, name })
+        Ok(Place { parent, name, turn })
     }
 
     fn open_once(&self, path: &[u8], flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
@@ -183,6 +196,11 @@ impl Place {
         }
     }
 
+    /// Waits until nobody else is at work in the directory, if that is soon.
+    pub(crate) fn wait_for_turn(&self) -> Option<Taken> {
+        self.turn.wait()
+    }
+
     /// Opens what stands there, if it is no symbolic link.
     pub(crate) fn open(&self, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -191,7 +209,7 @@ impl Place {
 
     /// The place of another name in the same directory.
     pub(crate) fn beside(&self, name: CString) -> Place {
-        Place { parent: Arc::clone(&self.parent), name }
+        Place { parent: Arc::clone(&self.parent), name, turn: self.turn }
     }
 }
 

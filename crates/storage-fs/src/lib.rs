@@ -29,6 +29,7 @@ mod pool;
 mod reader;
 mod temporary;
 mod tree;
+mod turn;
 mod upload;
 
 use std::io;

@@ -101,12 +101,15 @@ impl LocalWriter {
         if self.options.durable {
             fsync(&*self.file)?;
         }
+        // Replacing a file may take long: nobody should wait for that.
+        let turn = self.old.is_none().then(|| self.place.wait_for_turn());
         self.publish()?;
         self.open = false;
         match &self.held {
             Some(held) => held.remove_partial(),
             None => partial::remove_stale(&self.place),
         }
+        drop(turn);
         if self.options.durable {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             fsync(openat(&self.place.parent, c".", flags, Mode::empty())?)?;
