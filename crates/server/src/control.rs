@@ -106,8 +106,13 @@ impl<S: Stream> Control<S> {
     /// How the client's half ended, if it has by now.
     ///
     /// The system is asked, too: whoever comes here may know of something that happened on another
-    /// connection before the reactor has heard of what happened before it on this one.
+    /// connection before the reactor has heard of what happened before it on this one. Mostly nothing
+    /// has, and one call tells.
     pub(crate) async fn has_ended(&mut self) -> Option<End> {
+        let is_silent = |tcp| is_silent(tcp, Duration::ZERO);
+        if self.end.is_none() && self.stream.tcp().is_some_and(is_silent) {
+            return None;
+        }
         poll_fn(|cx| {
             while self.end.is_none() && self.lines.pending() < READ_AHEAD_BYTES_MAX {
                 if self.poll_fill(cx).is_pending() {
@@ -250,6 +255,13 @@ impl<S: Stream> Control<S> {
         }
         Poll::Ready(())
     }
+}
+
+/// Whether there is nothing to read, not even an end; waits for that as long as `limit`.
+fn is_silent(tcp: &TcpStream, limit: Duration) -> bool {
+    let mut asked = [PollFd::new(tcp, PollFlags::IN | PollFlags::RDHUP)];
+    let limit = Timespec::try_from(limit).unwrap_or_default();
+    poll(&mut asked, Some(&limit)).is_ok_and(|ready| ready == 0)
 }
 
 /// Whether the client has ended its half, read or not.
