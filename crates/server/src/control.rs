@@ -20,6 +20,7 @@ use waft_proto::{Command, Line, LineBuffer, ParseError, Reply};
 use crate::net::Stream;
 use crate::time::within;
 use crate::tls::{self, Channel, CloseNotify, Tickets};
+use crate::workers::{MOMENT, has_thread_to_itself};
 
 /// What came over the control connection.
 #[derive(Debug)]
@@ -79,6 +80,20 @@ impl<S: Stream> Control<S> {
                 return Input::End(end);
             }
             poll_fn(|cx| self.poll_fill(cx)).await;
+        }
+    }
+
+    /// Waits a moment for something to arrive, without the runtime, where that delays nobody else.
+    ///
+    /// A client that works through a list of files, nearby, has its next command there at once: to
+    /// ask the system in vain, to set a timer and to wait for the reactor costs more than this.
+    pub(crate) fn wait_a_moment(&self) {
+        if self.end.is_none()
+            && !self.has_read_ahead()
+            && has_thread_to_itself()
+            && let Some(tcp) = self.stream.tcp()
+        {
+            is_silent(tcp, MOMENT);
         }
     }
 

@@ -29,7 +29,7 @@ use crate::settings::{Passive, Settings};
 use crate::shared::{Current, Full, Shared, TransferKind};
 use crate::time::within;
 use crate::tls::Tls;
-use crate::workers::{Berth, Ride, Seat, Workers};
+use crate::workers::{Berth, Presence, Ride, Seat, Workers};
 
 /// The parts that a server is put together from.
 pub struct Parts {
@@ -336,6 +336,7 @@ impl Server<TcpNetwork> {
         let door = Arc::downgrade(door);
         let runtime = seat.runtime.clone();
         runtime.spawn(async move {
+            let _presence = Presence::of(&seat);
             let source = (Arc::downgrade(&server), door);
             let mut arrived = Some((server, stream, peer));
             while let Some((server, stream, peer)) = arrived {

@@ -255,6 +255,7 @@ impl<N: Network> Session<N> {
         let Some(mut limit) = self.time_to_next_command() else {
             return Err(timed_out(&self.login));
         };
+        self.control.wait_a_moment();
         if let Some(moment) = self.moment_before_rest(limit) {
             if let Some(input) = self.input_within(moment).await? {
                 return Ok(input);

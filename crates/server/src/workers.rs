@@ -13,9 +13,14 @@
 //! [rest](rest) on, and from there back to work. Spread over all threads, nearly every NOOP of a
 //! thousand idle sessions would wake a thread on a processor that sleeps; the one thread is mostly
 //! awake, or was a moment ago: its slowest replies take a third of the time.
+//!
+//! A session that has its thread to itself waits for a moment without the runtime where its client
+//! is likely to send something at once: for the next command, and for a small file. That delays what
+//! else would wake the session, its dismissal above all, by that moment at most.
 
 mod rest;
 
+use std::cell::Cell;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -53,6 +58,10 @@ const REST_OF_ALL: Duration = Duration::from_millis(100);
 const POOL_THREADS_MAX: usize = 512;
 const POOL_THREADS_MIN: usize = 16;
 
+/// The longest that a thread waits without its runtime. No shorter than a tick of the system's clock:
+/// setting the clock for something sooner costs more than the rest of the wait.
+pub(crate) const MOMENT: Duration = Duration::from_millis(10);
+
 /// Events that a worker takes from the system at a time: enough for the few sessions that are busy
 /// at once, and 12 octets each of a buffer that it keeps.
 const IO_EVENTS: usize = 128;
@@ -72,6 +81,21 @@ struct Worker {
 pub(crate) struct Seat {
     pub(crate) runtime: Handle,
     session: Option<mpsc::Sender<()>>,
+}
+
+thread_local! {
+    /// Sessions on this thread, if it is a worker's.
+    static SESSIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A session on a worker's thread; made and dropped there.
+#[derive(Debug)]
+pub(crate) struct Presence(());
+
+/// Whether one session has this thread to itself: only then it may wait without the runtime, for a
+/// [`MOMENT`] at most.
+pub(crate) fn has_thread_to_itself() -> bool {
+    SESSIONS.get() == 1
 }
 
 impl Workers {
@@ -177,6 +201,22 @@ impl Seat {
     }
 }
 
+impl Presence {
+    /// A session that lives on this thread from now on, if the seat is on a worker's.
+    pub(crate) fn of(seat: &Seat) -> Option<Presence> {
+        seat.session.as_ref().map(|_| {
+            SESSIONS.set(SESSIONS.get() + 1);
+            Presence(())
+        })
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        SESSIONS.set(SESSIONS.get().saturating_sub(1));
+    }
+}
+
 impl Worker {
     fn start(name: &str, workers_max: usize) -> io::Result<Worker> {
         let pool = (POOL_THREADS_MAX / workers_max).max(POOL_THREADS_MIN);
@@ -212,6 +252,28 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_has_its_thread_to_itself_until_another_one_comes() {
+        let workers = Workers::start(NonZeroUsize::MIN).unwrap();
+        let seats = [Seat::take(Some(&workers)), Seat::take(Some(&workers))];
+        let (told, heard) = std::sync::mpsc::channel();
+        let runtime = seats[0].runtime.clone();
+        runtime.spawn(async move {
+            let [one, other] = seats;
+            told.send(has_thread_to_itself()).unwrap();
+            let one = Presence::of(&one);
+            told.send(has_thread_to_itself()).unwrap();
+            let other = Presence::of(&other);
+            told.send(has_thread_to_itself()).unwrap();
+            drop(other);
+            told.send(has_thread_to_itself()).unwrap();
+            drop(one);
+            told.send(has_thread_to_itself()).unwrap();
+        });
+        let all: Vec<bool> = heard.iter().collect();
+        assert_eq!(all, [false, true, false, true, false]);
+    }
 
     #[test]
     fn places_are_on_idle_threads_then_on_new_ones_then_on_the_emptiest() {

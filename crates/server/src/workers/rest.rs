@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::Workers;
+use super::{Presence, Workers};
 
 /// What a session does on the thread that it is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +121,8 @@ impl Ride {
         let ride = Ride { session, berth: self.berth.clone(), workers: self.workers.clone() };
         let runtime = seat.runtime.clone();
         runtime.spawn(async move {
+            // On the thread for rest nobody is alone for long.
+            let _presence = (stay == Stay::Work).then(|| Presence::of(&seat));
             ride.await;
             drop(seat);
         });

@@ -7,19 +7,22 @@
 
 use std::fs::File;
 use std::io;
+use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
-use rustix::io::read;
+use rustix::event::PollFlags;
+use rustix::io::{Errno, read};
 use waft_core::storage::{LocalFile, StorageError};
 
 use super::splice::{self, Pipe, Splice};
-use super::{Collar, Leash, ON_THE_SPOT_BYTES, storage_error};
+use super::{Collar, Leash, ON_THE_SPOT_BYTES, is_ready, storage_error};
 use crate::data::pump::{Progress, PumpError, aside};
 use crate::net::tcp::Tcp;
 use crate::time::within;
+use crate::workers::{MOMENT, has_thread_to_itself};
 
 /// Octets of the buffer of the first gear, and of what it begins as.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -72,9 +75,7 @@ async fn gather(
         let waited = buffer.len();
         let filled = match &*tcp {
             // A small file has often arrived by now: then nobody has to wait for it.
-            Tcp::Unwatched(tcp) => {
-                fill(&mut buffer, |buffer| Ok(read(tcp, spare_capacity(buffer))?))
-            }
+            Tcp::Unwatched(tcp) => fill_within_a_moment(tcp, &mut buffer),
             _ => {
                 let tcp = tcp.watched().map_err(PumpError::Network)?;
                 tcp.readable().await.map_err(PumpError::Network)?;
@@ -104,6 +105,24 @@ async fn gather(
         }
         tcp.watched().map_err(PumpError::Network)?;
     }
+}
+
+/// Reads what there is, likewise, and what comes within a moment where that delays nobody else.
+///
+/// A small file from a client nearby is there at once: what the runtime would do to wait for it
+/// costs more than the file.
+fn fill_within_a_moment(tcp: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<bool> {
+    let until = has_thread_to_itself().then(|| Instant::now() + MOMENT);
+    let left = || until?.checked_duration_since(Instant::now());
+    fill(buffer, |buffer| {
+        loop {
+            match read(tcp, spare_capacity(buffer)) {
+                Err(Errno::AGAIN)
+                    if left().is_some_and(|left| is_ready(tcp, PollFlags::IN, left)) => {}
+                read => return Ok(read?),
+            }
+        }
+    })
 }
 
 /// Reads what there is, as far as the buffer has room; tells whether the stream has ended.
