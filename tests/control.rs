@@ -86,8 +86,8 @@ fn an_operator_takes_a_plugin_out_and_in_and_goes_back_to_the_version_before() {
     assert_eq!(refused.status.code(), Some(1));
     assert_eq!(
         refused.stderr(),
-        "error: no version before to go back to: strict\n  remedy: put the file of the version before in \
-                    its place\n"
+        "error: no version before to go back to: strict\n  remedy: put the files and the settings of the \
+         version before in their place\n"
     );
     let replaced = |line: &Line| line.message() == "plugin replaced";
     let drop_in = |site: &Site| {

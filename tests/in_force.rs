@@ -63,6 +63,120 @@ fn a_version_that_fails_on_probation_gives_way_to_the_one_before() {
     ftp.expect("PWD", 257);
 }
 
+/// What `command-policy` takes and `tests/hostile` does not, and the other way round.
+const DENYING: &str = "[config]\ndeny = [\"CWD\"]\n";
+const TRAPPING: &str = "[config]\ncommand = \"trap\"\nverbs = [\"NOOP\"]\n";
+
+const ROLLED_BACK: &str = "plugin rolled back, the version before is in force again";
+
+/// A server with `command-policy` as `p`, its settings beside it: `more` stands in both versions of
+/// them.
+fn policy(more: &str) -> Waft {
+    let site = site("debounce = \"500ms\"\n");
+    put(&site, "p.wasm", component("command-policy"));
+    put(&site, "p.toml", format!("{more}{DENYING}"));
+    site.serve()
+}
+
+/// Exchanges both files for those of the hostile one.
+fn exchange(waft: &Waft, more: &str, message: &str) {
+    let both = |site: &Site| {
+        put(site, "p.wasm", component("tests/hostile"));
+        put(site, "p.toml", format!("{more}{TRAPPING}"));
+    };
+    waft.and_wait(both, message, |line| line.message() == message);
+}
+
+/// The digests of the component in force and of its settings.
+fn version(waft: &Waft) -> [String; 2] {
+    let plugins = Control::connect(&waft.path("state/control.sock")).plugins();
+    ["sha256", "config_sha256"].map(|key| plugins["plugins"][0][key].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_component_and_the_settings_beside_it_go_back_together() {
+    let waft = policy("");
+    let first = version(&waft);
+    exchange(&waft, "", "plugin replaced");
+    let second = version(&waft);
+    let mut ftp = waft.log_in();
+    ftp.expect("CWD /", 250);
+    let mark = waft.log.mark();
+    (0..5).for_each(|_| drop(ftp.expect("NOOP", 451)));
+    let told = waft.log.wait_since(mark, "the rollback", |line| line.message() == ROLLED_BACK);
+    assert_eq!((told.field("plugin"), told.value("generation").as_u64()), ("p", Some(3)));
+    assert!(told.field("remedy").contains("waft plugin reload p"), "{told:?}");
+    assert_eq!(version(&waft), first);
+    ftp.expect("NOOP", 200);
+    ftp.expect("CWD /", 502);
+    let told = waft.site.waft(&["plugin", "status", "p", "--config", "waft.toml"], "");
+    let told = told.succeeded().stdout();
+    let [component, config] = second;
+    let reason =
+        format!("rolled back from {component} with config {config}: it failed on probation");
+    for part in [reason.as_str(), &first[0], &first[1], "\nconfig digest "] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    // An operator may try it once more, and go back by hand.
+    waft.waft(&["plugin", "reload", "p", "--config", "waft.toml"], "").succeeded();
+    ftp.expect("CWD /", 250);
+    waft.waft(&["plugin", "rollback", "p", "--config", "waft.toml"], "").succeeded();
+    ftp.expect("CWD /", 502);
+}
+
+#[test]
+fn a_component_and_the_settings_beside_it_are_tried_together() {
+    let waft = policy("canary = \"50%\"\n");
+    exchange(&waft, "canary = \"50%\"\n", "plugin tried on a share of sessions");
+    let (mut new, mut old) = (Vec::new(), Vec::new());
+    for mut ftp in (0..12).map(|_| waft.log_in()) {
+        if ftp.command("CWD /").code == 250 { new.push(ftp) } else { old.push(ftp) }
+    }
+    assert!((3..=9).contains(&new.len()), "{}", new.len());
+    old.iter_mut().for_each(|ftp| drop(ftp.expect("NOOP", 200)));
+    // It fails where it is tried alone, and is given up.
+    let mark = waft.log.mark();
+    (0..5).for_each(|at| {
+        let at = at % new.len();
+        new[at].expect("NOOP", 451);
+    });
+    waft.log.wait_since(mark, "the end of the trial", |line| line.message() == ROLLED_BACK);
+    new.iter_mut().chain(&mut old).for_each(|ftp| drop(ftp.expect("CWD /", 502)));
+}
+
+#[test]
+fn settings_alone_are_on_probation_and_go_back() {
+    let entry = |verb: &str| {
+        format!(
+            "[[plugin]]\nname = \"hostile\"\n[plugin.config]\ncommand = \"trap\"\n\
+             verbs = [\"{verb}\"]\n"
+        )
+    };
+    let site = site(&entry("ALLO"));
+    put(&site, "hostile.wasm", component("tests/hostile"));
+    let waft = site.serve();
+    let first = version(&waft);
+    let text = fs::read_to_string(waft.path("waft.toml")).unwrap();
+    let reload = |text: &str| {
+        let is = |line: &support::log::Line| line.message() == "configuration reloaded";
+        waft.and_wait(|site| site.write("waft.toml", text), "the configuration", is);
+    };
+    let other = text.replace("ALLO", "NOOP");
+    reload(&other);
+    let mut ftp = waft.log_in();
+    let mark = waft.log.mark();
+    (0..5).for_each(|_| drop(ftp.expect("NOOP", 451)));
+    waft.log.wait_since(mark, "the rollback", |line| line.message() == ROLLED_BACK);
+    assert_eq!(version(&waft), first);
+    ftp.expect("NOOP", 200);
+    // The same is not taken again, whatever else is written.
+    reload(&other.replace("name = \"hostile\"\n", "name = \"hostile\"\npriority = 7\n"));
+    ftp.expect("NOOP", 200);
+    reload(&other.replace("NOOP", "STAT"));
+    ftp.expect("NOOP", 200);
+    ftp.expect("STAT", 451);
+}
+
 #[test]
 fn where_a_key_is_named_a_component_needs_its_signature() {
     let site = site(

@@ -448,8 +448,8 @@ section! {
         /// its signature lies beside it, in `NAME.wasm.sig`; what runs already goes on.
         public_key: Option<PathBuf> as Maybe<FileName> = None; "signatures are not looked at",
         /// How long a new version of a plugin is on probation. If it fails again and again within that
-        /// time, the version before takes its place, and it is not taken again until its file changes;
-        /// 0 means that it stays.
+        /// time, the version before takes its place, and it is not taken again until its file or its
+        /// `config` changes; 0 means that it stays.
         probation: Option<Duration> as Limit<Time> = Some(Duration::from_secs(60)),
         /// How long transfers may go on with a version of a plugin that another took the place of.
         /// They are ended then, with 426; 0 means as long as they take.
@@ -583,8 +583,8 @@ entry! {
         /// Whether it is only listened to: what it would have done to commands, replies, connections and
         /// files is logged, and not done.
         shadow: bool as Flag = false,
-        /// The share of sessions that a new version serves at first. It serves all once its probation
-        /// ends well, or with `waft plugin promote`.
+        /// The share of sessions that a new version, be the component or its `config` new, serves at
+        /// first. It serves all once its probation ends well, or with `waft plugin promote`.
         canary: Option<u8> as Maybe<Share> = None; "all, at once",
         /// Whether it stays in force, in the version before, when its file is removed.
         required: bool as Flag = false,

@@ -297,12 +297,12 @@ pub enum Refusal {
         plugin: String,
     },
     /// Its version was in force and gave way to the one before.
-    #[error("rolled back from {sha256}: {why}")]
+    #[error("rolled back from {version}: {why}")]
     RolledBack {
         /// The plugin.
         plugin: String,
-        /// The digest of the version that is not taken again.
-        sha256: String,
+        /// The version that is not taken again: the digests of its component and of its configuration.
+        version: String,
         /// Why it was rolled back.
         why: &'static str,
     },
@@ -415,7 +415,10 @@ impl Refusal {
             Refusal::Unmapped(_) => scarcity::remedy(),
             Refusal::NoStorage => "name a plugin that has the hook storage".to_owned(),
             Refusal::RolledBack { plugin, .. } => {
-                format!("replace the file, or try it again: waft plugin reload {plugin}")
+                format!(
+                    "replace its file or change its config, or try it again: waft plugin reload \
+                     {plugin}"
+                )
             }
             Refusal::AllowsLogins => {
                 "set on_error = \"deny\" for it, or authenticator = \"deny\" in its \
@@ -613,11 +616,11 @@ impl OperateError {
             OperateError::Unknown(_) => Some("see waft plugin list".to_owned()),
             OperateError::AlreadyDisabled(plugin) => Some(format!("waft plugin enable {plugin}")),
             OperateError::NotDisabled(plugin) => Some(format!("see waft plugin status {plugin}")),
-            OperateError::NoVersionBefore(_) => {
-                Some("put the file of the version before in its place".to_owned())
-            }
+            OperateError::NoVersionBefore(_) => Some(
+                "put the files and the settings of the version before in their place".to_owned(),
+            ),
             OperateError::NoCanary(_) => {
-                Some("write canary = \"5%\" for it, then replace its file".to_owned())
+                Some("write canary = \"5%\" for it, then replace its file or its config".to_owned())
             }
             OperateError::NotStarted { refusal, .. } => refusal.remedy(),
         }

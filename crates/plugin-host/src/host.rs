@@ -385,22 +385,26 @@ impl Shared {
         plugins.iter().for_each(|plugin| plugin.take_share(&self.stock));
         let before = self.generation();
         let tried = self.canary.load_full();
+        let was_tried = |plugin: &&Arc<Plugin>| {
+            tried.as_ref().is_some_and(|tried| tried.only(&before).any(|p| Arc::ptr_eq(p, plugin)))
+        };
+        // What is tried has a number of its own: by that the log tells the two apart.
+        let mut next_tried = next;
         if !before.is_made_of(&plugins) {
             self.numbered.store(next, Ordering::Relaxed);
-            let was_tried = |plugin: &&Arc<Plugin>| {
-                tried
-                    .as_ref()
-                    .is_some_and(|tried| tried.only(&before).any(|p| Arc::ptr_eq(p, plugin)))
-            };
-            plugins.iter().filter(was_tried).for_each(|plugin| plugin.promoted(next));
+            next_tried += 1;
+            plugins.iter().filter(was_tried).for_each(|plugin| plugin.serve_since(next));
             self.current.store(Arc::new(InForce::new(Generation::new(next, plugins))));
             self.serve(before.plugins());
         }
-        let canary = Canary::of(&books.settings, &books.slots, next);
+        let canary = Canary::of(&books.settings, &books.slots, next_tried);
         let same = |new: &Canary| tried.as_ref().is_some_and(|old| old.is_like(new));
         if !canary.as_ref().is_some_and(same) {
-            if canary.is_some() {
-                self.numbered.store(next, Ordering::Relaxed);
+            if let Some(canary) = &canary {
+                self.numbered.store(next_tried, Ordering::Relaxed);
+                let current = self.generation();
+                let new = canary.only(&current).filter(|plugin| !was_tried(plugin));
+                new.for_each(|plugin| plugin.serve_since(next_tried));
             }
             self.canary.store(canary.map(Arc::new));
         }
@@ -415,29 +419,35 @@ impl Shared {
         self.report(gathered.changes);
     }
 
-    /// Where another component takes the place of one, the one is kept to go back to, and the other
-    /// is on probation.
+    /// Where another version takes the place of one, the one is kept to go back to, and the other is
+    /// on probation.
     fn succeed(self: &Arc<Self>, books: &mut Books, slots: &Slots) {
         let time = books.settings.probation;
         for (key, slot) in slots {
-            self.try_out(key, slot, time);
+            let before = books.slots.get(key);
+            self.try_out(key, slot, before.and_then(|slot| slot.canary.as_ref()), time);
             let Some(new) = &slot.plugin else { continue };
-            let old = books.slots.get(key).and_then(|slot| slot.plugin.as_ref());
+            let old = before.and_then(|slot| slot.plugin.as_ref());
             let Some(old) = old.filter(|old| !Arc::ptr_eq(old, new)) else { continue };
-            if old.artifact.digest == new.artifact.digest {
-                // Other settings are no reason to believe in the component.
+            if old.mark == new.mark {
+                // What else the operator wants is no reason to believe in the version.
                 if let Some(probation) = old.probation.get().and_then(Probation::again) {
                     let _ = new.probation.set(probation);
                 }
                 continue;
             }
-            if books.loader.bad.contains(&(key.clone(), old.artifact.digest)) {
+            if books.loader.bad.contains(&(key.clone(), old.mark)) {
                 continue;
             }
-            books.loader.before.insert(key.clone(), Arc::clone(&old.artifact));
+            // One that has not stood its probation is no better to go back to than what was before.
+            let stood = old.probation.get().is_none_or(Probation::is_stood);
+            let before = books.loader.before.get(key);
+            if stood || before.is_none_or(|before| before.mark == new.mark) {
+                books.loader.before.insert(key.clone(), old.version());
+            }
             if !time.is_zero() {
-                let (until, digest) = (Instant::now() + time, new.artifact.digest);
-                let probation = Probation::new(until, key.clone(), digest, self.flops.clone());
+                let until = Instant::now() + time;
+                let probation = Probation::new(until, key.clone(), new.mark, self.flops.clone());
                 // It has none yet: it has just been started.
                 let _ = new.probation.set(probation);
             }
@@ -445,15 +455,27 @@ impl Shared {
         books.loader.before.retain(|key, _| slots.contains_key(key));
     }
 
-    /// Where a new version is tried, it is on probation, and serves all sessions thereafter.
-    fn try_out(self: &Arc<Self>, key: &Key, slot: &Slot, time: Duration) {
+    /// Where a new version is tried, it is on probation, and serves all sessions thereafter. A trial
+    /// goes on where the same version is wanted otherwise.
+    fn try_out(
+        self: &Arc<Self>,
+        key: &Key,
+        slot: &Slot,
+        old: Option<&Arc<Plugin>>,
+        time: Duration,
+    ) {
         let Some(new) = &slot.canary else { return };
-        let digest = new.artifact.digest;
+        let same = old.filter(|old| old.mark == new.mark);
+        let goes_on = same.and_then(|old| old.probation.get()?.again());
+        if let Some(probation) = goes_on {
+            let _ = new.probation.set(probation);
+            return;
+        }
         let forever = Duration::from_secs(u32::MAX.into());
         let until = Instant::now() + if time.is_zero() { forever } else { time };
-        let probation = Probation::new(until, key.clone(), digest, self.flops.clone());
+        let probation = Probation::new(until, key.clone(), new.mark, self.flops.clone());
         if new.probation.set(probation).is_ok() && !time.is_zero() {
-            tokio::spawn(probation::pass(Arc::downgrade(self), key.clone(), digest, time));
+            tokio::spawn(probation::pass(Arc::downgrade(self), key.clone(), new.mark, until));
         }
     }
 

@@ -63,6 +63,7 @@ mod settings;
 mod stand_ins;
 mod status;
 mod storage;
+mod version;
 mod watch;
 mod workshop;
 

@@ -28,6 +28,7 @@ use crate::self_test::{self, SelfTester};
 use crate::services::Stock;
 use crate::settings::{Grants, HostSettings, Listed, OnLoadError, PluginSettings, Signer};
 use crate::status::{Change, State, Step, What};
+use crate::version::{Mark, Version};
 use crate::workshop::Pace;
 
 /// Compiles, and remembers what it compiled as long as a plugin uses it.
@@ -54,12 +55,12 @@ pub(crate) struct Loader {
     pub(crate) pace: Pace,
     /// What is done here at this moment.
     pub(crate) progress: Progress,
-    /// The component to go back to, of plugins that had one before.
-    pub(crate) before: BTreeMap<Key, Arc<Artifact>>,
+    /// The version to go back to, of plugins that had one before.
+    pub(crate) before: BTreeMap<Key, Version>,
     /// Who has to have signed components.
     pub(crate) signer: Option<Signer>,
-    /// Components that are not taken again.
-    pub(crate) bad: BTreeSet<(Key, Digest)>,
+    /// Versions that are not taken again.
+    pub(crate) bad: BTreeSet<(Key, Mark)>,
     /// Plugins that the operator took out.
     pub(crate) disabled: BTreeSet<String>,
 }
@@ -79,7 +80,7 @@ pub(crate) struct Slot {
     /// A new version that serves a share of the sessions.
     pub(crate) canary: Option<Arc<Plugin>>,
     /// What was in force when the operator took the plugin out.
-    parked: Option<Arc<Artifact>>,
+    parked: Option<Version>,
     /// That of the file as it was last read.
     stamp: Option<Stamp>,
     /// The files beside it at that time.
@@ -94,6 +95,11 @@ impl Slot {
     /// What the operator wants of it.
     pub(crate) fn settings(&self) -> &PluginSettings {
         &self.settings
+    }
+
+    /// The component that its file held when it was last read, if that was taken.
+    fn component(&self) -> Option<&Arc<Artifact>> {
+        self.canary.as_ref().or(self.plugin.as_ref()).map(|plugin| &plugin.artifact)
     }
 
     /// The version in force and the one that is tried, as far as there are any.
@@ -142,9 +148,38 @@ impl Slot {
 /// Why a file is not taken.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Trouble {
-    /// Of the content that was refused, if it came to that.
-    pub(crate) digest: Option<Digest>,
+    pub(crate) of: Refused,
     pub(crate) refusal: Refusal,
+}
+
+/// What it is that is not taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The file, before it came to its content, or for what others have.
+    File,
+    /// Its content, whatever its settings say of themselves.
+    Component(Digest),
+    /// This component with this configuration.
+    Version(Mark),
+}
+
+impl Refused {
+    /// That of the content, if it came to that.
+    fn component(self) -> Option<Digest> {
+        match self {
+            Refused::File => None,
+            Refused::Component(digest) | Refused::Version(Mark { component: digest, .. }) => {
+                Some(digest)
+            }
+        }
+    }
+}
+
+impl Trouble {
+    /// What there is with a file.
+    fn of_file(refusal: Refusal) -> Trouble {
+        Trouble { of: Refused::File, refusal }
+    }
 }
 
 /// What there is to tell of a slot.
@@ -201,7 +236,7 @@ pub(crate) struct Gathered {
 /// Where a slot's file stands.
 enum Outcome {
     Keep(Box<Slot>),
-    Start { artifact: Arc<Artifact>, stamp: Option<Stamp> },
+    Start { artifact: Arc<Artifact>, settings: Box<PluginSettings>, stamp: Option<Stamp> },
     Trouble { trouble: Trouble, stamp: Option<Stamp> },
     Wait,
 }
@@ -277,8 +312,9 @@ impl Loader {
     ) -> Outcome {
         let torn = candidate.is_unsettled(settled.as_deref());
         if let (false, Some(refusal)) = (torn, candidate.problem.clone()) {
-            return Outcome::Trouble { trouble: Trouble { digest: None, refusal }, stamp: None };
+            return Outcome::Trouble { trouble: Trouble::of_file(refusal), stamp: None };
         }
+        let settings = || Box::new(candidate.settings.clone());
         let same = before.filter(|slot| slot.settings == candidate.settings);
         // What was refused under other settings may be taken under these.
         let good = |slot: &&Slot| slot.plugin.is_some() && slot.trouble.is_none();
@@ -289,32 +325,37 @@ impl Loader {
             false => read(candidate.file.clone(), known, settled, self.guard.clone()).await,
         };
         match content {
-            Content::Untouched => match (same, before.and_then(|slot| slot.plugin.as_ref())) {
+            Content::Untouched => match (same, before.and_then(Slot::component)) {
                 (Some(slot), _) => Outcome::Keep(Box::new(slot.clone())),
-                (None, Some(plugin)) => {
-                    // What was tried beside it is looked at again, with its new settings.
-                    let trying = before.is_some_and(|slot| slot.canary.is_some());
-                    let stamp = known.filter(|_| !trying);
-                    Outcome::Start { artifact: Arc::clone(&plugin.artifact), stamp }
+                (None, Some(artifact)) => {
+                    let mark = Mark::of(artifact.digest, &candidate.settings);
+                    match self.unwanted(candidate, mark) {
+                        Some(trouble) => Outcome::Trouble { trouble, stamp: known },
+                        None => {
+                            let (artifact, settings) = (Arc::clone(artifact), settings());
+                            Outcome::Start { artifact, settings, stamp: known }
+                        }
+                    }
                 }
                 (None, None) => Outcome::Wait,
             },
             Content::Unsettled => match before.and_then(|slot| slot.plugin.as_ref()) {
                 // A file that is being written is no reason to go on with what was taken away.
                 Some(plugin) if is_revoked(plugin, candidate) => {
-                    Outcome::Start { artifact: Arc::clone(&plugin.artifact), stamp: None }
+                    let settings = plugin.version().settings_under(&candidate.settings);
+                    let (artifact, settings) = (Arc::clone(&plugin.artifact), Box::new(settings));
+                    Outcome::Start { artifact, settings, stamp: None }
                 }
                 _ => Outcome::Wait,
             },
             Content::Refused(refusal) => {
-                Outcome::Trouble { trouble: Trouble { digest: None, refusal }, stamp: None }
+                Outcome::Trouble { trouble: Trouble::of_file(refusal), stamp: None }
             }
             Content::Whole { stamp, bytes } => match self.signed(candidate, bytes).await {
                 Ok(bytes) => self.take(candidate, same, stamp, bytes).await,
-                Err(refusal) => Outcome::Trouble {
-                    trouble: Trouble { digest: None, refusal },
-                    stamp: Some(stamp),
-                },
+                Err(refusal) => {
+                    Outcome::Trouble { trouble: Trouble::of_file(refusal), stamp: Some(stamp) }
+                }
             },
         }
     }
@@ -340,7 +381,7 @@ impl Loader {
         bytes: Vec<u8>,
     ) -> Outcome {
         if bytes.is_empty() {
-            let trouble = Trouble { digest: None, refusal: Refusal::Empty };
+            let trouble = Trouble::of_file(Refusal::Empty);
             return Outcome::Trouble { trouble, stamp: Some(stamp) };
         }
         let digest = Digest::of(&bytes);
@@ -353,32 +394,33 @@ impl Loader {
             let slot = Slot { stamp: Some(stamp), trouble: None, canary: None, ..slot.clone() };
             return Outcome::Keep(Box::new(slot));
         }
+        let mark = Mark::of(digest, &candidate.settings);
         let tried = same.and_then(|slot| slot.canary.as_ref());
         if let Some(slot) = same
-            && tried.is_some_and(|plugin| plugin.artifact.digest == digest)
+            && tried.is_some_and(|plugin| plugin.mark == mark)
         {
-            return Outcome::Keep(Box::new(Slot { stamp: Some(stamp), ..slot.clone() }));
+            let slot = Slot { stamp: Some(stamp), trouble: None, ..slot.clone() };
+            return Outcome::Keep(Box::new(slot));
         }
         if let Some(slot) = same
-            && slot.trouble.as_ref().is_some_and(|trouble| trouble.digest == Some(digest))
+            && slot.trouble.as_ref().is_some_and(|it| it.of.component() == Some(digest))
         {
             let slot = Slot { stamp: Some(stamp), ..slot.clone() };
             return Outcome::Keep(Box::new(slot));
         }
         let stamp = Some(stamp);
-        let wanted = self.wanted(candidate, digest);
-        let artifact = match wanted {
-            Ok(()) => {
-                self.progress.note(candidate, digest, Step::Compile);
-                let _told = AbortOnDrop(tokio::spawn(tell_of_compiling(candidate)));
-                self.artifact(digest, bytes).await
+        if let Some(trouble) = self.unwanted(candidate, mark) {
+            return Outcome::Trouble { trouble, stamp };
+        }
+        self.progress.note(candidate, mark, Step::Compile);
+        let _told = AbortOnDrop(tokio::spawn(tell_of_compiling(candidate)));
+        match self.artifact(digest, bytes).await {
+            Ok(artifact) => {
+                Outcome::Start { artifact, settings: Box::new(candidate.settings.clone()), stamp }
             }
-            Err(refusal) => Err(refusal),
-        };
-        match artifact {
-            Ok(artifact) => Outcome::Start { artifact, stamp },
             Err(refusal) => {
-                Outcome::Trouble { trouble: Trouble { digest: Some(digest), refusal }, stamp }
+                let trouble = Trouble { of: Refused::Component(digest), refusal };
+                Outcome::Trouble { trouble, stamp }
             }
         }
     }
@@ -392,18 +434,20 @@ impl Loader {
         blocking(check).await.unwrap_or_else(|| Err(stopping()))
     }
 
-    /// Whether a component is wanted, by its digest alone: before anything is done with it.
-    fn wanted(&self, candidate: &Candidate, digest: Digest) -> Result<(), Refusal> {
+    /// Why a version is not wanted, by its digests alone: before anything is done with it.
+    fn unwanted(&self, candidate: &Candidate, mark: Mark) -> Option<Trouble> {
         let key = (candidate.settings.name.clone(), candidate.file.clone());
         let plugin = key.0.clone();
-        if self.bad.contains(&(key, digest)) {
-            let (sha256, why) = (digest.to_string(), "it was in force before");
-            return Err(Refusal::RolledBack { plugin, sha256, why });
+        if self.bad.contains(&(key, mark)) {
+            let (version, why) = (mark.to_string(), "it was in force before");
+            let refusal = Refusal::RolledBack { plugin, version, why };
+            return Some(Trouble { of: Refused::Version(mark), refusal });
         }
-        pinned_to(&candidate.settings, digest)
+        let refusal = pinned_to(&candidate.settings, mark.component).err()?;
+        Some(Trouble { of: Refused::Component(mark.component), refusal })
     }
 
-    /// Has components taken again that were rolled back, of one plugin or of all.
+    /// Has versions taken again that were rolled back, of one plugin or of all.
     pub(crate) fn forgive(&mut self, plugin: Option<&str>) {
         self.bad.retain(|((name, _), _)| plugin.is_some_and(|plugin| name != plugin));
     }
@@ -441,27 +485,28 @@ impl Loader {
         match outcome {
             Outcome::Keep(slot) => Some(*slot),
             Outcome::Wait => before.cloned(),
-            Outcome::Start { artifact, stamp } => {
-                let digest = Some(artifact.digest);
-                let beside = running.clone().filter(|running| {
-                    let same = running.settings == candidate.settings;
-                    let other = running.artifact.digest != artifact.digest;
-                    candidate.settings.canary_percent.is_some() && same && other
-                });
-                match self.start_tested(candidate, artifact, generation).await {
-                    Ok(plugin) if beside.is_some() => {
-                        gathered.changes.push(change(candidate, What::Tried));
-                        let slot = slot(candidate, beside, stamp, None);
-                        Some(Slot { canary: Some(plugin), ..slot })
-                    }
+            Outcome::Start { artifact, settings, stamp } => {
+                let mark = Mark::of(artifact.digest, &settings);
+                let is_it = |it: &Arc<Plugin>| it.mark == mark && it.settings == *settings;
+                if let Some(running) = running.clone().filter(is_it) {
+                    return Some(slot(candidate, Some(running), stamp, None));
+                }
+                let started = Candidate { settings: *settings, ..candidate.clone() };
+                match self.start_tested(&started, artifact, generation).await {
                     Ok(plugin) => {
-                        let what = running.map_or(What::Loaded, |_| What::Replaced);
+                        let beside =
+                            self.beside(candidate, running.as_ref(), &plugin, generation).await;
+                        let what = match (&beside, running) {
+                            (Some(_), _) => What::Tried,
+                            (None, Some(_)) => What::Replaced,
+                            (None, None) => What::Loaded,
+                        };
                         gathered.changes.push(change(candidate, what));
-                        Some(slot(candidate, Some(plugin), stamp, None))
+                        Some(in_force_or_tried(candidate, beside, plugin, stamp, None))
                     }
                     Err(refusal) => {
-                        let trouble = Trouble { digest, refusal };
-                        let other = |plugin: Arc<Plugin>| Some(plugin.artifact.digest) != digest;
+                        let trouble = Trouble { of: Refused::Version(mark), refusal };
+                        let other = |it: Arc<Plugin>| it.artifact.digest != mark.component;
                         let parked = before.is_some_and(|slot| slot.parked.is_some());
                         if parked || running.is_some_and(other) {
                             return self
@@ -478,7 +523,62 @@ impl Loader {
         }
     }
 
-    /// A file that is not taken: the plugin that runs goes on, with the settings of now.
+    /// The version in force as it is wanted now, where a new one is to be tried beside it first.
+    async fn beside(
+        &self,
+        candidate: &Candidate,
+        running: Option<&Arc<Plugin>>,
+        new: &Plugin,
+        generation: u64,
+    ) -> Option<Arc<Plugin>> {
+        candidate.settings.canary_percent?;
+        let running = running.filter(|running| running.mark != new.mark)?;
+        let going_on = self.go_on(candidate, running, generation).await;
+        going_on
+            .inspect_err(|reason| {
+                let (plugin, remedy) = (&*candidate.settings.name, reason.remedy());
+                tracing::warn!(
+                    plugin,
+                    generation,
+                    %reason,
+                    remedy,
+                    "plugin not tried on a share of sessions, the version before cannot go on"
+                );
+            })
+            .ok()
+    }
+
+    /// The version in force as it is wanted now.
+    async fn go_on(
+        &self,
+        candidate: &Candidate,
+        running: &Arc<Plugin>,
+        generation: u64,
+    ) -> Result<Arc<Plugin>, Refusal> {
+        let settings = running.version().settings_under(&candidate.settings);
+        if settings == running.settings {
+            return Ok(Arc::clone(running));
+        }
+        let artifact = Arc::clone(&running.artifact);
+        self.start(&candidate.file, settings, artifact, generation).await
+    }
+
+    /// The component in force with the settings of now, which make another version of it; and the
+    /// version in force, where that is tried beside it first.
+    async fn go_on_with(
+        &self,
+        candidate: &Candidate,
+        running: &Arc<Plugin>,
+        generation: u64,
+    ) -> Result<(Arc<Plugin>, Option<Arc<Plugin>>), Refusal> {
+        let (settings, artifact) = (candidate.settings.clone(), Arc::clone(&running.artifact));
+        let new = self.start(&candidate.file, settings, artifact, generation).await?;
+        let beside = self.beside(candidate, Some(running), &new, generation).await;
+        Ok((new, beside))
+    }
+
+    /// A file that is not taken: the plugin that runs goes on, with the settings of now. Only those
+    /// that belong to a version that is not taken are not for the one that runs.
     async fn trouble(
         &self,
         candidate: &Candidate,
@@ -501,16 +601,21 @@ impl Loader {
             Some(plugin) if gone => {
                 let what = if disabled { What::Disabled } else { What::Removed };
                 gathered.changes.push(change(candidate, what));
-                let parked = disabled.then(|| Arc::clone(&plugin.artifact));
+                let parked = disabled.then(|| plugin.version());
                 Some(Slot { parked, ..slot(candidate, None, None, Some(trouble)) })
             }
             Some(plugin) if changed => {
-                let artifact = Arc::clone(&plugin.artifact);
-                match self.start(candidate, artifact, generation).await {
-                    Ok(plugin) => {
+                let config = &candidate.settings.config;
+                let same = before.is_some_and(|slot| slot.settings.config == *config);
+                let going_on = match same || matches!(trouble.of, Refused::Version(_)) {
+                    true => self.go_on(candidate, plugin, generation).await.map(|it| (it, None)),
+                    false => self.go_on_with(candidate, plugin, generation).await,
+                };
+                match going_on {
+                    Ok((plugin, beside)) => {
                         let what = What::Kept(trouble.refusal.clone());
                         gathered.changes.push(change(candidate, what));
-                        Some(slot(candidate, Some(plugin), stamp, Some(trouble)))
+                        Some(in_force_or_tried(candidate, beside, plugin, stamp, Some(trouble)))
                     }
                     Err(refusal) => {
                         let trouble = Trouble { refusal, ..trouble };
@@ -547,11 +652,13 @@ impl Loader {
         trouble: &Trouble,
         generation: u64,
     ) -> Option<Arc<Plugin>> {
-        let artifact = before?.parked.clone()?;
-        let wanted = self.wanted(candidate, artifact.digest).is_ok();
-        let itself = trouble.digest == Some(artifact.digest);
-        let artifact = Some(artifact).filter(|_| wanted && !itself)?;
-        self.start(candidate, artifact, generation).await.ok()
+        let parked = before?.parked.clone()?;
+        let settings = parked.settings_under(&candidate.settings);
+        let parked_as = Candidate { settings, ..candidate.clone() };
+        let wanted = self.unwanted(&parked_as, parked.mark).is_none();
+        let itself = trouble.of == Refused::Version(parked.mark);
+        let artifact = Some(parked.artifact).filter(|_| wanted && !itself)?;
+        self.start(&candidate.file, parked_as.settings, artifact, generation).await.ok()
     }
 
     /// Starts a component as that candidate, and has it show that it works.
@@ -561,25 +668,26 @@ impl Loader {
         artifact: Arc<Artifact>,
         generation: u64,
     ) -> Result<Arc<Plugin>, Refusal> {
-        let digest = artifact.digest;
-        self.progress.note(candidate, digest, Step::Start);
-        let plugin = self.start(candidate, artifact, generation).await?;
+        let mark = Mark::of(artifact.digest, &candidate.settings);
+        self.progress.note(candidate, mark, Step::Start);
+        let settings = candidate.settings.clone();
+        let plugin = self.start(&candidate.file, settings, artifact, generation).await?;
         if let Some(tester) = &self.self_test {
-            self.progress.note(candidate, digest, Step::Test);
+            self.progress.note(candidate, mark, Step::Test);
             self_test::play(tester, candidate, &plugin.artifact, &self.guard, self.pace).await?;
         }
         Ok(plugin)
     }
 
-    /// Starts a component as that candidate.
+    /// Starts a component of that file with such settings.
     pub(crate) async fn start(
         &self,
-        candidate: &Candidate,
+        file: &Path,
+        settings: PluginSettings,
         artifact: Arc<Artifact>,
         generation: u64,
     ) -> Result<Arc<Plugin>, Refusal> {
-        let settings = candidate.settings.clone();
-        let file = candidate.file.clone();
+        let file = file.to_owned();
         let (stock, budget) = (&self.stock, &self.budget);
         let plugin = Plugin::start(sandbox()?, artifact, settings, file, generation, stock, budget);
         let plugin = plugin.await?;
@@ -814,7 +922,7 @@ fn turn_down(
     let is_it = |c: &&Candidate| c.settings.name == key.0 && c.file == key.1;
     let Some(candidate) = plan.candidates.iter().find(is_it) else { return };
     gathered.changes.retain(|change| change.plugin != key.0 || change.file != key.1);
-    let trouble = Trouble { digest: None, refusal };
+    let trouble = Trouble::of_file(refusal);
     let slot = fall_back(candidate, old.get(key), trouble, None, gathered);
     gathered.slots.insert(key.clone(), slot);
 }
@@ -846,6 +954,21 @@ fn slot(
     let (settings, parts) = (candidate.settings.clone(), candidate.parts.clone());
     let concerns = Vec::new();
     Slot { settings, plugin, canary: None, parked: None, stamp, parts, trouble, concerns }
+}
+
+/// A slot with `new` in force or, where there is one that it is tried beside, that one.
+fn in_force_or_tried(
+    candidate: &Candidate,
+    beside: Option<Arc<Plugin>>,
+    new: Arc<Plugin>,
+    stamp: Option<Stamp>,
+    trouble: Option<Trouble>,
+) -> Slot {
+    let (plugin, canary) = match beside {
+        Some(beside) => (beside, Some(new)),
+        None => (new, None),
+    };
+    Slot { canary, ..slot(candidate, Some(plugin), stamp, trouble) }
 }
 
 fn change(candidate: &Candidate, what: What) -> Change {

@@ -10,14 +10,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use waft_core::SessionId;
 
-use crate::artifact::Digest;
 use crate::chain::Generation;
 use crate::errors::{OperateError, Refusal};
-use crate::files::Candidate;
 use crate::host::{Books, Host, Shared};
-use crate::load::{Gathered, Key, Slot, Trouble, rival, too_large};
+use crate::load::{Gathered, Key, Refused, Slot, Trouble, rival, too_large};
 use crate::plugin::Plugin;
+use crate::probation::Probation;
 use crate::status::{Change, DrainingPlugin, What};
+use crate::version::Mark;
 
 /// How often it is looked whether earlier versions are gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
@@ -81,8 +81,9 @@ impl Host {
         Ok(self.shared.look(&mut books).await)
     }
 
-    /// Puts the version before in force, and does not take the one in force again until its file
-    /// changes or [`reload`](Host::reload) is asked for. Returns what has changed.
+    /// Puts the version before in force, component and configuration, and does not take the one in
+    /// force again until either changes or [`reload`](Host::reload) is asked for. Returns what has
+    /// changed.
     ///
     /// # Errors
     /// There is no such plugin, there was no version before, or it cannot be started.
@@ -211,17 +212,21 @@ impl Shared {
         }
     }
 
-    /// Puts a new version that is tried in force: as it is, or only if it has the digest `only`.
+    /// Puts a new version that is tried in force: as it is, or only if it is `only` and its time is
+    /// over.
     pub(crate) async fn promote(
         self: &Arc<Self>,
         key: &Key,
-        only: Option<Digest>,
+        only: Option<Mark>,
     ) -> Result<Vec<Change>, OperateError> {
         let mut books = self.books.lock().await;
         let books = &mut *books;
         let slot = books.slots.get(key).ok_or_else(|| OperateError::unknown(&key.0))?;
-        let canary = slot.canary.as_ref().map(|plugin| plugin.artifact.digest);
-        if canary.is_none() || only.is_some() && only != canary {
+        let is_due = |plugin: &&Arc<Plugin>| {
+            let over = || plugin.probation.get().is_some_and(Probation::is_over);
+            only.is_none_or(|only| only == plugin.mark && over())
+        };
+        if slot.canary.as_ref().filter(is_due).is_none() {
             return Err(OperateError::NoCanary(key.0.clone()));
         }
         // There is room for it: there was for both.
@@ -245,52 +250,53 @@ impl Shared {
         changes
     }
 
-    /// Puts the version before in force: of the plugin as it is, or only if it has the digest `only`.
+    /// Puts the version before in force: of the plugin as it is, or only if it is the version `only`.
     pub(crate) async fn roll_back(
         self: &Arc<Self>,
         key: &Key,
-        only: Option<Digest>,
+        only: Option<Mark>,
         why: &'static str,
     ) -> Result<Vec<Change>, OperateError> {
         let mut books = self.books.lock().await;
         let books = &mut *books;
         let unknown = || OperateError::unknown(&key.0);
         let slot = books.slots.get(key).ok_or_else(unknown)?;
-        let refusal = |digest: Digest| {
-            let (plugin, sha256) = (key.0.clone(), digest.to_string());
-            Refusal::RolledBack { plugin, sha256, why }
+        let trouble = |mark: Mark| {
+            let (plugin, version) = (key.0.clone(), mark.to_string());
+            let refusal = Refusal::RolledBack { plugin, version, why };
+            Trouble { of: Refused::Version(mark), refusal }
         };
-        let tried = slot.canary.as_ref().map(|plugin| plugin.artifact.digest);
-        if let Some(digest) = tried.filter(|tried| only.is_none_or(|only| only == *tried)) {
-            let refusal = refusal(digest);
-            let trouble = Trouble { digest: Some(digest), refusal: refusal.clone() };
+        let tried = slot.canary.as_ref().map(|plugin| plugin.mark);
+        if let Some(tried) = tried.filter(|tried| only.is_none_or(|only| only == *tried)) {
+            let trouble = trouble(tried);
+            let what = What::RolledBack(trouble.refusal.clone());
             let without = slot.without_canary(trouble);
-            books.loader.bad.insert((key.clone(), digest));
-            return Ok(self.exchange(books, key, without, What::RolledBack(refusal)));
+            books.loader.bad.insert((key.clone(), tried));
+            return Ok(self.exchange(books, key, without, what));
         }
-        let running = slot.plugin.as_ref().ok_or_else(unknown)?.artifact.digest;
-        if only.is_some_and(|digest| digest != running) {
+        let running = slot.plugin.as_ref().ok_or_else(unknown)?.mark;
+        if only.is_some_and(|only| only != running) {
             // Replaced meanwhile: the flop is gone anyway.
             return Ok(Vec::new());
         }
-        let Some(artifact) = books.loader.before.get(key).cloned() else {
+        let Some(before) = books.loader.before.get(key).cloned() else {
             return Err(OperateError::NoVersionBefore(key.0.clone()));
         };
         let not_started = |refusal| OperateError::NotStarted { plugin: key.0.clone(), refusal };
-        let (settings, file) = (slot.settings().clone(), key.1.clone());
-        let candidate = Candidate::of(settings, file, None);
+        let settings = before.settings_under(slot.settings());
         let next = self.next_number();
-        let plugin = books.loader.start(&candidate, artifact, next).await.map_err(not_started)?;
+        let plugin = books.loader.start(&key.1, settings, before.artifact, next).await;
+        let plugin = plugin.map_err(not_started)?;
         // Another plugin may have come meanwhile with what this version brings along.
         rival(&books.slots, key, &plugin).map_or(Ok(()), |refusal| Err(not_started(refusal)))?;
-        let refusal = refusal(running);
-        let trouble = Trouble { digest: Some(running), refusal: refusal.clone() };
+        let trouble = trouble(running);
+        let what = What::RolledBack(trouble.refusal.clone());
         let slot = slot.rolled_back(plugin, trouble);
         // It may keep more than the one that goes, and others may have come since.
         let refusal_of_room = too_large(&books.slots, key, &slot, books.loader.memory_budget);
         refusal_of_room.map_or(Ok(()), |refusal| Err(not_started(refusal)))?;
         books.loader.before.remove(key);
         books.loader.bad.insert((key.clone(), running));
-        Ok(self.exchange(books, key, slot, What::RolledBack(refusal)))
+        Ok(self.exchange(books, key, slot, what))
     }
 }

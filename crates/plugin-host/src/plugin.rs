@@ -41,6 +41,7 @@ use crate::services::{Share, Stock};
 use crate::settings::{Isolation, OnError, PluginSettings};
 use crate::status::{Counts, DrainingPlugin, LastError, PluginStatus, State};
 use crate::storage;
+use crate::version::{Mark, Version};
 
 use pinned::Place;
 pub(crate) use pinned::{Pinned, Said, pieces};
@@ -55,6 +56,8 @@ pub(crate) struct Plugin {
     pub(crate) file: PathBuf,
     pub(crate) settings: PluginSettings,
     pub(crate) artifact: Arc<Artifact>,
+    /// What tells its version from others.
+    pub(crate) mark: Mark,
     pub(crate) interest: Interest,
     pub(crate) descriptor: Descriptor,
     /// What the storage that it exports can do.
@@ -170,6 +173,7 @@ impl Plugin {
             complaints: Gate::new(limits::COMPLAINTS_MAX),
             slow: Gate::new(limits::COMPLAINTS_MAX),
             transfers: Mutex::default(),
+            mark: Mark::of(artifact.digest, &settings),
             settings,
             artifact,
             identity,
@@ -336,7 +340,8 @@ impl Plugin {
             name: self.name.to_string(),
             file: self.file.clone(),
             settings: self.settings.written.clone(),
-            sha256: self.artifact.digest.to_string(),
+            sha256: self.mark.component.to_string(),
+            config_sha256: self.mark.config.to_string(),
             since_generation: self.since(),
             component: format!("{} {}", self.descriptor.name, self.descriptor.version),
             hooks: self.artifact.outline.hooks(),
@@ -372,13 +377,18 @@ impl Plugin {
         }
     }
 
+    /// The version that it is.
+    pub(crate) fn version(&self) -> Version {
+        Version::new(Arc::clone(&self.artifact), self.mark, &self.settings)
+    }
+
     /// The generation that it came with.
     pub(crate) fn since(&self) -> u64 {
         self.since.load(Ordering::Relaxed)
     }
 
-    /// Notes that it serves all sessions from that generation on, and not only a share as before.
-    pub(crate) fn promoted(&self, generation: u64) {
+    /// Notes that it serves from that generation on, be it all sessions or a share of them.
+    pub(crate) fn serve_since(&self, generation: u64) {
         self.since.store(generation, Ordering::Relaxed);
     }
 
@@ -412,7 +422,8 @@ impl Plugin {
         DrainingPlugin {
             name: self.name.to_string(),
             state: State::Draining,
-            sha256: self.artifact.digest.to_string(),
+            sha256: self.mark.component.to_string(),
+            config_sha256: self.mark.config.to_string(),
             since_generation: self.since(),
             instances: self.identity.tally.now().0,
             transfers: 0,

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use crate::artifact::Digest;
 use crate::files::Candidate;
 use crate::status::{LoadingPlugin, State, Step};
+use crate::version::Mark;
 
 /// What one loader is at; it makes one plugin at a time.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +21,7 @@ impl Progress {
     }
 
     /// Notes what is done with a candidate now; the first step tells since when.
-    pub(crate) fn note(&self, candidate: &Candidate, digest: Digest, step: Step) {
+    pub(crate) fn note(&self, candidate: &Candidate, mark: Mark, step: Step) {
         let mut now = self.lock();
         let since = now.as_ref().map_or_else(SystemTime::now, |loading| loading.since);
         *now = Some(LoadingPlugin {
@@ -31,7 +31,8 @@ impl Progress {
             state: State::Loading,
             step,
             since,
-            sha256: digest.to_string(),
+            sha256: mark.component.to_string(),
+            config_sha256: mark.config.to_string(),
         });
     }
 

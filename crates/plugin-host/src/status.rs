@@ -179,6 +179,8 @@ pub struct LoadingPlugin {
     pub since: SystemTime,
     /// SHA-256 of its component, in hexadecimal.
     pub sha256: String,
+    /// SHA-256 of its own configuration, in hexadecimal: with the other it tells versions apart.
+    pub config_sha256: String,
 }
 
 /// What is done with a file before it comes into force.
@@ -202,6 +204,8 @@ pub struct DrainingPlugin {
     pub state: State,
     /// SHA-256 of its component, in hexadecimal.
     pub sha256: String,
+    /// SHA-256 of its own configuration, in hexadecimal: with the other it tells versions apart.
+    pub config_sha256: String,
     /// The generation that it came with.
     pub since_generation: u64,
     /// Its instances.
@@ -236,6 +240,8 @@ pub struct PluginStatus {
     pub settings: Option<PathBuf>,
     /// SHA-256 of its component, in hexadecimal.
     pub sha256: String,
+    /// SHA-256 of its own configuration, in hexadecimal: with the other it tells versions apart.
+    pub config_sha256: String,
     /// How it is.
     pub state: State,
     /// The generation that it came with.

@@ -267,6 +267,7 @@ fn described(plugin: &Value) -> String {
     rows.extend(known("file").map(|file| row("file", text(file))));
     rows.extend(known("settings").map(|file| row("settings", text(file))));
     rows.extend(known("sha256").map(|digest| row("digest", text(digest))));
+    rows.extend(known("config_sha256").map(|digest| row("config digest", text(digest))));
     rows.extend(known("since_generation").map(|since| row("generation", text(since))));
     rows.extend(known("step").map(|step| row("doing", doing(step))));
     rows.extend(known("since").map(|since| row("for", time_since(since))));

@@ -27,3 +27,4 @@ mod since;
 mod storage;
 mod support;
 mod verdicts;
+mod versions;

@@ -48,7 +48,8 @@ async fn a_version_that_fails_on_probation_gives_way_to_the_one_before_and_is_no
     let first = host.status().plugins[0].sha256.clone();
     directory.put("p.wasm", &variant(&hostile(), 1));
     assert_eq!(host.rescan().await.generation, 2);
-    let second = host.status().plugins[0].sha256.clone();
+    let second = host.status().plugins.remove(0);
+    let second = format!("{} with config {}", second.sha256, second.config_sha256);
     for _ in 0..5 {
         assert_eq!(ask(&host, "NOOP").await, DENIED);
     }
