@@ -246,6 +246,42 @@ async fn component_and_settings_are_tried_as_one() {
 }
 
 #[tokio::test]
+async fn nothing_is_tried_beside_a_version_that_has_lost_what_it_needs() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &component("tests/services"));
+    let granted = PluginSettings {
+        grants: Grants::without_effect(),
+        ..canary(plugin("p", &[("verbs.0", "XKV")]), 50)
+    };
+    let host = load(settings(&directory, granted)).await;
+    let log = Log::listen();
+    directory.put("p.wasm", &hostile());
+    host.reconfigure(settings(&directory, canary(trapping(), 50))).await.unwrap();
+    assert_eq!(said(&report(&host, 2).await), ["p: Replaced"]);
+    assert_eq!(served(&host).len(), 1);
+    let line = log.lines_with("the version before cannot go on").remove(0);
+    for part in ["plugin=\"p\"", "generation=2", "reason=imports waft:plugin/kv", "remedy="] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_was_taken_out_is_put_back_with_its_settings() {
+    let directory = Directory::new();
+    directory.put("p.wasm", &component("command-policy"));
+    let host = load(settings(&directory, denying())).await;
+    host.disable("p").await.unwrap();
+    directory.put("p.wasm", b"garbage");
+    host.reconfigure(settings(&directory, trapping())).await.unwrap();
+    host.enable("p").await.unwrap();
+    assert_eq!(ask(&host, "CWD /").await, CWD_DENIED);
+    directory.put("p.wasm", &hostile());
+    assert_eq!(said(&host.rescan().await), ["p: Replaced"]);
+    host.rollback("p").await.unwrap();
+    assert_eq!(ask(&host, "CWD /").await, CWD_DENIED);
+}
+
+#[tokio::test]
 async fn settings_alone_are_tried_and_promoted() {
     let directory = Directory::new();
     directory.put("p.wasm", &echo());
