@@ -40,10 +40,14 @@ fn main() {
         let mut crowd = Crowd::gather(&waft, SESSIONS, PAUSE);
         let began = Instant::now();
         let beside = crowd.transfer_beside(|| misdeeds::commit(&waft, &silent, ROUNDS));
-        let for_as_long = began.elapsed();
         println!("beside misdeeds: {beside}");
         // For as long: when all begin at once they are in each other's way.
-        let alone = crowd.transfer_beside(|| thread::sleep(for_as_long));
+        let until = Instant::now() + began.elapsed();
+        let alone = crowd.transfer_beside(|| {
+            while let Some(left) = until.checked_duration_since(Instant::now()) {
+                thread::park_timeout(left);
+            }
+        });
         println!("alone:           {alone}");
     }
 }

@@ -10,7 +10,7 @@
 //! replies; with as many threads as processors it is less.
 //!
 //! Sessions that wait for a command longer than a moment go to one thread that all of them
-//! [rest](rest) on, and from there back to work. Spread over all threads, nearly every NOOP of a
+//! [`rest`] on, and from there back to work. Spread over all threads, nearly every NOOP of a
 //! thousand idle sessions would wake a thread on a processor that sleeps; the one thread is mostly
 //! awake, or was a moment ago: its slowest replies take a third of the time.
 //!
