@@ -74,22 +74,28 @@ impl Policy {
     /// The verbs of which no command of this session is denied, whatever its argument, as long as
     /// what is known of the session stays as it is; none unless `verb` is one of them.
     pub(crate) fn passing_with(&self, session: Session<'_>, verb: &str) -> Vec<&str> {
-        if self.may_deny(session, verb) {
+        // Every question to the session crosses the sandbox's border: no rule asks its own twice.
+        let mut answers = vec![None; self.rules.len()];
+        let mut may_deny = |verb: &str| self.may_deny(session, verb, &mut answers);
+        if may_deny(verb) {
             return Vec::new();
         }
         let mut passing: Vec<&str> = self.denied_verbs().collect();
         passing.sort_unstable();
         passing.dedup();
-        passing.retain(|verb| !self.may_deny(session, verb));
+        passing.retain(|verb| !may_deny(verb));
         passing
     }
 
-    /// Whether some command of that verb would be denied.
-    fn may_deny(&self, session: Session<'_>, verb: &str) -> bool {
-        for rule in &self.rules {
+    /// Whether some command of that verb would be denied; `answers` are whether the rules hold, as
+    /// far as they were asked.
+    fn may_deny(&self, session: Session<'_>, verb: &str, answers: &mut [Option<bool>]) -> bool {
+        for (rule, holds) in self.rules.iter().zip(answers) {
             let mut about =
                 rule.commands.iter().filter(|pattern| pattern.verb() == verb).peekable();
-            if about.peek().is_none() || !rule.condition.holds(session) {
+            if about.peek().is_none()
+                || !*holds.get_or_insert_with(|| rule.condition.holds(session))
+            {
                 continue;
             }
             match rule.outcome {
