@@ -28,7 +28,8 @@ pub fn release() -> io::Result<usize> {
     use rustix::mm::{Advice, madvise};
 
     let here = release as *const () as usize;
-    let mappings = smaps::unwritten(&std::fs::read_to_string("/proc/self/smaps")?, here);
+    let smaps = io::BufReader::new(std::fs::File::open("/proc/self/smaps")?);
+    let mappings = smaps::unwritten(io::BufRead::lines(smaps), here)?;
     for mapping in &mappings {
         let start = std::ptr::without_provenance_mut(mapping.start);
         // SAFETY: a mapping of this program's file, private, not writable and never written to. Its
@@ -49,7 +50,9 @@ pub fn release() -> io::Result<usize> {
 
 #[cfg(target_os = "linux")]
 mod smaps {
-    //! What `/proc/self/smaps` tells (proc_pid_smaps(5)).
+    //! What `/proc/self/smaps` tells (proc_pid_smaps(5)), in the order of addresses.
+
+    use std::io;
 
     /// A mapping, in octets.
     #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,11 +63,11 @@ mod smaps {
     }
 
     /// A mapping with what decides about it.
-    struct Entry<'a> {
+    struct Entry {
         mapping: Mapping,
         is_readonly: bool,
         /// Its device and inode.
-        file: [&'a str; 2],
+        file: [String; 2],
         /// Octets that are no longer the file's; unknown until they are told.
         own: Option<usize>,
         locked: usize,
@@ -72,34 +75,45 @@ mod smaps {
 
     /// The mappings of the file that `here` is mapped from, that are private, cannot be written to,
     /// and never were.
-    pub(super) fn unwritten(smaps: &str, here: usize) -> Vec<Mapping> {
-        let mut entries: Vec<Entry<'_>> = Vec::new();
-        for line in smaps.lines() {
-            if let Some(entry) = Entry::parse(line) {
+    ///
+    /// Reads no further than to where they end: behind them may be tens of thousands, of plugins'
+    /// memories, and the system counts the pages of each that it tells about.
+    pub(super) fn unwritten(
+        lines: impl Iterator<Item = io::Result<String>>,
+        here: usize,
+    ) -> io::Result<Vec<Mapping>> {
+        let mut entries: Vec<Entry> = Vec::new();
+        for line in lines {
+            let line = line?;
+            if let Some(entry) = Entry::parse(&line) {
+                let ours = entries.iter().find(|entry| entry.mapping.holds(here));
+                if ours.is_some_and(|ours| ours.file != entry.file) {
+                    break;
+                }
                 entries.push(entry);
             } else if let Some(entry) = entries.last_mut() {
-                entry.note(line);
+                entry.note(&line);
             }
         }
-        let is_here = |entry: &&Entry<'_>| entry.mapping.holds(here);
-        let Some(file) = entries.iter().find(is_here).map(|entry| entry.file) else {
-            return Vec::new();
-        };
-        let is_unwritten = |entry: &Entry<'_>| {
+        let ours = entries.iter().find(|entry| entry.mapping.holds(here));
+        // The inode 0 is no file's.
+        let file = ours.map(|entry| entry.file.clone()).filter(|[_, inode]| inode != "0");
+        let Some(file) = file else { return Ok(Vec::new()) };
+        let is_unwritten = |entry: &Entry| {
             entry.file == file && entry.is_readonly && entry.own == Some(0) && entry.locked == 0
         };
-        entries.into_iter().filter(is_unwritten).map(|entry| entry.mapping).collect()
+        Ok(entries.into_iter().filter(is_unwritten).map(|entry| entry.mapping).collect())
     }
 
-    impl<'a> Entry<'a> {
+    impl Entry {
         /// A line that begins a mapping: `start-end perms offset device inode path`.
-        fn parse(line: &'a str) -> Option<Entry<'a>> {
+        fn parse(line: &str) -> Option<Entry> {
             let mut words = line.split_ascii_whitespace();
             let (start, end) = words.next()?.split_once('-')?;
             let start = usize::from_str_radix(start, 16).ok()?;
             let length = usize::from_str_radix(end, 16).ok()?.checked_sub(start)?;
             let permissions = words.next()?;
-            let file = [words.nth(1)?, words.next().filter(|inode| *inode != "0")?];
+            let file = [words.nth(1)?, words.next()?].map(str::to_owned);
             Some(Entry {
                 mapping: Mapping { start, length, resident: 0 },
                 is_readonly: matches!(permissions, "r--p" | "r-xp"),
@@ -140,22 +154,29 @@ mod smaps {
                 format!("{head}\nRss: 8 kB\nAnonymous: {anonymous} kB\nLocked: 0 kB\nVmFlags: rd\n")
             };
             let smaps = [
+                mapping("100-200", "r-xp", 8, 0),
+                mapping("200-300", "r-xp", 0, 0),
                 mapping("1000-3000", "r--p", 7, 0),
                 mapping("3000-9000", "r-xp", 7, 0),
                 mapping("9000-a000", "r--p", 7, 4),
                 mapping("a000-b000", "rw-p", 7, 0),
                 mapping("b000-c000", "r--s", 7, 0),
-                mapping("c000-d000", "r-xp", 8, 0),
-                mapping("d000-e000", "r-xp", 0, 0),
-                mapping("e000-f000", "r--p", 7, 0).replace("Locked: 0", "Locked: 4"),
-                mapping("f000-10000", "r--p", 7, 0).replace("Anonymous: 0 kB\n", ""),
+                mapping("c000-d000", "r--p", 7, 0).replace("Locked: 0", "Locked: 4"),
+                mapping("d000-e000", "r--p", 7, 0).replace("Anonymous: 0 kB\n", ""),
+                mapping("e000-f000", "rw-p", 0, 8),
             ];
-            let found = unwritten(&smaps.concat(), 0x3fff);
+            let smaps = smaps.concat();
+            let lines = || smaps.lines().map(|line| Ok(line.to_owned()));
             let expected = [(0x1000, 0x2000), (0x3000, 0x6000)];
             let expected =
                 expected.map(|(start, length)| Mapping { start, length, resident: 8192 });
-            assert_eq!(found, expected);
-            assert_eq!(unwritten(&smaps.concat(), 0x10000), []);
+            assert_eq!(unwritten(lines(), 0x3fff).unwrap(), expected);
+            // What follows is not read.
+            let more = std::iter::once_with(|| -> io::Result<String> { panic!("read on") });
+            assert_eq!(unwritten(lines().chain(more), 0x3fff).unwrap(), expected);
+            for here in [0x250, 0x10000] {
+                assert_eq!(unwritten(lines(), here).unwrap(), []);
+            }
         }
 
         #[test]
@@ -163,7 +184,9 @@ mod smaps {
             let here = only_what_is_the_files_own_is_let_go_of as *const () as usize;
             let resident = || {
                 let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-                unwritten(&smaps, here).iter().map(|mapping| mapping.resident).sum::<usize>()
+                let lines = smaps.lines().map(|line| Ok(line.to_owned()));
+                let mappings = unwritten(lines, here).unwrap();
+                mappings.iter().map(|mapping| mapping.resident).sum::<usize>()
             };
             let before = resident();
             assert!(crate::release().unwrap() > 0);
