@@ -303,10 +303,10 @@ impl<N: Network> Session<N> {
         let is_light = match input {
             Input::Command(command) => {
                 let verb = command.verb();
-                let asked = [hooks.command_interest(), hooks.reply_interest()];
                 verb.is_some_and(|verb| AT_REST.contains(&verb))
                     && hooks.site().is_none()
-                    && !asked.iter().any(|asked| asked.contains(verb))
+                    && !hooks.wants_command(&self.facts, command)
+                    && !hooks.reply_interest().contains(verb)
             }
             _ => false,
         };
