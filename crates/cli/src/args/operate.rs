@@ -41,7 +41,7 @@ pub(crate) enum Operate {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Put the version before in force, until the file changes
+    /// Put the version before in force, until the file or its settings change
     Rollback {
         /// The plugin
         name: String,

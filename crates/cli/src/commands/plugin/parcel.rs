@@ -78,6 +78,10 @@ pub(super) fn unpack(
             return Err(anyhow::anyhow!(unsigned(archive, "not by that key")).into());
         }
     }
+    if !into.is_dir() {
+        let remedy = "make it, or name another with --into";
+        return Err(anyhow::anyhow!("no directory: {}\n  remedy: {remedy}", into.display()).into());
+    }
     let members: Vec<&Member> = parcel.beside.iter().chain([&parcel.component]).collect();
     let files = members.iter().map(|member| into.join(&member.title)).collect::<Vec<_>>();
     put(&files, &members, *overwrite)?;
