@@ -18,7 +18,7 @@ use crate::data::pump::{ON_THE_SPOT_BYTES, Progress, PumpError, aside};
 use crate::net::Sealed;
 use crate::tls::CloseNotify;
 
-/// Octets of the first buffer: a record and what goes with it. It grows while it is filled.
+/// Octets of the first buffer: a record and what goes with it. It grows with each read that fills it.
 const FIRST_BYTES: usize = 17 * 1024;
 /// Octets of a record that is worth a write of its own.
 const ALONE_BYTES: usize = 4 * 1024;
@@ -103,11 +103,13 @@ struct Buffer {
     space: Vec<u8>,
     begin: usize,
     end: usize,
+    /// Whether there would have been more for it.
+    is_small: bool,
 }
 
 impl Buffer {
     fn of(octets: Vec<u8>) -> Buffer {
-        Buffer { begin: 0, end: octets.len(), space: octets }
+        Buffer { begin: 0, end: octets.len(), space: octets, is_small: true }
     }
 
     fn octets(&self) -> &[u8] {
@@ -124,12 +126,13 @@ impl Buffer {
     /// Puts what `read` gives behind what there is; 0 also where the buffer is as large as it may
     /// be, and full.
     fn fill(&mut self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
-        if self.end == self.space.len() && self.end < CHUNK_BYTES {
-            let length = (self.end * 4).clamp(FIRST_BYTES, CHUNK_BYTES);
+        if self.is_small && self.space.len() < CHUNK_BYTES {
+            let length = (self.space.len() * 4).clamp(FIRST_BYTES, CHUNK_BYTES);
             self.space.resize(length, 0);
         }
         let length = read(self.space.get_mut(self.end..).unwrap_or_default())?;
         self.end += length;
+        self.is_small = self.end == self.space.len();
         Ok(length)
     }
 }
@@ -273,5 +276,28 @@ impl Write for Watched<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_grows_as_long_as_it_is_filled_though_all_of_it_is_taken() {
+        let mut buffer = Buffer::of(vec![0; 10]);
+        buffer.take(10);
+        let mut filled_to = |part: usize| {
+            let length = buffer.fill(|space| Ok(space.len() / part)).unwrap();
+            buffer.take(length);
+            length
+        };
+        let begin = filled_to(1);
+        assert_eq!(begin, FIRST_BYTES);
+        assert_eq!(filled_to(2), begin * 2);
+        assert_eq!(filled_to(2), begin * 2);
+        assert_eq!(filled_to(1), begin * 4);
+        assert_eq!(filled_to(1), CHUNK_BYTES);
+        assert_eq!(filled_to(1), CHUNK_BYTES);
     }
 }
