@@ -1,5 +1,7 @@
 //! The whole policy: rules, the list of what everyone is denied, and reworded replies.
 
+use std::collections::BTreeMap;
+
 use waft_plugin_sdk::{Command, Moment, Reply, Section, Session, Settings, Template};
 
 use crate::commands::Pattern;
@@ -14,16 +16,30 @@ const DEFAULT_TEXT: &str = "Command not implemented.";
 const DEFAULT_TEXT_ACTIVE: &str =
     "Command not implemented. (ACTIVE mode is not supported - use PASSIVE instead!)";
 
+/// Verbs behind which TLS begins or another user comes.
+const OF_LOGIN: [&str; 5] = ["ACCT", "AUTH", "PASS", "REIN", "USER"];
+
 /// What the operator has decided.
 #[derive(Debug)]
 pub struct Policy {
     /// The first that matches counts; the last is `deny`.
     rules: Vec<Rule>,
+    /// The verbs that some rule may deny, in the order of their names.
+    verbs: Vec<Verb>,
     code: u16,
     message: Option<Template>,
     messages: Vec<Message>,
     /// Texts by reply code.
     replies: Vec<(u16, Template)>,
+}
+
+/// A verb, and the rules about it.
+#[derive(Debug)]
+struct Verb {
+    name: String,
+    is_of_login: bool,
+    /// Places in the list of rules.
+    rules: Vec<usize>,
 }
 
 /// What a refusal of a command says.
@@ -56,6 +72,7 @@ impl Policy {
             outcome: Outcome::Deny { code: None, message: None },
         });
         let policy = Self {
+            verbs: Verb::of(&rules),
             rules,
             code: rule::code(&root, "code").unwrap_or(DEFAULT_CODE),
             message: rule::template(&root, "message"),
@@ -67,45 +84,50 @@ impl Policy {
 
     /// The verbs that some rule may deny.
     pub(crate) fn denied_verbs(&self) -> impl Iterator<Item = &str> {
-        let denying = self.rules.iter().filter(|rule| matches!(rule.outcome, Outcome::Deny { .. }));
-        denying.flat_map(|rule| &rule.commands).map(Pattern::verb)
+        self.verbs.iter().map(|verb| verb.name.as_str())
     }
 
     /// The verbs of which no command of this session is denied, whatever its argument, as long as
-    /// what is known of the session stays as it is; none unless `verb` is one of them.
+    /// what is known of the session stays as it is; none unless `verb` is one of them. On the way to
+    /// a login only its own: more is known when the others come.
     pub(crate) fn passing_with(&self, session: Session<'_>, verb: &str) -> Vec<&str> {
         // Every question to the session crosses the sandbox's border: no rule asks its own twice.
         let mut answers = vec![None; self.rules.len()];
-        let mut may_deny = |verb: &str| self.may_deny(session, verb, &mut answers);
-        if may_deny(verb) {
-            return Vec::new();
-        }
-        let mut passing: Vec<&str> = self.denied_verbs().collect();
-        passing.sort_unstable();
-        passing.dedup();
-        passing.retain(|verb| !may_deny(verb));
-        passing
+        let mut may_deny = |verb: &Verb| self.may_deny(session, verb, &mut answers);
+        let Some(asked) = self.verb(verb).filter(|verb| !may_deny(verb)) else { return Vec::new() };
+        let is_meant = |verb: &&Verb| verb.is_of_login || !asked.is_of_login;
+        let passing = self.verbs.iter().filter(is_meant).filter(|verb| !may_deny(verb));
+        passing.map(|verb| verb.name.as_str()).collect()
     }
 
     /// Whether some command of that verb would be denied; `answers` are whether the rules hold, as
     /// far as they were asked.
-    fn may_deny(&self, session: Session<'_>, verb: &str, answers: &mut [Option<bool>]) -> bool {
-        for (rule, holds) in self.rules.iter().zip(answers) {
-            let mut about =
-                rule.commands.iter().filter(|pattern| pattern.verb() == verb).peekable();
-            if about.peek().is_none()
-                || !*holds.get_or_insert_with(|| rule.condition.holds(session))
-            {
+    fn may_deny(&self, session: Session<'_>, verb: &Verb, answers: &mut [Option<bool>]) -> bool {
+        for &place in &verb.rules {
+            let (Some(rule), Some(answer)) = (self.rules.get(place), answers.get_mut(place)) else {
+                continue;
+            };
+            if !*answer.get_or_insert_with(|| rule.condition.holds(session)) {
                 continue;
             }
-            match rule.outcome {
-                Outcome::Deny { .. } => return true,
-                // No rule behind it sees a command of that verb.
-                Outcome::Allow if about.any(|pattern| !pattern.is_narrowed()) => return false,
-                Outcome::Allow => {}
+            if rule.denies() {
+                return true;
+            }
+            // No rule behind one that allows all of them sees a command of that verb.
+            if rule.commands.iter().any(|of| of.verb() == verb.name && !of.is_narrowed()) {
+                return false;
             }
         }
         false
+    }
+
+    fn verb(&self, name: &str) -> Option<&Verb> {
+        let place = self.verbs.binary_search_by(|verb| verb.name.as_str().cmp(name)).ok()?;
+        self.verbs.get(place)
+    }
+
+    fn rules_about(&self, verb: &Verb) -> impl Iterator<Item = &Rule> {
+        verb.rules.iter().filter_map(|&place| self.rules.get(place))
     }
 
     /// The codes that have another text.
@@ -115,7 +137,8 @@ impl Policy {
 
     /// The refusal of a command, or `None` where nothing denies it.
     pub(crate) fn denial(&self, session: Session<'_>, command: &Command) -> Option<Reply> {
-        let rule = self.rules.iter().find(|rule| rule.matches(session, command))?;
+        let verb = self.verb(&command.verb)?;
+        let rule = self.rules_about(verb).find(|rule| rule.matches(session, command))?;
         let Outcome::Deny { code, message } = &rule.outcome else { return None };
         let code = code.unwrap_or(self.code);
         let moment = Moment { session, command, code, original: None };
@@ -140,6 +163,28 @@ impl Policy {
             return None;
         }
         Some(text.reply(Moment { session, command, code: reply.code, original: Some(reply) }))
+    }
+}
+
+impl Verb {
+    /// All verbs that some of these rules may deny.
+    fn of(rules: &[Rule]) -> Vec<Self> {
+        let mut verbs = BTreeMap::<&str, Vec<usize>>::new();
+        for (place, rule) in rules.iter().enumerate() {
+            for pattern in &rule.commands {
+                let about = verbs.entry(pattern.verb()).or_default();
+                if about.last() != Some(&place) {
+                    about.push(place);
+                }
+            }
+        }
+        let denies = |place: &usize| rules.get(*place).is_some_and(Rule::denies);
+        let denied = verbs.into_iter().filter(|(_, rules)| rules.iter().any(denies));
+        let verb = |(name, rules): (&str, _)| {
+            let is_of_login = OF_LOGIN.contains(&name);
+            Self { name: name.to_owned(), is_of_login, rules }
+        };
+        denied.map(verb).collect()
     }
 }
 
@@ -229,7 +274,7 @@ mod tests {
         assert_eq!(denial(&policy, &session, "PORT 1,2,3,4,5,6"), refused(502, "passive, please"));
         assert_eq!(denial(&policy, &session, "EPRT |1|::|5|"), refused(502, "passive, please"));
         assert_eq!(denial(&policy, &session, "PASV"), None);
-        assert_eq!(policy.denied_verbs().collect::<Vec<_>>(), ["PORT", "EPRT"]);
+        assert_eq!(policy.denied_verbs().collect::<Vec<_>>(), ["EPRT", "PORT"]);
     }
 
     #[test]
@@ -319,6 +364,19 @@ mod tests {
         // One that only some argument of is allowed.
         assert_eq!(passing(&root.remote_ip("10.1.1.1"), "SITE"), [""; 0]);
         assert_eq!(passing(&TestSession::new(), "NOOP"), ["NOOP"]);
+    }
+
+    #[test]
+    fn on_the_way_to_a_login_only_its_own_verbs_pass() {
+        let policy = policy(&[
+            ("rule.0.commands.0", "NOOP"),
+            ("rule.0.commands.1", "PASS"),
+            ("rule.0.commands.2", "USER"),
+            ("rule.0.users.0", "alice"),
+        ]);
+        let session = TestSession::new();
+        assert_eq!(policy.passing_with(session.session(), "USER"), ["PASS", "USER"]);
+        assert_eq!(policy.passing_with(session.session(), "NOOP"), ["NOOP", "PASS", "USER"]);
     }
 
     #[test]

@@ -39,6 +39,11 @@ impl Rule {
         Self { commands, condition: Condition::read(section), outcome: Outcome::read(section) }
     }
 
+    /// Whether what it is about is denied.
+    pub(crate) fn denies(&self) -> bool {
+        matches!(self.outcome, Outcome::Deny { .. })
+    }
+
     /// Whether the rule is about this command of this session.
     pub(crate) fn matches(&self, session: Session<'_>, command: &Command) -> bool {
         // The session is asked last: every question crosses the sandbox's border.
