@@ -88,6 +88,11 @@ pub trait Hooks: Send + Sync {
         self.command_interest().contains(command.verb())
     }
 
+    /// Whether what plugins say about this command of this session may take a while.
+    fn may_take_long(&self, session: &SessionFacts, command: &Command) -> bool {
+        self.wants_command(session, command)
+    }
+
     /// The verbs whose replies some plugin wants to see. The greeting and replies that no command
     /// asked for go by the unknown verb's bit.
     fn reply_interest(&self) -> VerbSet;

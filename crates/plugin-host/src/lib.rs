@@ -49,6 +49,7 @@ mod operate;
 mod outbox;
 mod outline;
 mod owners;
+mod pace;
 mod plugin;
 mod pool;
 mod private;

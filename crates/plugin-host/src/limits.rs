@@ -14,8 +14,9 @@ pub(crate) const SIGNATURE_BYTES_MAX: u64 = 1024;
 /// Time between two looks at what a call has computed.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
-/// Instances of all plugins in the process; each has a stack and a memory of its own.
-pub(crate) const INSTANCES_MAX: u32 = 10_240;
+/// Instances of all plugins in the process; each has a stack and a memory of its own, and a third of a
+/// KiB of the books about them, used or not. As many as the three bounds below add up to.
+pub(crate) const INSTANCES_MAX: u32 = 6144;
 
 /// Octets of address space that a memory reserves, and grows by, where there is little of it.
 pub(crate) const CRAMPED_MEMORY_BYTES: u64 = 2 << 20;
@@ -130,6 +131,12 @@ pub(crate) const BREAKER_OPEN_MAX: Duration = Duration::from_secs(60);
 
 /// Lines in a second that the log has about one plugin's failures.
 pub(crate) const COMPLAINTS_MAX: u32 = 10;
+
+/// A call that took no longer than that keeps nobody waiting who shares a thread with its session.
+pub(crate) const QUICK_CALL: Duration = Duration::from_millis(1);
+
+/// Calls in a row that were quick before a plugin is taken for one that is.
+pub(crate) const QUICK_CALLS_MIN: u32 = 16;
 
 /// How long a component is compiled before the log says so.
 pub(crate) const COMPILING_TOLD: Duration = Duration::from_secs(1);

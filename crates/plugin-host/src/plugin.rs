@@ -34,6 +34,7 @@ use crate::meter::{HookCounts, Meters};
 use crate::news;
 use crate::onlooker::{Called, Told};
 use crate::outbox::Outbox;
+use crate::pace::Pace;
 use crate::pool::{Lease, Pool, Turn};
 use crate::probation::Probation;
 use crate::service::Grant;
@@ -68,6 +69,7 @@ pub(crate) struct Plugin {
     differed: AtomicU64,
     pool: Pool,
     breaker: Breaker,
+    pace: Pace,
     meters: Meters,
     last_error: Mutex<Option<LastError>>,
     /// Set where it took the place of another version.
@@ -165,6 +167,7 @@ impl Plugin {
                 first,
             ),
             breaker: Breaker::default(),
+            pace: Pace::default(),
             meters: Meters::default(),
             last_error: Mutex::default(),
             probation: OnceLock::new(),
@@ -186,6 +189,11 @@ impl Plugin {
         self.artifact.has(Hook::CommandFilter)
             && self.interest.commands.contains(Some(command.name()))
             && !command.verb().is_some_and(is_skipped)
+    }
+
+    /// Whether what it says about commands may take a while.
+    pub(crate) fn may_take_long(&self) -> bool {
+        !self.pace.is_quick()
     }
 
     /// Whether it rewords replies of that code to that command.
@@ -492,7 +500,10 @@ impl<'a> Call<'a> {
                 // The time of the answer: asking the clock again costs more than it tells.
                 let ended = lease.warm.rested;
                 self.plugin.breaker.succeeded(ended);
-                self.note_time(ended);
+                let elapsed = self.note_time(ended);
+                if self.caller.hook == Hook::CommandFilter {
+                    self.plugin.pace.note(elapsed);
+                }
                 self.note_if_slow(&lease);
                 (Ok(verdict), Some(lease))
             }
@@ -518,6 +529,9 @@ impl<'a> Call<'a> {
         self.tell(|| format!("failed: {failure}"));
         if matches!(failure, Failure::BreakerOpen | Failure::Gone) {
             return;
+        }
+        if hook == Hook::CommandFilter {
+            plugin.pace.break_off();
         }
         self.note_time(Instant::now());
         let (reason, remedy) = (cleaned(&failure.to_string()), failure.remedy());
@@ -629,7 +643,8 @@ impl<'a> Call<'a> {
         );
     }
 
-    fn note_time(&self, ended: Instant) {
+    /// Notes how long it took, and tells it.
+    fn note_time(&self, ended: Instant) -> Duration {
         let elapsed = ended.saturating_duration_since(self.began);
         self.plugin.meters.took(self.caller.hook, elapsed);
         tracing::debug!(
@@ -640,6 +655,7 @@ impl<'a> Call<'a> {
             elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             "plugin called"
         );
+        elapsed
     }
 }
 

@@ -1,6 +1,7 @@
 //! Clients that are slow, hasty, confused or dying, and one among them that only wants its files.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,12 +9,14 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use waft_proto::address::parse_extended_passive;
 use waft_proto::verb::{Data, TABLE};
+use waft_server::Parts;
 use waft_server::settings::Settings;
 
 use crate::support::chance::Chance;
 use crate::support::connection::Connection;
 use crate::support::fixture::Fixture;
 use crate::support::network::{Memory, StreamOf, Tcp, World};
+use crate::support::parts::Plugins;
 use crate::support::replies::{Reply, reply};
 use crate::support::settings::settings;
 use crate::support::text::pattern;
@@ -97,6 +100,27 @@ async fn a_session_that_waits_for_commands_rests_and_goes_back_to_work() {
     fixture.world.resting(1).await;
     says("NOOP\r\nQUIT\r\n", &[200, 221]).await;
     fixture.world.resting(0).await;
+}
+
+#[tokio::test]
+async fn plugins_that_are_quick_are_asked_about_a_session_where_it_rests() {
+    let plugins = Arc::new(Plugins::default());
+    plugins.add("on NOOP pass", Path::new("/"));
+    let hooks = Arc::clone(&plugins) as _;
+    let start = async |addresses, parts| Tcp::start(addresses, Parts { hooks, ..parts }).await;
+    let fixture = Fixture::start_by(settings(), start).await;
+    let mut control = connect(&fixture.world, fixture.addresses.client).await;
+    assert_eq!(reply(&mut control).await.unwrap().code, 220);
+    control.send(b"USER alice\r\nPASS secret\r\n").await.unwrap();
+    assert_eq!(reply(&mut control).await.unwrap().code, 331);
+    assert_eq!(reply(&mut control).await.unwrap().code, 230);
+    fixture.world.resting(1).await;
+    for _ in 0..10 {
+        control.send(b"NOOP\r\n").await.unwrap();
+        assert_eq!(reply(&mut control).await.unwrap().code, 200);
+        assert_eq!(fixture.world.workers().resting(), 1);
+        assert_eq!(plugins.take_seen().unwrap(), "alice in / wants NOOP");
+    }
 }
 
 /// Octets without meaning, cut into lines now and then.

@@ -15,6 +15,7 @@ use waft_per_cpu::PerCpu;
 use waft_proto::{Command, Reply, VerbSet};
 
 use super::Generation;
+use crate::plugin::Plugin;
 
 /// A generation that serves.
 pub(crate) struct InForce {
@@ -62,6 +63,12 @@ impl Hooks for Handle {
     fn wants_command(&self, session: &SessionFacts, command: &Command) -> bool {
         self.0.command_interest.contains(command.verb())
             && self.0.plugins.iter().any(|plugin| plugin.wants_command(session, command))
+    }
+
+    fn may_take_long(&self, session: &SessionFacts, command: &Command) -> bool {
+        let wants = |plugin: &&Arc<Plugin>| plugin.wants_command(session, command);
+        self.0.command_interest.contains(command.verb())
+            && self.0.plugins.iter().filter(wants).any(|plugin| plugin.may_take_long())
     }
 
     fn reply_interest(&self) -> VerbSet {

@@ -364,6 +364,12 @@ fn failures() -> Vec<Row> {
         fixed!(BREAKER_WINDOW, "time within which these come", "–"),
         fixed!(BREAKER_OPEN_MIN, "that while at first", "the next call is made"),
         fixed!(BREAKER_OPEN_MAX, "that while at most; it doubles", "the next call is made"),
+        fixed!(
+            QUICK_CALL,
+            "a command's call that counts as quick",
+            "sessions that rest go to work for the plugin's next ones"
+        ),
+        fixed!(QUICK_CALLS_MIN, "quick calls in a row before a plugin counts as quick", "likewise"),
         set(
             "lines that it writes to the log, a second",
             log_lines.shown(""),

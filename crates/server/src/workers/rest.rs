@@ -5,8 +5,9 @@
 //! connection along. Who runs sessions otherwise, as tests over memory do, gives them a [`Berth`] that
 //! never moves.
 //!
-//! On the thread for rest a session only answers what keeps it alive and costs next to nothing: one
-//! that would do more there kept all others waiting.
+//! On the thread for rest a session only answers what keeps it alive and costs next to nothing, with
+//! what plugins say about it if they have been quick lately: one that would do more there kept all
+//! others waiting.
 
 use std::fmt;
 use std::future::{Future, poll_fn};

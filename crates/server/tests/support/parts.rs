@@ -318,6 +318,10 @@ impl Hooks for Rules {
         self.command_interest
     }
 
+    fn may_take_long(&self, _: &SessionFacts, _: &Command) -> bool {
+        false
+    }
+
     fn reply_interest(&self) -> VerbSet {
         self.reply_interest
     }
