@@ -122,7 +122,8 @@ fn pool() -> PoolingAllocationConfig {
         .total_stacks(limits::INSTANCES_MAX)
         .total_memories(limits::INSTANCES_MAX)
         .total_core_instances(limits::INSTANCES_MAX * 4)
-        .total_tables(limits::INSTANCES_MAX * 4)
+        // One of its module, and one that its imports go through.
+        .total_tables(limits::INSTANCES_MAX * 2)
         .max_core_instances_per_component(limits::CORE_INSTANCES_MAX)
         .max_memories_per_component(limits::MEMORIES_MAX)
         .max_tables_per_component(limits::TABLES_MAX)

@@ -1,4 +1,4 @@
-//! What a server that rests holds in memory: of the program, only what it needs.
+//! What a server that rests holds in memory: what it needs, and no more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,8 +38,8 @@ impl Footprint {
 
 fn give_back() {
     match waft_pages::release() {
-        Ok(octets) => tracing::debug!(octets, "pages of the program given back"),
-        Err(error) => tracing::debug!(%error, "pages of the program are kept"),
+        Ok(octets) => tracing::debug!(octets, "memory that is not in use given back"),
+        Err(error) => tracing::debug!(%error, "memory that is not in use is kept"),
     }
 }
 

@@ -14,14 +14,17 @@ const FORBIDDING: &str = "#![forbid(unsafe_code)]";
 const CRATES: [(&str, &str); 5] = [
     ("since-0-1-0", "the generated bindings call across the component's boundary"),
     ("since-0-1-1", "the generated bindings call across the component's boundary"),
-    ("waft-pages", "discarding pages of the program is the system's to make sound"),
+    ("waft-pages", "discarding memory is the system's to make sound"),
     ("waft-plugin-host", "loading compiled components from its own cache runs what they hold"),
     ("waft-plugin-sdk", "the generated bindings call across the component's boundary"),
 ];
 
 /// The files in which it may be.
 const FILES: [(&str, &str); 2] = [
-    ("crates/pages/src/lib.rs", "discards pages of the program that come back as they were"),
+    (
+        "crates/pages/src/lib.rs",
+        "discards memory that was freed, and pages that come back as they were",
+    ),
     ("crates/plugin-host/src/cache.rs", "maps code that this server compiled and has a key for"),
 ];
 
