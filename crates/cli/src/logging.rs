@@ -1,5 +1,7 @@
 //! The log: lines for people or JSON, on stderr.
 
+mod stderr;
+
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::layer::SubscriberExt;
@@ -7,6 +9,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 use waft_config::{LogFormat, LogLevel};
 
 use crate::failure::Failure;
+use stderr::Stderr;
 
 /// The environment variable that says what is logged, before the configuration.
 const VARIABLE: &str = "WAFT_LOG";
@@ -69,7 +72,7 @@ fn lines<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
-    let lines = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
+    let lines = fmt::layer().with_writer(|| Stderr).log_internal_errors(false);
     match format {
         LogFormat::Human => lines.with_ansi(coloured()).with_target(false).boxed(),
         LogFormat::Json => {
