@@ -9,10 +9,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
+use rustix::io::{Errno, ioctl_fionbio, read};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustls::{ServerConfig, ServerConnection};
-use tokio::io::{AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
 use waft_proto::{Command, Line, LineBuffer, ParseError, Reply};
@@ -49,6 +50,9 @@ pub(crate) struct Control<S> {
     stream: Channel<S>,
     lines: LineBuffer,
     end: Option<End>,
+    /// Whether a plain read of the socket waits. Nobody but [`Control::wait_a_moment`] wants that:
+    /// all others say with each call that they do not, or [end](Control::stop_waiting) it before.
+    waits: bool,
 }
 
 /// Octets read at a time; on the stack, and only while something arrives.
@@ -67,6 +71,7 @@ impl<S: Stream> Control<S> {
             stream: Channel::Clear(stream),
             lines: LineBuffer::new(line_bytes_max),
             end: None,
+            waits: false,
         }
     }
 
@@ -86,14 +91,31 @@ impl<S: Stream> Control<S> {
     /// Waits a moment for something to arrive, without the runtime, where that delays nobody else.
     ///
     /// A client that works through a list of files, nearby, has its next command there at once: to
-    /// ask the system in vain, to set a timer and to wait for the reactor costs more than this.
-    pub(crate) fn wait_a_moment(&self) {
-        if self.end.is_none()
-            && !self.has_read_ahead()
-            && has_thread_to_itself()
-            && let Some(tcp) = self.stream.tcp()
-        {
-            is_silent(tcp, MOMENT);
+    /// ask the system in vain, to set a timer and to wait for the reactor costs more than this. And
+    /// one call that waits and reads costs less than one for each.
+    pub(crate) fn wait_a_moment(&mut self) {
+        if self.end.is_some() || self.has_read_ahead() || !has_thread_to_itself() {
+            return;
+        }
+        let Some(tcp) = self.stream.tcp() else { return };
+        if !self.waits {
+            if wait_when_read(tcp).is_err() {
+                return;
+            }
+            self.waits = true;
+        }
+        let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
+        match read(tcp, &mut space) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            read => self.take(read.map(|(arrived, _)| &*arrived).map_err(io::Error::from)),
+        }
+    }
+
+    /// Lets the runtime alone wait from now on.
+    fn stop_waiting(&mut self) -> io::Result<()> {
+        match self.stream.tcp() {
+            Some(tcp) if std::mem::take(&mut self.waits) => Ok(ioctl_fionbio(tcp, true)?),
+            _ => Ok(()),
         }
     }
 
@@ -124,7 +146,6 @@ impl<S: Stream> Control<S> {
     /// connection before the reactor has heard of what happened before it on this one. Mostly nothing
     /// has, and one call tells.
     pub(crate) async fn has_ended(&mut self) -> Option<End> {
-        let is_silent = |tcp| is_silent(tcp, Duration::ZERO);
         if self.end.is_none() && self.stream.tcp().is_some_and(is_silent) {
             return None;
         }
@@ -154,6 +175,7 @@ impl<S: Stream> Control<S> {
             consume_budget().await;
             return Ok(());
         };
+        self.stop_waiting()?;
         let writing = async {
             self.stream.write_all(rest).await?;
             self.stream.flush().await
@@ -175,7 +197,7 @@ impl<S: Stream> Control<S> {
 
     /// Has the runtime that this is called in wait for the client.
     pub(crate) fn move_here(&mut self) {
-        if self.stream.move_here().is_err() {
+        if self.stop_waiting().and_then(|()| self.stream.move_here()).is_err() {
             self.end = Some(End::Broken);
         }
     }
@@ -201,6 +223,7 @@ impl<S: Stream> Control<S> {
         limit: Duration,
     ) -> io::Result<()> {
         self.lines.clear();
+        self.stop_waiting()?;
         let Some(io) = std::mem::replace(&mut self.stream, Channel::Gone).into_io() else {
             return Err(io::ErrorKind::NotConnected.into());
         };
@@ -263,20 +286,34 @@ impl<S: Stream> Control<S> {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
         let mut buffer = ReadBuf::uninit(&mut space);
-        match ready!(poll_read(&mut self.stream, cx, &mut buffer)) {
-            Ok(()) if buffer.filled().is_empty() => self.end = Some(End::Closed),
-            Ok(()) => self.lines.extend(buffer.filled()),
+        let read = match self.stream.tcp() {
+            None => ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)),
+            Some(tcp) => ready!(poll_read_now(tcp, cx, &mut buffer)),
+        };
+        self.take(read.map(|()| buffer.filled()));
+        Poll::Ready(())
+    }
+
+    /// Keeps what was read.
+    fn take(&mut self, read: io::Result<&[u8]>) {
+        match read {
+            Ok([]) => self.end = Some(End::Closed),
+            Ok(arrived) => self.lines.extend(arrived),
             Err(_) => self.end = Some(End::Broken),
         }
-        Poll::Ready(())
     }
 }
 
-/// Whether there is nothing to read, not even an end; waits for that as long as `limit`.
-fn is_silent(tcp: &TcpStream, limit: Duration) -> bool {
+/// Makes plain reads wait, for a [`MOMENT`].
+fn wait_when_read(tcp: &TcpStream) -> rustix::io::Result<()> {
+    set_socket_timeout(tcp, Timeout::Recv, Some(MOMENT))?;
+    ioctl_fionbio(tcp, false)
+}
+
+/// Whether there is nothing to read, not even an end.
+fn is_silent(tcp: &TcpStream) -> bool {
     let mut asked = [PollFd::new(tcp, PollFlags::IN | PollFlags::RDHUP)];
-    let limit = Timespec::try_from(limit).unwrap_or_default();
-    poll(&mut asked, Some(&limit)).is_ok_and(|ready| ready == 0)
+    poll(&mut asked, Some(&Timespec::default())).is_ok_and(|ready| ready == 0)
 }
 
 /// Whether the client has ended its half, read or not.
@@ -286,24 +323,57 @@ fn has_hung_up(tcp: &TcpStream) -> bool {
     poll(&mut asked, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
-/// Reads what there is.
+/// Reads what there is, without waiting.
 ///
 /// A read of a TCP connection ends before urgent data, which ABOR often brings, though there is
 /// more. Tokio takes any read that does not fill its buffer for the last, and would wait for what
 /// is there already: so the system is asked until it says that there is nothing.
-fn poll_read<S: Stream>(
-    stream: &mut S,
+fn poll_read_now(
+    tcp: &TcpStream,
     cx: &mut Context<'_>,
     buffer: &mut ReadBuf<'_>,
 ) -> Poll<io::Result<()>> {
-    let Some(tcp) = stream.tcp() else {
-        return Pin::new(stream).poll_read(cx, buffer);
-    };
     loop {
         ready!(tcp.poll_read_ready(cx))?;
-        match tcp.try_read_buf(buffer) {
+        let receive = || Ok(recv(tcp, buffer.initialize_unfilled(), RecvFlags::DONTWAIT)?.0);
+        match tcp.try_io(Interest::READABLE, receive) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            read => return Poll::Ready(read.map(drop)),
+            read => return Poll::Ready(read.map(|length| buffer.advance(length))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::num::NonZeroUsize;
+
+    use tokio::net::TcpListener;
+    use waft_proto::Code;
+
+    use super::*;
+    use crate::net::tcp::Tcp;
+    use crate::workers::{Presence, Seat, Workers};
+
+    /// More than all buffers between the two ends hold.
+    const LINES: usize = 1 << 20;
+
+    #[tokio::test]
+    async fn a_socket_that_waits_for_commands_does_not_wait_for_who_reads_no_replies() {
+        let workers = Workers::start(NonZeroUsize::MIN).unwrap();
+        let _presence = Presence::of(&Seat::take(Some(&workers)));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut control = Control::new(Tcp::Watched(listener.accept().await.unwrap().0), 512);
+        control.wait_a_moment();
+        assert!(control.waits && !control.has_read_ahead());
+        client.write_all(b"NOOP\r\n").unwrap();
+        control.wait_a_moment();
+        assert!(control.has_read_ahead());
+        assert!(matches!(control.next().await, Input::Command(_)));
+        let reply = Reply::lines(Code::OKAY, (0..LINES).map(|_| "x".repeat(60).into()));
+        let told = control.send(&reply, Duration::from_millis(1)).await;
+        assert_eq!(told.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(client);
     }
 }
