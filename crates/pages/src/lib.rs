@@ -203,3 +203,26 @@ mod smaps {
         }
     }
 }
+
+#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+mod tests {
+    /// KiB of the process that are in memory (proc_pid_status(5)).
+    fn resident() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn memory_that_was_freed_goes_back() {
+        let mut pieces: Vec<Vec<u8>> = (0..32 * 1024).map(|_| vec![1; 1000]).collect();
+        // What is behind all others keeps the allocator from giving them back by itself.
+        let last = pieces.pop();
+        drop(pieces);
+        let before = resident();
+        crate::release().unwrap();
+        let given_back = before.saturating_sub(resident());
+        assert!(given_back > 16 * 1024, "KiB: {given_back}");
+        drop(last);
+    }
+}
