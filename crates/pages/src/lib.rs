@@ -204,7 +204,8 @@ mod smaps {
     }
 }
 
-#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+#[cfg(test)]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod tests {
     /// KiB of the process that are in memory (proc_pid_status(5)).
     fn resident() -> usize {
