@@ -1,4 +1,4 @@
-//! The process itself: how many files it may open, and as whom it runs.
+//! The process itself: how many files it may open, how it is scheduled, and as whom it runs.
 
 use std::ffi::CString;
 use std::os::unix::fs::MetadataExt;
@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use nix::unistd::{Gid, Uid, User, getgrouplist, getuid, initgroups, setgid, setuid};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use waft_config::{Config, Mistake};
+use waft_config::{Config, Mistake, Scheduling};
 use waft_plugin_host::CompilerProcess;
 
 use crate::findings::mistake;
@@ -74,6 +74,24 @@ fn make_room(files: u64) {
     let Some(last) = files.checked_sub(1).and_then(|last| i32::try_from(last).ok()) else { return };
     // Closed at once: the table does not shrink. Without it the server is slow for a moment.
     let _ = fcntl_dupfd_cloexec(std::io::stderr(), last);
+}
+
+/// Says how the threads of the process get a processor, while it has a single one. A server that is
+/// scheduled otherwise is still a server.
+pub(crate) fn schedule(scheduling: Scheduling) {
+    let told = match scheduling {
+        Scheduling::Batch => waft_scheduling::give_way(),
+        Scheduling::Inherited => return,
+    };
+    match told {
+        Ok(true) => {}
+        Ok(false) => tracing::debug!("scheduled as the process was started"),
+        Err(error) => tracing::warn!(
+            %error,
+            remedy = "allow sched_setscheduler, or set scheduling = \"inherited\" in [server]",
+            "threads are scheduled as the process was started: more clients, slower replies"
+        ),
+    }
 }
 
 /// Checks that the user to become exists.

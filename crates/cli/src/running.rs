@@ -359,6 +359,7 @@ fn control(config: &Config, server: &Arc<Server<TcpNetwork>>, host: &Host) -> Op
 fn needing_restart(before: &Config, after: &Config) -> Vec<&'static str> {
     let keys = [
         ("server.worker_threads", before.server.worker_threads != after.server.worker_threads),
+        ("server.scheduling", before.server.scheduling != after.server.scheduling),
         ("server.state", before.server.state != after.server.state),
         ("metrics.listen", before.metrics.listen != after.metrics.listen),
         ("control.socket", before.control.socket != after.control.socket),

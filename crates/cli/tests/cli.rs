@@ -11,6 +11,8 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+#[cfg(target_os = "linux")]
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
@@ -701,6 +703,37 @@ fn what_needs_a_restart_is_told() {
     let told = server.said("takes effect when the server is restarted");
     assert_eq!(told["key"], "server.worker_threads");
     server.stop();
+}
+
+/// The scheduling policy of a thread or process, as proc_pid_stat(5) tells it: 0 where nobody has chosen
+/// one, 3 in batch; none where it is gone.
+#[cfg(target_os = "linux")]
+fn policy(stat: &Path) -> Option<String> {
+    let stat = fs::read_to_string(stat).ok()?;
+    Some(stat.rsplit_once(") ").unwrap().1.split(' ').nth(41 - 3).unwrap().to_owned())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn all_threads_are_in_batch_unless_they_are_to_be_as_the_process_was_started() {
+    let inherited = policy("/proc/self/stat".as_ref()).unwrap();
+    let batch = if inherited == "0" { "3" } else { &inherited };
+    for (chosen, expected) in [("batch", batch), ("inherited", &inherited)] {
+        let site = Site::new(&format!(
+            "{LISTENER}[anonymous]\nroot = \".\"\n[server]\nscheduling = \"{chosen}\"\n"
+        ));
+        let mut server = site.serve();
+        let (mut client, _) = Client::connect(server.address());
+        client.expect("USER anonymous", "331");
+        client.expect("PASS x", "230");
+        client.expect("SIZE waft.toml", "213");
+        let threads = fs::read_dir(format!("/proc/{}/task", server.child.id())).unwrap();
+        let policies: Vec<String> =
+            threads.filter_map(|thread| policy(&thread.unwrap().path().join("stat"))).collect();
+        assert!(policies.len() > 2, "{policies:?}");
+        assert!(policies.iter().all(|policy| policy == expected), "{chosen}: {policies:?}");
+        server.stop();
+    }
 }
 
 #[test]

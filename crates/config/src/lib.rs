@@ -51,8 +51,8 @@ pub use sections::{
 pub use types::{
     AcmeChallenge, ActiveMode, Ascii, CertificateLogin, ClientCertificates, CloseNotify,
     DataProtection, HiddenFiles, Interrupted, Isolation, LogFormat, LogLevel, NotAnAddress,
-    OnError, OnLoadError, PassiveAddress, PortRange, Settings, TlsMode, TlsResumption, TlsVersion,
-    Unlisted,
+    OnError, OnLoadError, PassiveAddress, PortRange, Scheduling, Settings, TlsMode, TlsResumption,
+    TlsVersion, Unlisted,
 };
 pub use users_file::{NewUser, UsersFile, UsersFileError};
 pub use value::{Node, Table, Value};

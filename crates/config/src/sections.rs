@@ -25,7 +25,7 @@ use crate::schema::{entry, section};
 use crate::types::{
     AcmeChallenge, ActiveMode, Ascii, CertificateLogin, ClientCertificates, CloseNotify,
     DataProtection, HiddenFiles, Interrupted, Isolation, LogFormat, LogLevel, OnError, OnLoadError,
-    PassiveAddress, PortRange, Settings, TlsMode, TlsResumption, TlsVersion, Unlisted,
+    PassiveAddress, PortRange, Scheduling, Settings, TlsMode, TlsResumption, TlsVersion, Unlisted,
 };
 use crate::value::Node;
 
@@ -89,6 +89,9 @@ section! {
         /// Threads that serve sessions at work, at most; 0 means 16 for each processor. Those that are idle
         /// share one more.
         worker_threads: Option<u32> as Limit<Number<0, 1024>> = None,
+        /// How the server's threads get a processor. What was chosen for the process from outside, such as
+        /// `CPUSchedulingPolicy=` of a systemd unit, stays in force.
+        scheduling: Scheduling as Word<Scheduling> = Scheduling::Batch,
         /// Directory for what the server keeps from one run to the next, such as compiled plugins. It must
         /// not be within the root of any account, nor within what a plugin is granted for files.
         state: Option<PathBuf> as Maybe<FileName> = None; "nothing is kept",

@@ -34,6 +34,16 @@ macro_rules! words {
 }
 
 words! {
+    /// How the server's threads get a processor.
+    pub enum Scheduling {
+        /// A thread that something has come for waits until whoever is at work there has had its turn.
+        Batch = "batch",
+        /// As the process was started: usually at once, before whoever is at work.
+        Inherited = "inherited",
+    }
+}
+
+words! {
     /// How the log is written.
     pub enum LogFormat {
         /// Lines for people.

@@ -39,6 +39,7 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let logging = logging::start(format.unwrap_or(config.log.format), config.log.level)?;
     warn(&warnings);
     process::raise_open_files(&config);
+    process::schedule(config.server.scheduling);
     // Sessions have threads of their own.
     let runtime = runtime(Some(1))?;
     let beside = Beside { keeps_core_dumps, ..Beside::default() };

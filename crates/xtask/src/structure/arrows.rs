@@ -21,7 +21,7 @@ const fn row(
     Row { package, uses, tests_use }
 }
 
-const ARROWS: [Row; 15] = [
+const ARROWS: [Row; 16] = [
     row(
         "waft",
         &[
@@ -34,6 +34,7 @@ const ARROWS: [Row; 15] = [
             "waft-plugin-host",
             "waft-plugin-tools",
             "waft-proto",
+            "waft-scheduling",
             "waft-server",
             "waft-storage-fs",
         ],
@@ -53,6 +54,7 @@ const ARROWS: [Row; 15] = [
     row("waft-pages", &[], &[]),
     row("waft-per-cpu", &[], &[]),
     row("waft-proto", &[], &[]),
+    row("waft-scheduling", &[], &[]),
     row("waft-plugin-sdk", &[], &[]),
     row("waft-plugin-tools", &[], &[]),
     row("xtask", &["waft-plugin-tools"], &[]),

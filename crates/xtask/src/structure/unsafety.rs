@@ -11,21 +11,23 @@ use crate::workspace::Workspace;
 const FORBIDDING: &str = "#![forbid(unsafe_code)]";
 
 /// The crates whose roots cannot forbid it.
-const CRATES: [(&str, &str); 5] = [
+const CRATES: [(&str, &str); 6] = [
     ("since-0-1-0", "the generated bindings call across the component's boundary"),
     ("since-0-1-1", "the generated bindings call across the component's boundary"),
     ("waft-pages", "discarding memory is the system's to make sound"),
     ("waft-plugin-host", "loading compiled components from its own cache runs what they hold"),
     ("waft-plugin-sdk", "the generated bindings call across the component's boundary"),
+    ("waft-scheduling", "how threads are scheduled is asked of the system itself"),
 ];
 
 /// The files in which it may be.
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 3] = [
     (
         "crates/pages/src/lib.rs",
         "discards memory that was freed, and pages that come back as they were",
     ),
     ("crates/plugin-host/src/cache.rs", "maps code that this server compiled and has a key for"),
+    ("crates/scheduling/src/lib.rs", "asks the system for a thread's scheduling policy"),
 ];
 
 /// Kinds of things that cargo builds and that go into the product or make it.
