@@ -8,30 +8,34 @@
 //! for a few of them without sleeping, before they ask the kernel.
 //!
 //! Nothing depends on it: whoever has waited long enough (the one whose turn it is waits for a disk,
-//! or was interrupted) goes on without, and so do other processes.
+//! or was interrupted on its way back from the kernel) takes the turn over, so that those behind wait
+//! for somebody who is at work. Other processes know nothing of turns.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Directories that do not share a turn by chance, about.
 const TURNS: usize = 64;
 
-/// Looks at whether it is one's turn: some ten microseconds.
+/// Looks at a turn that stays with the same one: some ten microseconds.
 const LOOKS_MAX: u32 = 300;
 
-static ALL: [Turn; TURNS] = [const { Turn { taken: AtomicBool::new(false) } }; TURNS];
+/// Looks in all.
+const ALL_LOOKS_MAX: u32 = 4 * LOOKS_MAX;
 
-/// Who is at work in a directory; a cache line of its own.
+static ALL: [Turn; TURNS] = [const { Turn(AtomicU32::new(0)) }; TURNS];
+
+/// Whether somebody is at work in a directory; a cache line of its own.
+///
+/// The number grows with each beginning and each end of a turn: it is odd while somebody is at work.
 #[derive(Debug)]
 #[repr(align(64))]
-pub(crate) struct Turn {
-    taken: AtomicBool,
-}
+pub(crate) struct Turn(AtomicU32);
 
-/// A turn, until it is dropped.
+/// A turn, until it is dropped or somebody takes it over: the number that it made.
 #[derive(Debug)]
-pub(crate) struct Taken(&'static Turn);
+pub(crate) struct Taken(&'static Turn, u32);
 
 /// That of the directory `path` beneath the root that `root` stands for.
 pub(crate) fn of(root: u64, path: &[u8]) -> &'static Turn {
@@ -44,19 +48,34 @@ pub(crate) fn of(root: u64, path: &[u8]) -> &'static Turn {
 impl Turn {
     /// Waits for one's turn; none if that takes too long.
     pub(crate) fn wait(&'static self) -> Option<Taken> {
-        for _ in 0..LOOKS_MAX {
-            if !self.taken.load(Ordering::Relaxed) && !self.taken.swap(true, Ordering::Acquire) {
-                return Some(Taken(self));
+        let mut seen = self.0.load(Ordering::Relaxed);
+        let mut looks = 0;
+        for _ in 0..ALL_LOOKS_MAX {
+            let is_free = seen.is_multiple_of(2);
+            if is_free || looks >= LOOKS_MAX {
+                let number = seen.wrapping_add(if is_free { 1 } else { 2 });
+                match self.exchange(seen, number) {
+                    Ok(_) => return Some(Taken(self, number)),
+                    Err(now) => (seen, looks) = (now, 0),
+                }
             }
             spin_loop();
+            let now = self.0.load(Ordering::Relaxed);
+            looks = if now == seen { looks + 1 } else { 0 };
+            seen = now;
         }
         None
+    }
+
+    fn exchange(&self, from: u32, to: u32) -> Result<u32, u32> {
+        self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.0.taken.store(false, Ordering::Release);
+        // Fails where somebody has taken over.
+        let _ = self.0.exchange(self.1, self.1.wrapping_add(1));
     }
 }
 
@@ -65,12 +84,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_has_one_turn_at_a_time_and_nobody_waits_for_ever() {
+    fn a_turn_that_is_not_given_back_is_taken_over_and_stays_with_the_new_one() {
         let turn = of(7, b"a/directory");
-        let taken = turn.wait();
-        assert!(taken.is_some());
-        assert!(of(7, b"a/directory").wait().is_none());
-        drop(taken);
+        let first = turn.wait().unwrap();
+        let second = turn.wait().unwrap();
+        let number = turn.0.load(Ordering::Relaxed);
+        drop(first);
+        assert_eq!(turn.0.load(Ordering::Relaxed), number, "still the second one's");
+        drop(second);
+        assert!(turn.0.load(Ordering::Relaxed).is_multiple_of(2));
         assert!(turn.wait().is_some());
     }
 }
