@@ -15,6 +15,7 @@ use std::fs;
 use rustix::process::Signal;
 use support::control::Control;
 use support::folder::site;
+use support::ftp::Ftp;
 use support::plugin::{another, component};
 use support::site::{CHEAP_HASH, PASSWORD, Site, USER};
 use support::waft::Waft;
@@ -308,4 +309,58 @@ fn what_a_policy_skips_of_a_session_ends_with_its_login_and_with_the_policy() {
     );
     ftp.expect("NOOP", 502);
     guest.expect("NOOP", 200);
+}
+
+#[test]
+fn what_a_policy_lets_pass_is_asked_once_for_all_that_are_alike() {
+    const TIMES: u64 = 40;
+    let rule = |word: &str, remembered: &str| {
+        format!(
+            "[[plugin]]\nname = \"command-policy\"\n{remembered}[[plugin.config.rule]]\n\
+             commands = [\"SIZE {word}\"]\n[[plugin.config.rule]]\ncommands = [\"SIZE notes.txt\"]\n\
+             users = [\"guest\"]\n"
+        )
+    };
+    let site = site("");
+    site.write("conf.d/policy.toml", rule("secret.txt", ""));
+    site.make("guest");
+    site.write(
+        "conf.d/guest.toml",
+        format!("[[user]]\nname = \"guest\"\npassword = \"{CHEAP_HASH}\"\nroot = \"../guest\"\n"),
+    );
+    put(&site, "command-policy.wasm", component("command-policy"));
+    let waft = site.serve();
+    let processors = std::thread::available_parallelism().unwrap().get() as u64;
+    // Each processor has to learn it.
+    let ask = |ftp: &mut Ftp| {
+        let before = calls(&waft);
+        (0..TIMES).for_each(|_| drop(ftp.expect("SIZE notes.txt", 550)));
+        calls(&waft) - before
+    };
+    let mut ftp = waft.log_in();
+    let first = ask(&mut ftp);
+    assert!((1..=processors).contains(&first), "{first} calls");
+    let second = ask(&mut waft.log_in());
+    assert!(first + second <= processors, "{first} and {second} calls");
+    let plugins = || Control::connect(&waft.path("state/control.sock")).plugins();
+    assert!(plugins()["plugins"][0]["remembered_commands"].as_u64().unwrap() >= 1);
+    // What it refuses it is asked about each time, and who is another one as well.
+    let before = calls(&waft);
+    (0..5).for_each(|_| drop(ftp.expect("SIZE secret.txt", 502)));
+    let mut guest = waft.connect();
+    guest.log_in("guest", PASSWORD);
+    guest.expect("SIZE notes.txt", 502);
+    assert_eq!(calls(&waft), before + 6);
+    let replace = |text: String| {
+        waft.and_wait(
+            |site| site.write("conf.d/policy.toml", text),
+            "the other policy",
+            |line| line.message() == "plugin replaced",
+        );
+    };
+    replace(rule("notes.txt", ""));
+    ftp.expect("SIZE notes.txt", 502);
+    replace(rule("secret.txt", "limits = { remembered_commands = 0 }\n"));
+    assert_eq!(ask(&mut ftp), TIMES);
+    assert_eq!(plugins()["plugins"][0]["remembered_commands"], 0);
 }

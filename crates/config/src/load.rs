@@ -204,7 +204,7 @@ fn inherit(own: &mut PluginLimits, general: &PluginLimits, written: impl Fn(&str
         }
     }
     unless_written!(memory cpu wall instances sessions transfers queue);
-    unless_written!(instance_calls instance_age instance_idle log_lines);
+    unless_written!(instance_calls instance_age instance_idle log_lines remembered_commands);
 }
 
 /// Adds what `upload` grants. The checks want to see the permissions as they were written.

@@ -512,6 +512,9 @@ section! {
         instance_idle: Duration as Deadline = Duration::from_secs(60),
         /// Lines that it may write to the log in a second.
         log_lines: u32 as Count = 200,
+        /// Commands that it is remembered to let pass, on each processor, where it says that it decides by
+        /// nothing but the command and the session; 0 has it asked every time.
+        remembered_commands: u32 as Number<0, 1_000_000> = 1024,
         /// One call of `lifecycle`: `describe` and `init`.
         lifecycle: HookLimits as CallLimits = HookLimits::default(); "`cpu` and `wall` above",
         /// One call of `connection-filter`.

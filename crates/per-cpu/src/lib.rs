@@ -31,6 +31,15 @@ impl<T> PerCpu<T> {
         PerCpu((0..processors).map(|_| Line(make())).collect())
     }
 
+    /// A single one that all processors use, for tests that go by what is in it.
+    #[must_use]
+    pub fn one() -> PerCpu<T>
+    where
+        T: Default,
+    {
+        PerCpu(Box::new([Line(T::default())]))
+    }
+
     /// The one of the processor that runs this.
     #[expect(clippy::indexing_slicing, reason = "there is one at least, and it is a remainder")]
     pub fn here(&self) -> &T {

@@ -45,18 +45,27 @@ fn main() {
     criterion.final_summary();
 }
 
-/// How much of the command NOOP the plugins want to see, and the rule that makes them.
-const LOOKS: [(&str, &[(&str, &str)]); 3] = [
-    ("about other verbs", &[("rule.0.commands", "DELE")]),
-    ("about other users", &[("rule.0.commands", "NOOP"), ("rule.0.users.0", "nobody")]),
-    ("which look", &[("rule.0.commands", "NOOP *"), ("rule.0.tls", "false")]),
+/// What stands in `[plugin.config]`.
+type Settings = &'static [(&'static str, &'static str)];
+
+/// How much of the command NOOP the plugins want to see, the rule that makes them, and how many commands
+/// they are remembered to let pass.
+const LOOKS: [(&str, Settings, usize); 4] = [
+    ("about other verbs", &[("rule.0.commands", "DELE")], 0),
+    ("about other users", &[("rule.0.commands", "NOOP"), ("rule.0.users.0", "nobody")], 0),
+    ("which look", &[("rule.0.commands", "NOOP *"), ("rule.0.tls", "false")], 0),
+    ("remembered", &[("rule.0.commands", "NOOP *"), ("rule.0.tls", "false")], 1),
 ];
 
 /// A command as the server asks about it.
 fn calls(criterion: &mut Criterion, runtime: &Runtime) {
     let mut group = criterion.benchmark_group("hook call");
-    let mut measure = |name: String, count: usize, rule: &[(&str, &str)]| {
-        let policy = |number| plugin(&format!("policy-{number}"), "command-policy", rule);
+    let mut measure = |name: String, count: usize, rule: &[(&str, &str)], remembered: usize| {
+        let policy = |number| {
+            let mut policy = plugin(&format!("policy-{number}"), "command-policy", rule);
+            policy.limits.remembered_commands = remembered;
+            policy
+        };
         let host = runtime.block_on(load((0..count).map(policy).collect(), None));
         let command = Command::new(Verb::Noop, None);
         let session = session();
@@ -70,10 +79,10 @@ fn calls(criterion: &mut Criterion, runtime: &Runtime) {
             bencher.iter_custom(|times| runtime.block_on(timed(times, &ask)));
         });
     };
-    measure("no plugin".to_owned(), 0, &[]);
-    for (looks, rule) in LOOKS {
+    measure("no plugin".to_owned(), 0, &[], 0);
+    for (looks, rule, remembered) in LOOKS {
         for count in [1, 5] {
-            measure(format!("{count} × command-policy, {looks}"), count, rule);
+            measure(format!("{count} × command-policy, {looks}"), count, rule, remembered);
         }
     }
     group.finish();

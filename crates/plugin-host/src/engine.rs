@@ -121,9 +121,8 @@ fn pool() -> PoolingAllocationConfig {
     pool.total_component_instances(limits::INSTANCES_MAX)
         .total_stacks(limits::INSTANCES_MAX)
         .total_memories(limits::INSTANCES_MAX)
-        .total_core_instances(limits::INSTANCES_MAX * 4)
-        // One of its module, and one that its imports go through.
-        .total_tables(limits::INSTANCES_MAX * 2)
+        .total_core_instances(limits::CORE_INSTANCES_ALL_MAX)
+        .total_tables(limits::TABLES_ALL_MAX)
         .max_core_instances_per_component(limits::CORE_INSTANCES_MAX)
         .max_memories_per_component(limits::MEMORIES_MAX)
         .max_tables_per_component(limits::TABLES_MAX)

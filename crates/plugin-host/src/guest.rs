@@ -32,6 +32,7 @@ use crate::errors::Failure;
 use crate::hook::{Budget, Hook};
 use crate::lent::Services;
 use crate::limits;
+use crate::memo::Basis;
 use crate::processor::{self, metered};
 use crate::scarcity;
 use crate::services::Share;
@@ -102,6 +103,9 @@ pub(crate) struct Guest {
     pub(crate) deadline: Instant,
     /// The password that the client offers in the call in progress.
     pub(crate) offered: Option<auth::Secret>,
+    /// What the call in progress has asked of its session, while somebody wants to know, and as long as
+    /// other sessions may be alike in it.
+    pub(crate) basis: Option<Basis>,
     /// What the call in progress has computed since its first tick.
     computed: Duration,
     /// Whether that was more than it may be at the last tick.
@@ -312,6 +316,7 @@ fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
         budget: Hook::Lifecycle.row().budget,
         deadline: Instant::now(),
         offered: None,
+        basis: None,
         computed: Duration::ZERO,
         is_over: false,
     };

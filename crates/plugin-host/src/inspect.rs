@@ -100,6 +100,9 @@ pub struct Descriptor {
     pub description: String,
     /// The verbs whose commands it wants to see; `None` is all.
     pub command_verbs: Option<Vec<String>>,
+    /// The verbs about whose commands it decides by nothing but the command and the session; `None` is
+    /// all.
+    pub pure_verbs: Option<Vec<String>>,
     /// The verbs whose replies it wants to see; `None` is all.
     pub reply_verbs: Option<Vec<String>>,
     /// The codes of the replies that it wants to see; `None` is all.
@@ -129,6 +132,7 @@ impl Descriptor {
             version: text(&said.version),
             description: text(&said.description),
             command_verbs: interest.commands.names(),
+            pure_verbs: interest.pure.names(),
             reply_verbs: interest.replies.names(),
             reply_codes: interest.codes().map(|codes| codes.iter().copied().collect()),
             file_ops: interest.files.ops.names().collect(),

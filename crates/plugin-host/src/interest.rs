@@ -77,6 +77,8 @@ impl Verbs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Interest {
     pub(crate) commands: Verbs,
+    /// The commands that it decides about by nothing but the command and what it asks of the session.
+    pub(crate) pure: Verbs,
     pub(crate) replies: Verbs,
     /// Codes of replies; `None` is all.
     codes: Option<BTreeSet<u16>>,
@@ -112,6 +114,7 @@ impl Interest {
         };
         let mut interest = Interest {
             commands: common.clone(),
+            pure: Verbs::NONE,
             replies: common,
             codes: None,
             site: own::commands(&descriptor.site)?,
@@ -123,6 +126,7 @@ impl Interest {
         for (key, value) in &descriptor.extra {
             match key.as_str() {
                 "command.verbs" => interest.commands = listed(value)?,
+                "command.pure" => interest.pure = listed(value)?,
                 "reply.verbs" => interest.replies = listed(value)?,
                 "reply.codes" => interest.codes = codes(value)?,
                 "file.ops" => interest.files.ops = files::ops(value)?,
@@ -224,6 +228,15 @@ mod tests {
         assert_eq!(interest.commands.set(), VerbSet::EMPTY);
         assert_eq!(interest.replies.set(), VerbSet::ALL);
         assert!(interest.wants_code(Code::TRANSFER_DONE) && !interest.wants_code(Code::OKAY));
+    }
+
+    #[test]
+    fn no_command_is_pure_unless_it_is_said_to_be() {
+        assert_eq!(interest(&["PORT"], &[]).unwrap().pure, Verbs::NONE);
+        let pure = interest(&[], &[("command.pure", "noop, XFOO")]).unwrap().pure;
+        assert!(pure.contains(Some(&name("NOOP"))) && pure.contains(Some(&name("XFOO"))));
+        assert!(!pure.contains(Some(&name("PWD"))) && !pure.contains(Some(&name("XBAR"))));
+        assert_eq!(interest(&[], &[("command.pure", "*")]).unwrap().pure, Verbs::ALL);
     }
 
     #[test]

@@ -42,6 +42,7 @@ mod interest;
 mod lent;
 mod limits;
 mod load;
+mod memo;
 mod meter;
 mod news;
 mod onlooker;

@@ -18,6 +18,12 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// KiB of the books about them, used or not. As many as the three bounds below add up to.
 pub(crate) const INSTANCES_MAX: u32 = 6144;
 
+/// Core instances of all plugins: one of a component's module, and those that its imports go through.
+pub(crate) const CORE_INSTANCES_ALL_MAX: u32 = INSTANCES_MAX * 4;
+
+/// Tables of all plugins: one of a component's module, and one that its imports go through.
+pub(crate) const TABLES_ALL_MAX: u32 = INSTANCES_MAX * 2;
+
 /// Octets of address space that a memory reserves, and grows by, where there is little of it.
 pub(crate) const CRAMPED_MEMORY_BYTES: u64 = 2 << 20;
 
@@ -143,6 +149,12 @@ pub(crate) const COMPILING_TOLD: Duration = Duration::from_secs(1);
 
 /// How long before its time is up a guest gets an answer to a call that waits.
 pub(crate) const ANSWER_MARGIN: Duration = Duration::from_millis(100);
+
+/// Octets of the argument of a command that is remembered to pass.
+pub(crate) const REMEMBERED_ARGUMENT_BYTES_MAX: usize = 256;
+
+/// Different sessions that a command is remembered to pass in, for each processor.
+pub(crate) const REMEMBERED_SESSIONS_MAX: usize = 16;
 
 /// Octets of the name of an account that a plugin accepts.
 pub(crate) const USER_BYTES_MAX: usize = 512;

@@ -30,6 +30,7 @@ use crate::interest::Interest;
 use crate::lent::Services;
 use crate::limits;
 use crate::load::blocking;
+use crate::memo::{Basis, Memo};
 use crate::meter::{HookCounts, Meters};
 use crate::news;
 use crate::onlooker::{Called, Told};
@@ -70,6 +71,7 @@ pub(crate) struct Plugin {
     pool: Pool,
     breaker: Breaker,
     pace: Pace,
+    memo: Memo,
     meters: Meters,
     last_error: Mutex<Option<LastError>>,
     /// Set where it took the place of another version.
@@ -168,6 +170,7 @@ impl Plugin {
             ),
             breaker: Breaker::default(),
             pace: Pace::default(),
+            memo: Memo::new(settings.limits.remembered_commands),
             meters: Meters::default(),
             last_error: Mutex::default(),
             probation: OnceLock::new(),
@@ -189,6 +192,24 @@ impl Plugin {
         self.artifact.has(Hook::CommandFilter)
             && self.interest.commands.contains(Some(command.name()))
             && !command.verb().is_some_and(is_skipped)
+            && !(self.may_remember(command) && self.memo.passes(session, command))
+    }
+
+    /// Whether what it says about the command may be remembered. Whoever looks on wants to see every
+    /// call.
+    pub(crate) fn may_remember(&self, command: &Command) -> bool {
+        self.interest.pure.contains(Some(command.name())) && self.services().onlooker.is_none()
+    }
+
+    /// Remembers that it lets the command pass in sessions of which this is true.
+    pub(crate) fn remember(&self, session: &SessionFacts, command: &Command, basis: Basis) {
+        tracing::debug!(
+            plugin = &*self.name,
+            session = session.id.0,
+            verb = command.name().as_str(),
+            "plugin is not asked again about such commands"
+        );
+        self.memo.note(command, basis);
     }
 
     /// Whether what it says about commands may take a while.
@@ -360,6 +381,7 @@ impl Plugin {
             breaker_open,
             shadow: self.settings.shadow,
             differed: self.differed.load(Ordering::Relaxed),
+            remembered_commands: self.memo.len(),
             counts: Counts {
                 calls: sum.calls,
                 traps: sum.traps,

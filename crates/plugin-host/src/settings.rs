@@ -367,6 +367,9 @@ pub struct Limits {
     pub instance_idle: Duration,
     /// Lines that it may write to the log in a second.
     pub log_lines: u32,
+    /// Commands on each processor that it is remembered to let pass, where it says that it decides by
+    /// nothing but the command and the session; 0 has it asked every time.
+    pub remembered_commands: usize,
 }
 
 impl Default for Limits {
@@ -385,6 +388,7 @@ impl Default for Limits {
             instance_age: Duration::from_secs(600),
             instance_idle: Duration::from_secs(60),
             log_lines: 200,
+            remembered_commands: 1024,
         }
     }
 }

@@ -271,6 +271,8 @@ pub struct PluginStatus {
     pub shadow: bool,
     /// How often it would have done something, where it is only listened to.
     pub differed: u64,
+    /// Commands that it is remembered to let pass, each as often as there are processors that know it.
+    pub remembered_commands: usize,
     /// What was counted since it was loaded.
     pub counts: Counts,
     /// The same by hook, without those that were never called.

@@ -22,6 +22,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interest {
     commands: Of<String>,
+    is_pure: bool,
     replies: Of<String>,
     codes: Of<u16>,
     events: Of<String>,
@@ -57,6 +58,7 @@ impl Interest {
     pub fn nothing() -> Self {
         Self {
             commands: Of::none(),
+            is_pure: false,
             replies: Of::none(),
             codes: Of::none(),
             events: Of::none(),
@@ -71,6 +73,15 @@ impl Interest {
     /// Of the commands, those with these verbs, in upper case.
     pub fn in_commands<V: Into<String>>(mut self, verbs: impl IntoIterator<Item = V>) -> Self {
         self.commands = Of::these(verbs.into_iter().map(Into::into));
+        self
+    }
+
+    /// Commands are decided about by nothing but the command and what is asked of the session (and the
+    /// configuration): not by the time, a store, or what was seen before. The server then remembers what
+    /// passes, and does not ask again about the same command in sessions for which what was asked is the
+    /// same; nor is then logged or counted again what [`CommandFilter`](crate::CommandFilter) does.
+    pub fn with_pure_commands(mut self) -> Self {
+        self.is_pure = true;
         self
     }
 
@@ -152,6 +163,9 @@ impl Interest {
         let mut extra = Vec::new();
         if hooks.contains(&"command_filter") {
             extra.push(("command.verbs".to_owned(), self.commands.listed()));
+            if self.is_pure {
+                extra.push(("command.pure".to_owned(), "*".to_owned()));
+            }
         }
         if hooks.contains(&"reply_filter") {
             extra.push(("reply.verbs".to_owned(), self.replies.listed()));
@@ -220,6 +234,14 @@ mod tests {
         assert_eq!(interest.verbs(&COMMANDS), ["PORT", "EPRT"]);
         assert_eq!(pairs(&interest.extra(&COMMANDS)), [("command.verbs", "PORT,EPRT")]);
         assert_eq!(pairs(&interest.extra(&REPLIES)), [("reply.verbs", "*"), ("reply.codes", "*")]);
+    }
+
+    #[test]
+    fn pure_commands_are_said_to_be_where_commands_are_decided_about() {
+        let interest = Interest::everything().in_commands(["PORT"]).with_pure_commands();
+        let extra = [("command.verbs", "PORT"), ("command.pure", "*")];
+        assert_eq!(pairs(&interest.extra(&COMMANDS)), extra);
+        assert_eq!(pairs(&interest.extra(&REPLIES)).len(), 2);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! The plugin asks to see only the verbs that something here may deny, and only the reply codes
 //! that have another text: all others cost the server nothing. Of a session that no rule is about
 //! it asks to see no more: rules depend on the user, the address and TLS, and the server asks again
-//! when one of them changes.
+//! when one of them changes. And as it decides by nothing but the command and that, the server
+//! remembers what passes: a session that is like another one is not asked about.
 
 #![forbid(unsafe_code)]
 
@@ -27,7 +28,7 @@ impl Plugin for Policy {
     }
 
     fn interest(&self) -> Interest {
-        let interest = Interest::everything().in_commands(self.denied_verbs());
+        let interest = Interest::everything().in_commands(self.denied_verbs()).with_pure_commands();
         if self.reworded_codes().next().is_none() {
             return interest.in_replies_to([""; 0]).in_codes([]);
         }

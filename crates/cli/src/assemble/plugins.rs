@@ -181,6 +181,7 @@ fn limits(limits: &PluginLimits) -> Limits {
         instance_age: limits.instance_age,
         instance_idle: limits.instance_idle,
         log_lines: limits.log_lines,
+        remembered_commands: count(Some(limits.remembered_commands)),
     }
 }
 

@@ -210,7 +210,7 @@ fn plugins(directory: &Path, grant: &str) -> Config {
          isolation = \"session\"\nshare = 6\non_error_by_hook = {{ command_filter = \"deny\" }}\n\
          limits = {{ memory = \"1MiB\", cpu = \"1ms\", wall = \"2ms\", instances = 3, log_lines = 4, \
          queue = \"5s\", instance_calls = 6, instance_age = \"7s\", instance_idle = \"8s\", \
-         transfers = 9, event_sink = {{ wall = \"10s\" }} }}\n\
+         transfers = 9, remembered_commands = 11, event_sink = {{ wall = \"10s\" }} }}\n\
          config = {{ deny = [\"PORT\"], texts = {{ PORT = \"no\" }} }}\n{grant}\n\
          [[plugin]]\nname = \"two\"\npath = \"two.wasm\"\n"
     );
@@ -271,6 +271,7 @@ fn every_key_reaches_the_plugin_host() {
     assert_eq!(bounds, (5, 9, 1));
     let times = (limits.queue, limits.instance_age, limits.instance_idle);
     assert_eq!((times, limits.instance_calls), ((seconds(5), seconds(7), seconds(8)), 6));
+    assert_eq!(limits.remembered_commands, 11);
     assert_eq!(limits.by_hook.len(), 11, "every key names a hook");
     assert_eq!(limits.by_hook[&Hook::EventSink].wall, Some(seconds(10)));
     assert_eq!((one.isolation, one.share, two.share), (Isolation::Session, 6, 1));

@@ -287,6 +287,12 @@ fn described(plugin: &Value) -> String {
         rows.push(row("would have acted", text(at(plugin, "differed"))));
     }
     rows.push(row("calls", calls(counts, plugin)));
+    if at(plugin, "remembered_commands").as_u64().is_some_and(|commands| commands > 0) {
+        rows.push(row(
+            "remembered",
+            format!("{} commands", text(at(plugin, "remembered_commands"))),
+        ));
+    }
     for hook in at(plugin, "calls_by_hook").as_array().into_iter().flatten() {
         rows.push(row(&format!("  {}", text(at(hook, "hook"))), calls(hook, &Value::Null)));
     }

@@ -175,6 +175,7 @@ fn interests(
     let codes = descriptor.reply_codes.as_deref();
     let rows = [
         ("command-filter", "commands", verbs(&descriptor.command_verbs)),
+        ("command-filter", "pure", verbs(&descriptor.pure_verbs)),
         ("reply-filter", "replies to", verbs(&descriptor.reply_verbs)),
         ("reply-filter", "reply codes", wanted(codes)),
         ("file-filter", "file ops", wanted(Some(&descriptor.file_ops))),

@@ -13,6 +13,7 @@ use wasmtime::component::Resource;
 
 use crate::bindings::waft::plugin::sessions::{Host, HostSession, TlsInfo};
 use crate::guest::Guest;
+use crate::memo::Fact;
 
 /// A session, as a guest sees it.
 #[derive(Debug)]
@@ -24,29 +25,51 @@ impl Guest {
     fn facts(&self, session: &Resource<Session>) -> wasmtime::Result<&Arc<SessionFacts>> {
         Ok(&self.table.get(session)?.0)
     }
+
+    /// The same, to tell something that may be true of other sessions as well.
+    fn telling(
+        &mut self,
+        session: &Resource<Session>,
+        fact: impl FnOnce(&SessionFacts) -> Fact,
+    ) -> wasmtime::Result<&Arc<SessionFacts>> {
+        let facts = &self.table.get(session)?.0;
+        if let Some(basis) = &mut self.basis {
+            basis.note(fact(facts));
+        }
+        Ok(facts)
+    }
+
+    /// The same, for what is this session's alone: what it is decided by is true of no other.
+    fn own(&mut self, session: &Resource<Session>) -> wasmtime::Result<&Arc<SessionFacts>> {
+        self.basis = None;
+        self.facts(session)
+    }
 }
 
 impl Host for Guest {}
 
 impl HostSession for Guest {
     fn id(&mut self, session: Resource<Session>) -> wasmtime::Result<u64> {
-        Ok(self.facts(&session)?.id.0)
+        Ok(self.own(&session)?.id.0)
     }
 
     fn remote_ip(&mut self, session: Resource<Session>) -> wasmtime::Result<String> {
-        Ok(self.facts(&session)?.peer.ip().to_string())
+        let facts = self.telling(&session, |facts| Fact::Address(facts.peer.ip()))?;
+        Ok(facts.peer.ip().to_string())
     }
 
     fn remote_port(&mut self, session: Resource<Session>) -> wasmtime::Result<u16> {
-        Ok(self.facts(&session)?.peer.port())
+        Ok(self.own(&session)?.peer.port())
     }
 
     fn listener(&mut self, session: Resource<Session>) -> wasmtime::Result<String> {
-        Ok(self.facts(&session)?.listener.to_string())
+        let facts = self.telling(&session, |facts| Fact::Listener(Arc::clone(&facts.listener)))?;
+        Ok(facts.listener.to_string())
     }
 
     fn tls(&mut self, session: Resource<Session>) -> wasmtime::Result<Option<TlsInfo>> {
-        Ok(self.facts(&session)?.tls.as_ref().map(|tls| TlsInfo {
+        let facts = self.telling(&session, |facts| Fact::Tls(facts.tls.clone()))?;
+        Ok(facts.tls.as_ref().map(|tls| TlsInfo {
             version: tls.version.clone(),
             cipher: tls.cipher.clone(),
             server_name: tls.server_name.clone(),
@@ -55,11 +78,13 @@ impl HostSession for Guest {
     }
 
     fn user(&mut self, session: Resource<Session>) -> wasmtime::Result<Option<String>> {
-        Ok(self.facts(&session)?.user.as_deref().map(str::to_owned))
+        let facts = self.telling(&session, |facts| Fact::User(facts.user.clone()))?;
+        Ok(facts.user.as_deref().map(str::to_owned))
     }
 
     fn cwd(&mut self, session: Resource<Session>) -> wasmtime::Result<String> {
-        Ok(printable(self.facts(&session)?.cwd.as_bytes()).into_owned())
+        let facts = self.telling(&session, |facts| Fact::Cwd(facts.cwd.clone()))?;
+        Ok(printable(facts.cwd.as_bytes()).into_owned())
     }
 
     fn attribute(
@@ -67,7 +92,11 @@ impl HostSession for Guest {
         session: Resource<Session>,
         name: String,
     ) -> wasmtime::Result<Option<String>> {
-        Ok(self.facts(&session)?.fact(&name))
+        let value = self.facts(&session)?.fact(&name);
+        if let Some(basis) = &mut self.basis {
+            basis.note(Fact::Attribute(name, value.clone()));
+        }
+        Ok(value)
     }
 
     fn get(
@@ -75,7 +104,8 @@ impl HostSession for Guest {
         session: Resource<Session>,
         key: String,
     ) -> wasmtime::Result<Option<Vec<u8>>> {
-        Ok(self.facts(&session)?.scratch.get(&self.identity.name, &key))
+        let name = Arc::clone(&self.identity.name);
+        Ok(self.own(&session)?.scratch.get(&name, &key))
     }
 
     fn set(
@@ -84,8 +114,9 @@ impl HostSession for Guest {
         key: String,
         value: Option<Vec<u8>>,
     ) -> wasmtime::Result<Result<(), String>> {
-        let scratch = &self.facts(&session)?.scratch;
-        Ok(scratch.set(&self.identity.name, &key, value).map_err(|full| full.to_string()))
+        let name = Arc::clone(&self.identity.name);
+        let scratch = &self.own(&session)?.scratch;
+        Ok(scratch.set(&name, &key, value).map_err(|full| full.to_string()))
     }
 
     fn skip_commands(

@@ -16,6 +16,7 @@ use crate::guest::{Caller, Guest};
 use crate::hook::Hook;
 use crate::hooks::{Given, failed, made, not_unicode, shown};
 use crate::limits;
+use crate::memo::Basis;
 use crate::onlooker::Told;
 use crate::plugin::Plugin;
 use crate::settings::OnError;
@@ -55,12 +56,19 @@ pub(crate) async fn ask(
         return if observed { Verdict::Pass } else { Verdict::Undecided(not_unicode()) };
     };
     let caller = Caller { hook: Hook::CommandFilter, generation };
-    let ask = async |exports: &Exports, store: &mut Store<Guest>, session| match &exports.command {
-        Some(hook) => hook.call_on_command(store, session, &shown).await,
-        None => Ok(CommandDecision::Pass),
+    let ask = async |exports: &Exports, store: &mut Store<Guest>, session| {
+        let Some(hook) = &exports.command else { return Ok((CommandDecision::Pass, None)) };
+        store.data_mut().basis = plugin.may_remember(command).then(Basis::default);
+        let said = hook.call_on_command(&mut *store, session, &shown).await?;
+        Ok((said, store.data_mut().basis.take()))
     };
-    // Whatever it says about QUIT and ABOR, they go on: it sees them, and no more.
-    let check = |said| if observed { Ok(Verdict::Pass) } else { check(command, &shown, said) };
+    let check = |(said, basis)| {
+        if let (CommandDecision::Pass, Some(basis)) = (&said, basis) {
+            plugin.remember(session, command, basis);
+        }
+        // Whatever it says about QUIT and ABOR, they go on: it sees them, and no more.
+        if observed { Ok(Verdict::Pass) } else { check(command, &shown, said) }
+    };
     let verdict = plugin.ask(caller, session, || command.to_string(), ask, check).await;
     verdict.unwrap_or_else(|failure| by_policy(plugin, observed, &failure))
 }

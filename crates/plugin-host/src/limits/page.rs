@@ -123,6 +123,7 @@ fn instances() -> Vec<Row> {
         instance_age,
         instance_idle,
         log_lines: _,
+        remembered_commands,
     } = Limits::default();
     let budget = HostSettings::default().memory_budget;
     vec![
@@ -194,6 +195,22 @@ fn instances() -> Vec<Row> {
             "`limits.instance_idle`",
             "it is dropped, down to those kept ready",
         ),
+        set(
+            "commands remembered to pass, on each processor",
+            remembered_commands.shown(""),
+            "`limits.remembered_commands`",
+            "those that were not needed lately are forgotten, and it is asked again",
+        ),
+        fixed!(
+            REMEMBERED_ARGUMENT_BYTES_MAX,
+            "argument of a command that is remembered",
+            "it is asked every time"
+        ),
+        fixed!(
+            REMEMBERED_SESSIONS_MAX,
+            "different sessions that a command is remembered for, on each processor",
+            "they are forgotten, and it is asked again"
+        ),
         fixed!(
             MEMORY_KEPT_PERCENT,
             "memory of an instance that it has taken of what it may",
@@ -221,6 +238,17 @@ fn instances() -> Vec<Row> {
             INSTANCES_MAX,
             "instances in the process, those of drained versions included",
             "another one cannot be started: the call fails"
+        ),
+        fixed!(
+            CORE_INSTANCES_ALL_MAX,
+            "core instances in the process",
+            "another instance cannot be started: the call fails"
+        ),
+        fixed!(
+            TABLES_ALL_MAX,
+            "tables in the process: components with more than two each meet this before they meet \
+             the instances above",
+            "another instance cannot be started: the call fails"
         ),
         fixed!(
             CRAMPED_MEMORY_BYTES,

@@ -146,6 +146,7 @@ async fn measure(arguments: &BenchedPlugin) -> Result<Costs> {
         // The same instance is asked every time, however often.
         plugin.limits.instances_max = 1;
         plugin.limits.instance_calls = u64::MAX;
+        plugin.limits.remembered_commands = 0;
     }
     let (host, compile_ms) = load(&settings).await?;
     drop(host);

@@ -104,6 +104,11 @@ fn states(page: &mut Page, status: &HostStatus) {
     for plugin in status.plugins.iter().filter(|plugin| plugin.shadow) {
         page.sample(DIFFERED, &[("plugin", &plugin.name)], plugin.differed);
     }
+    const REMEMBERED: &str = "waft_plugin_remembered_commands";
+    page.family(REMEMBERED, "gauge", "Commands that it lets pass and is not asked about again.");
+    for plugin in &status.plugins {
+        page.sample(REMEMBERED, &[("plugin", &plugin.name)], plugin.remembered_commands);
+    }
     const CANARY: &str = "waft_plugin_canary_ratio";
     page.family(CANARY, "gauge", "The share of the sessions that a new version is tried on.");
     for plugin in &status.plugins {
