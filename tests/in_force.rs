@@ -313,7 +313,6 @@ fn what_a_policy_skips_of_a_session_ends_with_its_login_and_with_the_policy() {
 
 #[test]
 fn what_a_policy_lets_pass_is_asked_once_for_all_that_are_alike() {
-    const TIMES: u64 = 40;
     let rule = |word: &str, remembered: &str| {
         format!(
             "[[plugin]]\nname = \"command-policy\"\n{remembered}[[plugin.config.rule]]\n\
@@ -331,17 +330,18 @@ fn what_a_policy_lets_pass_is_asked_once_for_all_that_are_alike() {
     put(&site, "command-policy.wasm", component("command-policy"));
     let waft = site.serve();
     let processors = std::thread::available_parallelism().unwrap().get() as u64;
-    // Each processor has to learn it.
+    let times = 8 * processors;
     let ask = |ftp: &mut Ftp| {
         let before = calls(&waft);
-        (0..TIMES).for_each(|_| drop(ftp.expect("SIZE notes.txt", 550)));
+        (0..times).for_each(|_| drop(ftp.expect("SIZE notes.txt", 550)));
         calls(&waft) - before
     };
     let mut ftp = waft.log_in();
     let first = ask(&mut ftp);
-    assert!((1..=processors).contains(&first), "{first} calls");
+    // Each processor has to learn it, and once more where the session moves on between question and answer.
+    assert!((1..=2 * processors).contains(&first), "{first} calls");
     let second = ask(&mut waft.log_in());
-    assert!(first + second <= processors, "{first} and {second} calls");
+    assert!(first + second <= 2 * processors, "{first} and {second} calls");
     let plugins = || Control::connect(&waft.path("state/control.sock")).plugins();
     assert!(plugins()["plugins"][0]["remembered_commands"].as_u64().unwrap() >= 1);
     // What it refuses it is asked about each time, and who is another one as well.
@@ -361,6 +361,6 @@ fn what_a_policy_lets_pass_is_asked_once_for_all_that_are_alike() {
     replace(rule("notes.txt", ""));
     ftp.expect("SIZE notes.txt", 502);
     replace(rule("secret.txt", "limits = { remembered_commands = 0 }\n"));
-    assert_eq!(ask(&mut ftp), TIMES);
+    assert_eq!(ask(&mut ftp), times);
     assert_eq!(plugins()["plugins"][0]["remembered_commands"], 0);
 }

@@ -89,7 +89,7 @@ pub(crate) fn schedule(scheduling: Scheduling) {
         Err(error) => tracing::warn!(
             %error,
             remedy = "allow sched_setscheduler, or set scheduling = \"inherited\" in [server]",
-            "threads are scheduled as the process was started: more clients, slower replies"
+            "threads are scheduled as the process was started: with many clients replies are slower"
         ),
     }
 }

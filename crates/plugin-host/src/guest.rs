@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use waft_core::{SessionFacts, SessionId, auth};
+use waft_proto::VerbSet;
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmBacktrace, WasmCoreDump};
 use wasmtime_wasi::WasiCtx;
@@ -32,7 +33,7 @@ use crate::errors::Failure;
 use crate::hook::{Budget, Hook};
 use crate::lent::Services;
 use crate::limits;
-use crate::memo::Basis;
+use crate::memo::{Basis, Fact};
 use crate::processor::{self, metered};
 use crate::scarcity;
 use crate::services::Share;
@@ -103,13 +104,48 @@ pub(crate) struct Guest {
     pub(crate) deadline: Instant,
     /// The password that the client offers in the call in progress.
     pub(crate) offered: Option<auth::Secret>,
-    /// What the call in progress has asked of its session, while somebody wants to know, and as long as
-    /// other sessions may be alike in it.
-    pub(crate) basis: Option<Basis>,
+    /// What the call in progress has asked of its session, while somebody wants to know.
+    basis: Option<Basis>,
+    /// Whether it went by more than that, or did something.
+    goes_by_more: AtomicBool,
     /// What the call in progress has computed since its first tick.
     computed: Duration,
     /// Whether that was more than it may be at the last tick.
     is_over: bool,
+}
+
+impl Guest {
+    /// Wants to know what the call in progress goes by.
+    pub(crate) fn note_basis(&mut self) {
+        self.basis = Some(Basis::default());
+        *self.goes_by_more.get_mut() = false;
+    }
+
+    /// What it went by, if that is the session alone and may be true of others.
+    pub(crate) fn take_basis(&mut self) -> Option<Basis> {
+        self.basis.take().filter(|_| !*self.goes_by_more.get_mut())
+    }
+
+    /// It is told something of its session.
+    pub(crate) fn note_fact(&mut self, fact: impl FnOnce() -> Fact) {
+        if let Some(basis) = &mut self.basis
+            && !basis.note(fact())
+        {
+            self.basis = None;
+        }
+    }
+
+    /// It says that it need not be asked about these commands in its session.
+    pub(crate) fn note_skipped(&mut self, verbs: VerbSet) {
+        if let Some(basis) = &mut self.basis {
+            basis.note_skipped(verbs);
+        }
+    }
+
+    /// It goes by what is true at this time, or of this session alone; or it does something.
+    pub(crate) fn note_more(&self) {
+        self.goes_by_more.store(true, Ordering::Relaxed);
+    }
 }
 
 /// An instance, ready for a call.
@@ -317,6 +353,7 @@ fn new_store(sandbox: &Sandbox, identity: Arc<Identity>) -> Store<Guest> {
         deadline: Instant::now(),
         offered: None,
         basis: None,
+        goes_by_more: AtomicBool::new(false),
         computed: Duration::ZERO,
         is_over: false,
     };

@@ -153,8 +153,14 @@ pub(crate) const ANSWER_MARGIN: Duration = Duration::from_millis(100);
 /// Octets of the argument of a command that is remembered to pass.
 pub(crate) const REMEMBERED_ARGUMENT_BYTES_MAX: usize = 256;
 
-/// Different sessions that a command is remembered to pass in, for each processor.
-pub(crate) const REMEMBERED_SESSIONS_MAX: usize = 16;
+/// Kinds of sessions that a command is remembered to pass in, for each processor.
+pub(crate) const REMEMBERED_SESSIONS_MAX: usize = 32;
+
+/// Facts of a session that a command is remembered to pass by.
+pub(crate) const REMEMBERED_FACTS_MAX: usize = 16;
+
+/// Octets of the texts in them.
+pub(crate) const REMEMBERED_FACTS_BYTES_MAX: usize = 512;
 
 /// Octets of the name of an account that a plugin accepts.
 pub(crate) const USER_BYTES_MAX: usize = 512;

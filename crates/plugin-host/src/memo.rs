@@ -2,13 +2,15 @@
 //!
 //! A plugin may say that it decides about commands by nothing but the command and what it asks of the
 //! session (`command.pure` of its descriptor). Where it then lets one pass, the facts that it asked
-//! for are kept with what they were: in every session of which the same is true it would let the same
-//! command pass. Nothing else is kept: what a plugin refuses or changes, it is asked about, and that is
-//! logged and counted each time.
+//! for in that call are kept with what they were: in every session of which the same is true it would
+//! let the same command pass, and would say the same of what it need not be asked about there. Nothing
+//! else is kept: what a plugin refuses or changes, it is asked about, and that is logged and counted each
+//! time. Nor is a call in which it used what says other things at other times, or wrote something.
 //!
 //! Each processor keeps its own, so that sessions do not meet here, and forgets what was not needed
 //! lately when it is full: clients that name thousands of files do not push out what all of them send.
-//! What is kept is gone with the version of the plugin. No password is kept, as none is shown.
+//! What is kept is gone with the version of the plugin. No argument of PASS, ACCT or ADAT is kept, as
+//! none is shown.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,13 +19,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use waft_core::session::TlsFacts;
 use waft_core::{SessionFacts, VirtualPath};
 use waft_per_cpu::PerCpu;
-use waft_proto::Command;
+use waft_proto::{Command, VerbSet};
 
 use crate::limits;
 
 /// The commands that one plugin lets pass.
 pub(crate) struct Memo {
-    /// Commands on each processor.
+    /// What is kept on each processor, about: a command counts once for each kind of session.
     max: usize,
     known: PerCpu<Mutex<Known>>,
 }
@@ -36,14 +38,25 @@ struct Known {
     before: Commands,
 }
 
-/// By verb and argument: the sessions that it was found for.
-type Commands = HashMap<Box<[u8]>, Vec<Basis>>;
+/// By verb and argument: the kinds of sessions that it passes in.
+#[derive(Default)]
+struct Commands {
+    kinds: HashMap<Box<[u8]>, Vec<Basis>>,
+    /// Of all of them.
+    count: usize,
+}
 
-/// The facts of a session that a plugin asked for in a call.
+/// What a plugin asked a session for in a call, and what it said of that session.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Basis(Vec<Fact>);
+pub(crate) struct Basis {
+    facts: Vec<Fact>,
+    /// Of the texts in them.
+    octets: usize,
+    /// Commands that it need not be asked about there.
+    skips: VerbSet,
+}
 
-/// What a session's getters tell, but for what is told of no other session.
+/// What a session's getters tell, but for what is true of no other session.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fact {
     User(Option<Arc<str>>),
@@ -66,94 +79,145 @@ impl Fact {
             Fact::Attribute(name, value) => session.fact(name) == *value,
         }
     }
+
+    /// Octets of the texts in it.
+    fn octets(&self) -> usize {
+        match self {
+            Fact::User(user) => user.as_ref().map_or(0, |user| user.len()),
+            Fact::Address(_) => 0,
+            Fact::Listener(listener) => listener.len(),
+            Fact::Tls(tls) => tls.as_ref().map_or(0, |tls| octets_of_tls(tls)),
+            Fact::Cwd(cwd) => cwd.as_bytes().len(),
+            Fact::Attribute(name, value) => name.len() + value.as_ref().map_or(0, String::len),
+        }
+    }
+}
+
+fn octets_of_tls(tls: &TlsFacts) -> usize {
+    let texts = [&tls.server_name, &tls.peer_certificate_sha256].into_iter().flatten();
+    let texts = texts.chain([&tls.version, &tls.cipher]).map(String::len);
+    let names = tls.peer_certificate_names.iter().map(|name| name.to_string().len());
+    texts.chain(names).sum()
 }
 
 impl Basis {
-    /// Notes that this was asked for.
-    pub(crate) fn note(&mut self, fact: Fact) {
-        if !self.0.contains(&fact) {
-            self.0.push(fact);
+    /// Notes that this was asked for. False where there is no room for more.
+    #[must_use]
+    pub(crate) fn note(&mut self, fact: Fact) -> bool {
+        if self.facts.contains(&fact) {
+            return true;
         }
+        self.octets = self.octets.saturating_add(fact.octets());
+        let has_room = self.facts.len() < limits::REMEMBERED_FACTS_MAX
+            && self.octets <= limits::REMEMBERED_FACTS_BYTES_MAX;
+        if has_room {
+            self.facts.push(fact);
+        }
+        has_room
+    }
+
+    /// Notes commands that the plugin need not be asked about in such a session.
+    pub(crate) fn note_skipped(&mut self, verbs: VerbSet) {
+        self.skips = self.skips.union(verbs);
     }
 
     fn holds(&self, session: &SessionFacts) -> bool {
-        self.0.iter().all(|fact| fact.holds(session))
+        self.facts.iter().all(|fact| fact.holds(session))
     }
 }
 
 impl Memo {
-    /// Keeps so many commands on each processor.
+    /// Keeps about so many commands on each processor.
     pub(crate) fn new(max: usize) -> Memo {
         Memo { max, known: PerCpu::default() }
     }
 
-    /// Whether the plugin is known to let the command pass in that session.
-    pub(crate) fn passes(&self, session: &SessionFacts, command: &Command) -> bool {
-        let Some(key) = self.key(command) else { return false };
-        let mut known = lock(self.known.here());
-        let bases = known.find(&key, self.max);
-        bases.is_some_and(|bases| bases.iter().any(|basis| basis.holds(session)))
+    /// Whether the command is one that is kept.
+    pub(crate) fn may_keep(&self, command: &Command) -> bool {
+        self.max > 0
+            && argument(command)
+                .is_none_or(|argument| argument.len() <= limits::REMEMBERED_ARGUMENT_BYTES_MAX)
     }
 
-    /// Keeps that it let the command pass in a session of which that is true.
-    pub(crate) fn note(&self, command: &Command, basis: Basis) {
-        let Some(key) = self.key(command) else { return };
-        let mut known = lock(self.known.here());
-        if let Some(bases) = known.find(&key, self.max) {
-            if bases.contains(&basis) {
-                return;
-            }
-            if bases.len() >= limits::REMEMBERED_SESSIONS_MAX {
-                bases.clear();
-            }
-            bases.push(basis);
-        } else {
-            known.insert(key.into(), vec![basis], self.max);
+    /// Whether the plugin is known to let the command pass in that session: what else it need not be
+    /// asked about there.
+    pub(crate) fn passes(&self, session: &SessionFacts, command: &Command) -> Option<VerbSet> {
+        if !self.may_keep(command) {
+            return None;
         }
+        let mut known = lock(self.known.here());
+        let kinds = known.find(&key(command), self.max)?;
+        kinds.iter().find(|basis| basis.holds(session)).map(|basis| basis.skips)
     }
 
-    /// Commands that are kept, on all processors.
+    /// Keeps that it let the command pass in a session of which that is true; tells whether it does.
+    pub(crate) fn note(&self, command: &Command, basis: Basis) -> bool {
+        if !self.may_keep(command) {
+            return false;
+        }
+        lock(self.known.here()).note(key(command), basis, self.max);
+        true
+    }
+
+    /// What is kept on all processors.
     pub(crate) fn len(&self) -> usize {
         self.known.iter().map(|known| lock(known).len()).sum()
     }
+}
 
-    /// What stands for the command; none where it is not kept.
-    fn key(&self, command: &Command) -> Option<Vec<u8>> {
-        let verb = command.name().as_str().as_bytes();
-        let argument = command.argument().filter(|_| !command.is_secret());
-        let octets = argument.map_or(0, <[u8]>::len);
-        if self.max == 0 || octets > limits::REMEMBERED_ARGUMENT_BYTES_MAX {
-            return None;
-        }
-        let mut key = Vec::with_capacity(verb.len() + 1 + octets);
-        key.extend_from_slice(verb);
-        if let Some(argument) = argument {
-            key.push(b' ');
-            key.extend_from_slice(argument);
-        }
-        Some(key)
+/// What a plugin is shown of the argument.
+fn argument(command: &Command) -> Option<&[u8]> {
+    command.argument().filter(|_| !command.is_secret())
+}
+
+/// What stands for the command.
+fn key(command: &Command) -> Vec<u8> {
+    let (verb, argument) = (command.name().as_str().as_bytes(), argument(command));
+    let mut key = Vec::with_capacity(verb.len() + 1 + argument.map_or(0, <[u8]>::len));
+    key.extend_from_slice(verb);
+    if let Some(argument) = argument {
+        key.push(b' ');
+        key.extend_from_slice(argument);
     }
+    key
 }
 
 impl Known {
-    /// What is known of a command, which is recent from now on.
+    /// What is known of a command, which is recent from now on: it is in one of both places at most.
     fn find(&mut self, key: &[u8], max: usize) -> Option<&mut Vec<Basis>> {
-        if let Some((key, bases)) = self.before.remove_entry(key) {
-            self.insert(key, bases, max);
+        if let Some((key, kinds)) = self.before.kinds.remove_entry(key) {
+            self.before.count -= kinds.len();
+            self.make_room(max);
+            self.recent.count += kinds.len();
+            self.recent.kinds.insert(key, kinds);
         }
-        self.recent.get_mut(key)
+        self.recent.kinds.get_mut(key)
     }
 
-    /// Adds a command that is not recent.
-    fn insert(&mut self, key: Box<[u8]>, bases: Vec<Basis>, max: usize) {
-        if self.recent.len() >= max.div_ceil(2) {
+    fn note(&mut self, key: Vec<u8>, basis: Basis, max: usize) {
+        if self.find(&key, max).is_some_and(|kinds| kinds.contains(&basis)) {
+            return;
+        }
+        self.make_room(max);
+        // It may have been among those that made room.
+        self.find(&key, max);
+        let kinds = self.recent.kinds.entry(key.into()).or_default();
+        if kinds.len() >= limits::REMEMBERED_SESSIONS_MAX {
+            kinds.remove(0);
+            self.recent.count -= 1;
+        }
+        kinds.push(basis);
+        self.recent.count += 1;
+    }
+
+    fn make_room(&mut self, max: usize) {
+        if self.recent.count >= max.div_ceil(2) {
             self.before = std::mem::take(&mut self.recent);
         }
-        self.recent.insert(key, bases);
     }
 
     fn len(&self) -> usize {
-        self.recent.len() + self.before.len()
+        self.recent.count + self.before.count
     }
 }
 
@@ -190,9 +254,9 @@ mod tests {
 
     fn of_user(user: &str) -> Basis {
         let mut basis = Basis::default();
-        basis.note(Fact::User(Some(user.into())));
-        basis.note(Fact::User(Some(user.into())));
-        assert_eq!(basis.0.len(), 1, "asked twice, noted once");
+        assert!(basis.note(Fact::User(Some(user.into()))));
+        assert!(basis.note(Fact::User(Some(user.into()))));
+        assert_eq!(basis.facts.len(), 1, "asked twice, noted once");
         basis
     }
 
@@ -203,28 +267,32 @@ mod tests {
         memo
     }
 
+    fn passes(memo: &Memo, session: &SessionFacts, command: &Command) -> bool {
+        memo.passes(session, command).is_some()
+    }
+
     #[test]
     fn a_command_passes_in_sessions_that_are_alike_in_what_was_asked_for() {
         let memo = memo(8);
-        memo.note(&command("SIZE a"), of_user("ann"));
+        assert!(memo.note(&command("SIZE a"), of_user("ann")));
         let (ann, bob) = (session(Some("ann")), session(Some("bob")));
-        assert!(memo.passes(&ann, &command("size a")));
+        assert!(passes(&memo, &ann, &command("size a")));
         let elsewhere = SessionFacts {
             id: SessionId(2),
             cwd: VirtualPath::root().join(b"a").unwrap(),
             ..ann.clone()
         };
-        assert!(memo.passes(&elsewhere, &command("SIZE a")), "nobody asked for that");
+        assert!(passes(&memo, &elsewhere, &command("SIZE a")), "nobody asked for that");
         for other in ["SIZE b", "SIZE", "SIZE a b", "MDTM a"] {
-            assert!(!memo.passes(&ann, &command(other)), "{other}");
+            assert!(!passes(&memo, &ann, &command(other)), "{other}");
         }
         assert!(
-            !memo.passes(&bob, &command("SIZE a"))
-                && !memo.passes(&session(None), &command("SIZE a"))
+            !passes(&memo, &bob, &command("SIZE a"))
+                && !passes(&memo, &session(None), &command("SIZE a"))
         );
-        memo.note(&command("SIZE a"), of_user("bob"));
-        assert!(memo.passes(&ann, &command("SIZE a")) && memo.passes(&bob, &command("SIZE a")));
-        assert_eq!(memo.len(), 1);
+        assert!(memo.note(&command("SIZE a"), of_user("bob")));
+        assert!(passes(&memo, &ann, &command("SIZE a")) && passes(&memo, &bob, &command("SIZE a")));
+        assert_eq!(memo.len(), 2);
     }
 
     #[test]
@@ -260,34 +328,59 @@ mod tests {
     #[test]
     fn no_password_is_kept_and_nothing_long() {
         let memo = memo(8);
-        memo.note(&command("PASS one"), Basis::default());
-        assert!(memo.passes(&session(None), &command("PASS other")), "it was shown neither");
+        assert!(memo.note(&command("PASS one"), Basis::default()));
+        assert!(passes(&memo, &session(None), &command("PASS other")), "it was shown neither");
         let long = format!("RETR {}", "x".repeat(limits::REMEMBERED_ARGUMENT_BYTES_MAX + 1));
-        memo.note(&command(&long), Basis::default());
-        assert!(!memo.passes(&session(None), &command(&long)));
+        assert!(!memo.note(&command(&long), Basis::default()));
+        assert!(!passes(&memo, &session(None), &command(&long)));
     }
 
     #[test]
     fn a_full_one_forgets_what_was_not_needed_lately_and_one_without_room_keeps_nothing() {
         let memo = memo(8);
-        let passes = |line: &str| memo.passes(&session(None), &command(line));
+        let known = |line: &str| passes(&memo, &session(None), &command(line));
         for number in 0..100 {
-            memo.note(&command(&format!("RETR {number}")), Basis::default());
-            memo.note(&command("NOOP"), Basis::default());
-            assert!(passes("NOOP") && passes(&format!("RETR {number}")));
+            assert!(memo.note(&command(&format!("RETR {number}")), Basis::default()));
+            assert!(memo.note(&command("NOOP"), Basis::default()));
+            assert!(known("NOOP") && known(&format!("RETR {number}")));
             assert!(memo.len() <= 8, "{}", memo.len());
         }
-        assert!(passes("RETR 98") && !passes("RETR 9"), "what was not needed lately is forgotten");
+        assert!(known("RETR 98") && !known("RETR 9"), "what was not needed lately is forgotten");
         for number in 0..limits::REMEMBERED_SESSIONS_MAX {
-            memo.note(&command("PWD"), of_user(&number.to_string()));
+            assert!(memo.note(&command("PWD"), of_user(&number.to_string())));
         }
-        memo.note(&command("PWD"), of_user("0"));
-        assert!(memo.passes(&session(Some("0")), &command("PWD")), "that was known");
-        memo.note(&command("PWD"), of_user("ann"));
-        assert!(memo.passes(&session(Some("ann")), &command("PWD")));
-        assert!(!memo.passes(&session(Some("0")), &command("PWD")));
+        assert!(memo.note(&command("PWD"), of_user("0")));
+        assert!(passes(&memo, &session(Some("0")), &command("PWD")), "that was known");
+        assert!(memo.note(&command("PWD"), of_user("ann")));
+        assert!(passes(&memo, &session(Some("ann")), &command("PWD")));
+        assert!(!passes(&memo, &session(Some("0")), &command("PWD")));
         let none = Memo::new(0);
-        none.note(&command("NOOP"), Basis::default());
-        assert!(!none.passes(&session(None), &command("NOOP")));
+        assert!(!none.note(&command("NOOP"), Basis::default()));
+        assert!(!passes(&none, &session(None), &command("NOOP")));
+    }
+
+    #[test]
+    fn what_is_kept_of_a_session_is_bounded() {
+        let attribute = |name: usize| Fact::Attribute(name.to_string(), None);
+        let mut basis = Basis::default();
+        assert!((0..limits::REMEMBERED_FACTS_MAX).all(|name| basis.note(attribute(name))));
+        assert!(basis.note(attribute(0)) && !basis.note(attribute(limits::REMEMBERED_FACTS_MAX)));
+        let long = "x".repeat(limits::REMEMBERED_FACTS_BYTES_MAX);
+        let mut basis = Basis::default();
+        assert!(basis.note(Fact::Attribute(long.clone(), None)));
+        assert!(!basis.note(Fact::User(Some("a".into()))));
+        assert!(!Basis::default().note(Fact::Attribute(long, Some("x".to_owned()))));
+    }
+
+    #[test]
+    fn a_session_that_is_alike_need_not_be_asked_about_the_same_commands() {
+        let mut basis = of_user("ann");
+        let mut verbs = VerbSet::EMPTY;
+        verbs.insert(waft_proto::Verb::Stor);
+        basis.note_skipped(verbs);
+        let memo = memo(8);
+        assert!(memo.note(&command("NOOP"), basis));
+        assert_eq!(memo.passes(&session(Some("ann")), &command("NOOP")), Some(verbs));
+        assert_eq!(memo.passes(&session(None), &command("NOOP")), None);
     }
 }

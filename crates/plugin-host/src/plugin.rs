@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use waft_core::storage::Abilities;
 use waft_core::{SessionFacts, SessionId};
-use waft_proto::{Command, Reply};
+use waft_proto::{Command, Reply, VerbSet};
 
 mod pinned;
 mod whole;
@@ -192,24 +192,42 @@ impl Plugin {
         self.artifact.has(Hook::CommandFilter)
             && self.interest.commands.contains(Some(command.name()))
             && !command.verb().is_some_and(is_skipped)
-            && !(self.may_remember(command) && self.memo.passes(session, command))
+            && !self.is_known_to_pass(session, command)
     }
 
-    /// Whether what it says about the command may be remembered. Whoever looks on wants to see every
-    /// call.
+    /// Whether it would let the command pass as it did in a session that was alike.
+    fn is_known_to_pass(&self, session: &SessionFacts, command: &Command) -> bool {
+        if !self.may_remember(command) {
+            return false;
+        }
+        let Some(skips) = self.memo.passes(session, command) else { return false };
+        if skips != VerbSet::EMPTY {
+            session.skips.add(self.identity.version, skips);
+        }
+        true
+    }
+
+    /// Whether what it says about the command may be remembered. Whoever looks on or has calls fail wants
+    /// every call made; and an instance that a session has to itself may know more of it than it asks.
     pub(crate) fn may_remember(&self, command: &Command) -> bool {
-        self.interest.pure.contains(Some(command.name())) && self.services().onlooker.is_none()
+        let services = self.services();
+        self.interest.pure.contains(Some(command.name()))
+            && self.memo.may_keep(command)
+            && self.settings.isolation != Isolation::Session
+            && services.onlooker.is_none()
+            && services.stand_ins.is_none()
     }
 
     /// Remembers that it lets the command pass in sessions of which this is true.
     pub(crate) fn remember(&self, session: &SessionFacts, command: &Command, basis: Basis) {
-        tracing::debug!(
-            plugin = &*self.name,
-            session = session.id.0,
-            verb = command.name().as_str(),
-            "plugin is not asked again about such commands"
-        );
-        self.memo.note(command, basis);
+        if self.memo.note(command, basis) {
+            tracing::debug!(
+                plugin = &*self.name,
+                session = session.id.0,
+                verb = command.name().as_str(),
+                "plugin is not asked again about such commands"
+            );
+        }
     }
 
     /// Whether what it says about commands may take a while.

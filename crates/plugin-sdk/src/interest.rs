@@ -76,10 +76,10 @@ impl Interest {
         self
     }
 
-    /// Commands are decided about by nothing but the command and what is asked of the session (and the
-    /// configuration): not by the time, a store, or what was seen before. The server then remembers what
-    /// passes, and does not ask again about the same command in sessions for which what was asked is the
-    /// same; nor is then logged or counted again what [`CommandFilter`](crate::CommandFilter) does.
+    /// All commands are decided about by nothing but the command and what is asked of the session in that
+    /// very call (and the configuration): not by the time, a store, or what was seen or asked before. The
+    /// server then remembers what passes, and does not ask [`CommandFilter`](crate::CommandFilter) again
+    /// about the same command in sessions for which what was asked is the same.
     pub fn with_pure_commands(mut self) -> Self {
         self.is_pure = true;
         self

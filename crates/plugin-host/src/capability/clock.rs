@@ -15,10 +15,12 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl clock::Host for Guest {
     fn now_ms(&mut self) -> u64 {
+        self.note_more();
         self.identity.services.now_ms()
     }
 
     fn monotonic_ns(&mut self) -> u64 {
+        self.note_more();
         u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }

@@ -55,6 +55,7 @@ const NO_SERVER: &str = "there is no server to act on";
 impl Guest {
     /// The server, if the plugin may act on it and there is one.
     fn server(&self) -> Option<Arc<dyn Control>> {
+        self.note_more();
         let control = self.identity.share.control.as_ref().filter(|_| self.granted)?;
         control.get().cloned()
     }

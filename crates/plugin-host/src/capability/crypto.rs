@@ -14,6 +14,7 @@ use crate::limits;
 
 impl Host for Guest {
     fn random(&mut self, len: u32) -> wasmtime::Result<Vec<u8>> {
+        self.note_more();
         let count = u64::from(len).min(limits::RANDOM_BYTES_MAX);
         let mut octets = vec![0; usize::try_from(count).unwrap_or_default()];
         // Fewer octets, or others, would be taken for random ones.

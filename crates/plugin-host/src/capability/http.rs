@@ -55,6 +55,7 @@ impl Http {
 
 impl Host for Guest {
     async fn fetch(&mut self, request: Request) -> Result<Response, Error> {
+        self.note_more();
         let door = &self.http.door;
         let Some(gate) = &door.gate else {
             return Err(Error::Denied("there is no grant http".to_owned()));

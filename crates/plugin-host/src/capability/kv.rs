@@ -50,6 +50,7 @@ impl Guest {
 
     /// The plugin's store, if it is granted one and not just describing itself.
     pub(crate) fn store(&self) -> Result<&Room, Error> {
+        self.note_more();
         self.identity.share.kv.as_ref().filter(|_| self.granted).ok_or(Error::Denied)
     }
 }

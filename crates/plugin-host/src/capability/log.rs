@@ -18,6 +18,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 impl Host for Guest {
     fn emit(&mut self, level: Level, message: String, fields: Vec<(String, String)>) {
+        self.note_more();
         write(&self.identity, self.about, level, &message, &fields);
     }
 }

@@ -31,17 +31,15 @@ impl Guest {
         &mut self,
         session: &Resource<Session>,
         fact: impl FnOnce(&SessionFacts) -> Fact,
-    ) -> wasmtime::Result<&Arc<SessionFacts>> {
-        let facts = &self.table.get(session)?.0;
-        if let Some(basis) = &mut self.basis {
-            basis.note(fact(facts));
-        }
+    ) -> wasmtime::Result<Arc<SessionFacts>> {
+        let facts = Arc::clone(self.facts(session)?);
+        self.note_fact(|| fact(&facts));
         Ok(facts)
     }
 
     /// The same, for what is this session's alone: what it is decided by is true of no other.
-    fn own(&mut self, session: &Resource<Session>) -> wasmtime::Result<&Arc<SessionFacts>> {
-        self.basis = None;
+    fn own(&self, session: &Resource<Session>) -> wasmtime::Result<&Arc<SessionFacts>> {
+        self.note_more();
         self.facts(session)
     }
 }
@@ -93,9 +91,7 @@ impl HostSession for Guest {
         name: String,
     ) -> wasmtime::Result<Option<String>> {
         let value = self.facts(&session)?.fact(&name);
-        if let Some(basis) = &mut self.basis {
-            basis.note(Fact::Attribute(name, value.clone()));
-        }
+        self.note_fact(|| Fact::Attribute(name, value.clone()));
         Ok(value)
     }
 
@@ -104,8 +100,7 @@ impl HostSession for Guest {
         session: Resource<Session>,
         key: String,
     ) -> wasmtime::Result<Option<Vec<u8>>> {
-        let name = Arc::clone(&self.identity.name);
-        Ok(self.own(&session)?.scratch.get(&name, &key))
+        Ok(self.own(&session)?.scratch.get(&self.identity.name, &key))
     }
 
     fn set(
@@ -114,9 +109,8 @@ impl HostSession for Guest {
         key: String,
         value: Option<Vec<u8>>,
     ) -> wasmtime::Result<Result<(), String>> {
-        let name = Arc::clone(&self.identity.name);
         let scratch = &self.own(&session)?.scratch;
-        Ok(scratch.set(&name, &key, value).map_err(|full| full.to_string()))
+        Ok(scratch.set(&self.identity.name, &key, value).map_err(|full| full.to_string()))
     }
 
     fn skip_commands(
@@ -127,6 +121,7 @@ impl HostSession for Guest {
         let mut known = VerbSet::EMPTY;
         let named = verbs.iter().filter_map(|name| Verb::from_name(name.as_bytes()));
         named.for_each(|verb| known.insert(verb));
+        self.note_skipped(known);
         let facts = self.facts(&session)?;
         if facts.skips.add(self.identity.version, known) {
             tracing::debug!(

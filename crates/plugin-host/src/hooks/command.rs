@@ -16,7 +16,6 @@ use crate::guest::{Caller, Guest};
 use crate::hook::Hook;
 use crate::hooks::{Given, failed, made, not_unicode, shown};
 use crate::limits;
-use crate::memo::Basis;
 use crate::onlooker::Told;
 use crate::plugin::Plugin;
 use crate::settings::OnError;
@@ -58,9 +57,11 @@ pub(crate) async fn ask(
     let caller = Caller { hook: Hook::CommandFilter, generation };
     let ask = async |exports: &Exports, store: &mut Store<Guest>, session| {
         let Some(hook) = &exports.command else { return Ok((CommandDecision::Pass, None)) };
-        store.data_mut().basis = plugin.may_remember(command).then(Basis::default);
+        if plugin.may_remember(command) {
+            store.data_mut().note_basis();
+        }
         let said = hook.call_on_command(&mut *store, session, &shown).await?;
-        Ok((said, store.data_mut().basis.take()))
+        Ok((said, store.data_mut().take_basis()))
     };
     let check = |(said, basis)| {
         if let (CommandDecision::Pass, Some(basis)) = (&said, basis) {

@@ -208,9 +208,15 @@ fn instances() -> Vec<Row> {
         ),
         fixed!(
             REMEMBERED_SESSIONS_MAX,
-            "different sessions that a command is remembered for, on each processor",
-            "they are forgotten, and it is asked again"
+            "kinds of sessions that a command is remembered for, on each processor",
+            "the oldest is forgotten, and it is asked again"
         ),
+        fixed!(
+            REMEMBERED_FACTS_MAX,
+            "facts of a session that it asked for, where a command is remembered",
+            "it is asked every time"
+        ),
+        fixed!(REMEMBERED_FACTS_BYTES_MAX, "texts in these facts", "it is asked every time"),
         fixed!(
             MEMORY_KEPT_PERCENT,
             "memory of an instance that it has taken of what it may",

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use waft_core::SessionId;
 use waft_core::control::{Control, Network};
+use waft_core::{SessionFacts, SessionId, VirtualPath};
 use waft_plugin_host::{
-    CallLimits, Grants, Hook, Host, HostSettings, HttpGrant, KvGrant, Listed, MetricKind,
-    MetricValue, OnLoadError, PluginSettings, Refusal, Unlisted, What,
+    CallLimits, Grants, Hook, Host, HostSettings, HttpGrant, Isolation, KvGrant, Listed,
+    MetricKind, MetricValue, OnLoadError, PluginSettings, Refusal, Unlisted, What,
 };
 
 use crate::support::*;
@@ -497,4 +497,62 @@ async fn a_plugin_acts_on_the_server_and_the_log_tells_who_did() {
         ["ban 192.0.2.0/24 60s", "unban 192.0.2.0/24", "disconnect 7 bye", "disconnect 8 bye"];
     assert_eq!(*server.0.lock().unwrap(), done);
     assert_eq!(log.lines_with("plugin bans addresses").len(), 1);
+}
+
+/// How often it is asked about a command that it lets pass.
+async fn calls(host: &Host, session: &Arc<SessionFacts>, line: &str, times: u64) -> u64 {
+    let calls = || host.status().plugins[0].counts.calls;
+    let before = calls();
+    for _ in 0..times {
+        assert_eq!(ask_in(host, session, line).await, "pass", "{line}");
+    }
+    calls() - before
+}
+
+#[tokio::test]
+async fn what_a_plugin_lets_pass_by_a_session_alone_is_remembered_and_nothing_else() {
+    let (_directory, host) = asker(kv(1 << 20, false)).await;
+    let processors = std::thread::available_parallelism().unwrap().get() as u64;
+    let times = 8 * processors;
+    let here = session();
+    let other = Arc::new(SessionFacts {
+        peer: "192.0.2.6:40001".parse().unwrap(),
+        listener: "inside".into(),
+        tls: None,
+        user: None,
+        cwd: VirtualPath::root(),
+        attributes: Arc::new([("0".to_owned(), "1".to_owned())]),
+        ..SessionFacts::clone(&here)
+    });
+    // Each processor learns it, and once more where the thread moves on between question and answer.
+    for what in ["nothing", "user", "ip", "listener", "tls", "cwd", "attributes 16"] {
+        let asked = calls(&host, &here, &format!("XASK {what}"), times).await;
+        assert!((1..=2 * processors).contains(&asked), "{what}: {asked} calls");
+        let asked = calls(&host, &other, &format!("XASK {what}"), 1).await;
+        assert_eq!(asked, u64::from(what != "nothing"), "{what}, of another session");
+    }
+    for what in [
+        "id",
+        "port",
+        "scratch",
+        "keep",
+        "clock",
+        "random",
+        "kv",
+        "http",
+        "control",
+        "metrics",
+        "log",
+        "attributes 17",
+    ] {
+        assert_eq!(calls(&host, &here, &format!("XASK {what}"), times).await, times, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_a_session_has_to_itself_is_asked_every_time() {
+    let mut settings = asking(kv(1 << 20, false));
+    settings.isolation = Isolation::Session;
+    let (_directory, host) = host_of(&component("tests/services"), settings).await;
+    assert_eq!(calls(&host, &session(), "XASK user", 100).await, 100);
 }

@@ -10,6 +10,7 @@
 //! | `XGET URL [MS]` | a web service: status, then the body's first 60 octets |
 //! | `XHANG URL` | a web service, over and over, whatever comes of it |
 //! | `XPOST URL SIZE` | a body of so many octets |
+//! | `XASK WHAT` | asks for that, whatever comes of it, and lets the command pass |
 //! | `XCTL ban NETWORK SECONDS`, `unban NETWORK`, `kick SESSION WORDS` | the server |
 
 #![forbid(unsafe_code)]
@@ -18,12 +19,12 @@ use std::time::Duration;
 
 use waft_plugin_sdk::http::Request;
 use waft_plugin_sdk::{
-    Command, CommandDecision, CommandFilter, Interest, Plugin, Reply, Session, Settings, control,
-    http, kv, metrics,
+    Command, CommandDecision, CommandFilter, Interest, Plugin, Reply, Session, Settings, clock,
+    control, crypto, http, kv, log, metrics,
 };
 
 /// The commands.
-const VERBS: [&str; 6] = ["XKV", "XMETER", "XGET", "XHANG", "XPOST", "XCTL"];
+const VERBS: [&str; 7] = ["XKV", "XMETER", "XGET", "XHANG", "XPOST", "XASK", "XCTL"];
 
 /// Those that it answers.
 #[derive(Debug)]
@@ -39,12 +40,13 @@ impl Plugin for Services {
     }
 
     fn interest(&self) -> Interest {
-        Interest::everything().in_commands(self.0.iter())
+        // Which is not true, but for `XASK user` and the like: the host finds out.
+        Interest::everything().in_commands(self.0.iter()).with_pure_commands()
     }
 }
 
 impl CommandFilter for Services {
-    fn on_command(&self, _: Session<'_>, command: &Command) -> CommandDecision {
+    fn on_command(&self, session: Session<'_>, command: &Command) -> CommandDecision {
         let words: Vec<&str> = command.arg.as_deref().unwrap_or_default().split(' ').collect();
         let told = match command.verb.as_str() {
             "XKV" => keep(&words),
@@ -54,6 +56,10 @@ impl CommandFilter for Services {
                 let _ = fetch(&words);
             },
             "XPOST" => post(&words),
+            "XASK" => {
+                ask(session, &words);
+                return CommandDecision::Pass;
+            }
             _ => act(&words),
         };
         CommandDecision::Answer(match told {
@@ -139,6 +145,33 @@ fn act(words: &[&str]) -> Result<String, String> {
         ["unban", network] => control::unban(network).map(done),
         ["kick", session, message] => Ok(text(control::disconnect(parsed(session)?, message))),
         _ => Err("no such thing to do".to_owned()),
+    }
+}
+
+/// Asks, and forgets what it is told.
+fn ask(session: Session<'_>, words: &[&str]) {
+    match *words {
+        ["user"] => drop(session.user()),
+        ["ip"] => drop(session.remote_ip()),
+        ["listener"] => drop(session.listener()),
+        ["tls"] => drop(session.tls()),
+        ["cwd"] => drop(session.cwd()),
+        ["attributes", number] => {
+            (0..parsed::<u32>(number).unwrap_or_default())
+                .for_each(|n| drop(session.attribute(&n.to_string())));
+        }
+        ["id"] => drop(session.id().to_string()),
+        ["port"] => drop(session.remote_port().to_string()),
+        ["scratch"] => drop(session.get("key")),
+        ["keep"] => drop(session.set("key", None)),
+        ["clock"] => drop(clock::now_ms().to_string()),
+        ["random"] => drop(crypto::random(1)),
+        ["kv"] => drop(kv::get("key")),
+        ["http"] => drop(fetch(&["http://127.0.0.1:1/"])),
+        ["control"] => drop(control::unban("192.0.2.1")),
+        ["metrics"] => metrics::counter("asked", 1, &[]),
+        ["log"] => log::info("asked", &[]),
+        _ => {}
     }
 }
 
