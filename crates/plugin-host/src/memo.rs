@@ -8,11 +8,13 @@
 //! time. Nor is a call in which it used what says other things at other times, or wrote something.
 //!
 //! Each processor keeps its own, so that sessions do not meet here, and forgets what was not needed
-//! lately when it is full: clients that name thousands of files do not push out what all of them send.
+//! lately when it is full. It keeps a command when it is told of it for the second time: most names of
+//! files come once, and would cost more to keep than the call that they are kept for.
 //! What is kept is gone with the version of the plugin. No argument of PASS, ACCT or ADAT is kept, as
 //! none is shown.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -36,6 +38,7 @@ pub(crate) struct Memo {
 struct Known {
     recent: Commands,
     before: Commands,
+    told: Told,
 }
 
 /// By verb and argument: the kinds of sessions that it passes in.
@@ -44,6 +47,14 @@ struct Commands {
     kinds: HashMap<Box<[u8]>, Vec<Basis>>,
     /// Of all of them.
     count: usize,
+}
+
+/// Commands that were told of once, as far as others did not take their place.
+#[derive(Default)]
+struct Told {
+    hasher: RandomState,
+    /// What stands for each, at a place that goes by it; empty as long as there is none.
+    places: Vec<u64>,
 }
 
 /// What a plugin asked a session for in a call, and what it said of that session.
@@ -150,13 +161,10 @@ impl Memo {
         kinds.iter().find(|basis| basis.holds(session)).map(|basis| basis.skips)
     }
 
-    /// Keeps that it let the command pass in a session of which that is true; tells whether it does.
+    /// Keeps that it let the command pass in a session of which that is true, if it is told of that
+    /// command for the second time; tells whether it is kept.
     pub(crate) fn note(&self, command: &Command, basis: Basis) -> bool {
-        if !self.may_keep(command) {
-            return false;
-        }
-        lock(self.known.here()).note(key(command), basis, self.max);
-        true
+        self.may_keep(command) && lock(self.known.here()).note(key(command), basis, self.max)
     }
 
     /// What is kept on all processors.
@@ -194,9 +202,12 @@ impl Known {
         self.recent.kinds.get_mut(key)
     }
 
-    fn note(&mut self, key: Vec<u8>, basis: Basis, max: usize) {
-        if self.find(&key, max).is_some_and(|kinds| kinds.contains(&basis)) {
-            return;
+    fn note(&mut self, key: Vec<u8>, basis: Basis, max: usize) -> bool {
+        let known = self.find(&key, max).map(|kinds| kinds.contains(&basis));
+        match known {
+            Some(true) => return true,
+            None if !self.told.again(&key) => return false,
+            _ => {}
         }
         self.make_room(max);
         // It may have been among those that made room.
@@ -208,6 +219,7 @@ impl Known {
         }
         kinds.push(basis);
         self.recent.count += 1;
+        true
     }
 
     fn make_room(&mut self, max: usize) {
@@ -218,6 +230,16 @@ impl Known {
 
     fn len(&self) -> usize {
         self.recent.count + self.before.count
+    }
+}
+
+impl Told {
+    /// Whether that was told before.
+    fn again(&mut self, key: &[u8]) -> bool {
+        let hash = self.hasher.hash_one(key);
+        self.places.resize(limits::REMEMBERED_LATER_MAX, 0);
+        let place = usize::try_from(hash % limits::REMEMBERED_LATER_MAX as u64).unwrap_or_default();
+        self.places.get_mut(place).is_some_and(|told| std::mem::replace(told, hash) == hash)
     }
 }
 
@@ -267,6 +289,13 @@ mod tests {
         memo
     }
 
+    /// Tells it twice, as it keeps nothing before.
+    fn note(memo: &Memo, line: &str, user: Option<&str>) -> bool {
+        let basis = || user.map_or_else(Basis::default, of_user);
+        memo.note(&command(line), basis());
+        memo.note(&command(line), basis())
+    }
+
     fn passes(memo: &Memo, session: &SessionFacts, command: &Command) -> bool {
         memo.passes(session, command).is_some()
     }
@@ -274,7 +303,7 @@ mod tests {
     #[test]
     fn a_command_passes_in_sessions_that_are_alike_in_what_was_asked_for() {
         let memo = memo(8);
-        assert!(memo.note(&command("SIZE a"), of_user("ann")));
+        assert!(note(&memo, "SIZE a", Some("ann")));
         let (ann, bob) = (session(Some("ann")), session(Some("bob")));
         assert!(passes(&memo, &ann, &command("size a")));
         let elsewhere = SessionFacts {
@@ -290,7 +319,7 @@ mod tests {
             !passes(&memo, &bob, &command("SIZE a"))
                 && !passes(&memo, &session(None), &command("SIZE a"))
         );
-        assert!(memo.note(&command("SIZE a"), of_user("bob")));
+        assert!(note(&memo, "SIZE a", Some("bob")));
         assert!(passes(&memo, &ann, &command("SIZE a")) && passes(&memo, &bob, &command("SIZE a")));
         assert_eq!(memo.len(), 2);
     }
@@ -328,10 +357,10 @@ mod tests {
     #[test]
     fn no_password_is_kept_and_nothing_long() {
         let memo = memo(8);
-        assert!(memo.note(&command("PASS one"), Basis::default()));
+        assert!(note(&memo, "PASS one", None));
         assert!(passes(&memo, &session(None), &command("PASS other")), "it was shown neither");
         let long = format!("RETR {}", "x".repeat(limits::REMEMBERED_ARGUMENT_BYTES_MAX + 1));
-        assert!(!memo.note(&command(&long), Basis::default()));
+        assert!(!note(&memo, &long, None));
         assert!(!passes(&memo, &session(None), &command(&long)));
     }
 
@@ -340,22 +369,22 @@ mod tests {
         let memo = memo(8);
         let known = |line: &str| passes(&memo, &session(None), &command(line));
         for number in 0..100 {
-            assert!(memo.note(&command(&format!("RETR {number}")), Basis::default()));
-            assert!(memo.note(&command("NOOP"), Basis::default()));
+            assert!(note(&memo, &format!("RETR {number}"), None));
+            assert!(note(&memo, "NOOP", None));
             assert!(known("NOOP") && known(&format!("RETR {number}")));
             assert!(memo.len() <= 8, "{}", memo.len());
         }
         assert!(known("RETR 98") && !known("RETR 9"), "what was not needed lately is forgotten");
         for number in 0..limits::REMEMBERED_SESSIONS_MAX {
-            assert!(memo.note(&command("PWD"), of_user(&number.to_string())));
+            assert!(note(&memo, "PWD", Some(&number.to_string())));
         }
-        assert!(memo.note(&command("PWD"), of_user("0")));
+        assert!(note(&memo, "PWD", Some("0")));
         assert!(passes(&memo, &session(Some("0")), &command("PWD")), "that was known");
-        assert!(memo.note(&command("PWD"), of_user("ann")));
+        assert!(note(&memo, "PWD", Some("ann")));
         assert!(passes(&memo, &session(Some("ann")), &command("PWD")));
         assert!(!passes(&memo, &session(Some("0")), &command("PWD")));
         let none = Memo::new(0);
-        assert!(!none.note(&command("NOOP"), Basis::default()));
+        assert!(!note(&none, "NOOP", None));
         assert!(!passes(&none, &session(None), &command("NOOP")));
     }
 
@@ -374,12 +403,14 @@ mod tests {
 
     #[test]
     fn a_session_that_is_alike_need_not_be_asked_about_the_same_commands() {
-        let mut basis = of_user("ann");
+        let memo = memo(8);
         let mut verbs = VerbSet::EMPTY;
         verbs.insert(waft_proto::Verb::Stor);
-        basis.note_skipped(verbs);
-        let memo = memo(8);
-        assert!(memo.note(&command("NOOP"), basis));
+        for is_kept in [false, true] {
+            let mut basis = of_user("ann");
+            basis.note_skipped(verbs);
+            assert_eq!(memo.note(&command("NOOP"), basis), is_kept);
+        }
         assert_eq!(memo.passes(&session(Some("ann")), &command("NOOP")), Some(verbs));
         assert_eq!(memo.passes(&session(None), &command("NOOP")), None);
     }

@@ -212,6 +212,11 @@ fn instances() -> Vec<Row> {
             "the oldest is forgotten, and it is asked again"
         ),
         fixed!(
+            REMEMBERED_LATER_MAX,
+            "commands that are remembered when they come again, on each processor",
+            "it is asked once more"
+        ),
+        fixed!(
             REMEMBERED_FACTS_MAX,
             "facts of a session that it asked for, where a command is remembered",
             "it is asked every time"
