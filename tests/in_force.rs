@@ -263,6 +263,19 @@ fn plugins_are_asked_in_the_order_that_the_operator_writes() {
     assert_eq!(ftp.expect("CWD /", 502).text(), "By one.");
 }
 
+/// A server with this policy, and an account `guest` beside the usual one.
+fn with_policy(policy: &str) -> Waft {
+    let site = site("");
+    site.write("conf.d/policy.toml", policy);
+    site.make("guest");
+    site.write(
+        "conf.d/guest.toml",
+        format!("[[user]]\nname = \"guest\"\npassword = \"{CHEAP_HASH}\"\nroot = \"../guest\"\n"),
+    );
+    put(&site, "command-policy.wasm", component("command-policy"));
+    site.serve()
+}
+
 /// How often it was asked.
 fn calls(waft: &Waft) -> u64 {
     let plugins = Control::connect(&waft.path("state/control.sock")).plugins();
@@ -277,15 +290,7 @@ fn what_a_policy_skips_of_a_session_ends_with_its_login_and_with_the_policy() {
              commands = [\"NOOP\", \"STAT *\"]\nusers = [\"{user}\"]\n"
         )
     };
-    let site = site("");
-    site.write("conf.d/policy.toml", rule("guest"));
-    site.make("guest");
-    site.write(
-        "conf.d/guest.toml",
-        format!("[[user]]\nname = \"guest\"\npassword = \"{CHEAP_HASH}\"\nroot = \"../guest\"\n"),
-    );
-    put(&site, "command-policy.wasm", component("command-policy"));
-    let waft = site.serve();
+    let waft = with_policy(&rule("guest"));
     let mut ftp = waft.log_in();
     let before = calls(&waft);
     (0..5).for_each(|_| drop(ftp.expect("NOOP", 200)));
@@ -320,15 +325,7 @@ fn what_a_policy_lets_pass_is_asked_once_for_all_that_are_alike() {
              users = [\"guest\"]\n"
         )
     };
-    let site = site("");
-    site.write("conf.d/policy.toml", rule("secret.txt", ""));
-    site.make("guest");
-    site.write(
-        "conf.d/guest.toml",
-        format!("[[user]]\nname = \"guest\"\npassword = \"{CHEAP_HASH}\"\nroot = \"../guest\"\n"),
-    );
-    put(&site, "command-policy.wasm", component("command-policy"));
-    let waft = site.serve();
+    let waft = with_policy(&rule("secret.txt", ""));
     let processors = std::thread::available_parallelism().unwrap().get() as u64;
     let times = 8 * processors;
     let ask = |ftp: &mut Ftp| {
