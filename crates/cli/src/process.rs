@@ -30,7 +30,7 @@ pub(crate) fn is_program() {
     let _ = IS_PROGRAM.set(());
 }
 
-/// Returns the program that compiles large components: this one, once more, whatever lies where it was
+/// Returns the program that compiles components: this one, once more, whatever lies where it was
 /// started from by now.
 pub(crate) fn compiler() -> Option<CompilerProcess> {
     IS_PROGRAM.get()?;

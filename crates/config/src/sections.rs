@@ -458,8 +458,8 @@ section! {
         /// How long transfers may go on with a version of a plugin that another took the place of.
         /// They are ended then, with 426; 0 means as long as they take.
         drain_timeout: Option<Duration> as Limit<Time> = None,
-        /// How long a component may take to be compiled, on one thread, or in a process if it has more
-        /// than 4 MiB; both give way to all others once clients are served.
+        /// How long a component may take to be compiled, in a process of its own, which gives way to all
+        /// others once clients are served.
         compile_timeout: Duration as Deadline = Duration::from_secs(120),
         /// The limits of plugins that do not set their own.
         limits: PluginLimits as Sub<PluginLimits> = PluginLimits::default(),

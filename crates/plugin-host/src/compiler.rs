@@ -1,10 +1,11 @@
-//! From a component to machine code: in this process, or, where a component is large, in another one,
-//! whose memory is its own and whose crash costs nothing but the component.
+//! From a component to machine code, in another process: its memory is its own, a megabyte that a
+//! compiler leaves scattered over a heap as well as the hundreds that it takes for a large component,
+//! and its crash costs nothing but the component.
 //!
 //! The other process is this program once more, started for that: it gets the component on its stdin,
 //! and gives back code that is run here. That code is trusted because nobody else can have written
 //! it: it comes over a pipe from a child of this process, behind a word which that child alone was
-//! told.
+//! told. Where no process can be started, this one compiles.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -47,7 +48,7 @@ pub struct CompilerProcess {
 /// Who compiles, how long it may take, and who goes before it.
 #[derive(Clone, Debug)]
 pub(crate) struct Compiler {
-    /// Who compiles large components.
+    /// Who compiles; this process where there is nobody.
     pub(crate) process: Option<CompilerProcess>,
     pub(crate) within: Duration,
     pub(crate) pace: Pace,
@@ -59,8 +60,7 @@ impl Compiler {
     /// # Errors
     /// It cannot be compiled, or whoever does so fails.
     pub(crate) fn compile(&self, sandbox: &Sandbox, bytes: &[u8]) -> Result<Component, Refusal> {
-        let is_worth_it = bytes.len() > limits::COMPILED_HERE_BYTES_MAX && !sandbox.is_cramped;
-        let apart = self.process.as_ref().filter(|_| is_worth_it);
+        let apart = self.process.as_ref().filter(|_| !sandbox.is_cramped);
         if let Some(process) = apart
             && let Some(code) = process.compile(bytes, self.within, self.pace)?
         {
@@ -126,7 +126,7 @@ impl CompilerProcess {
             tracing::warn!(
                 %program,
                 reason = %error,
-                "no process to compile large components in, the server does it itself"
+                "no process to compile plugins in, the server does it itself"
             );
         });
     }
@@ -249,13 +249,8 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// A component that is worth a process.
-    fn large() -> Vec<u8> {
-        let data = vec![0; limits::COMPILED_HERE_BYTES_MAX];
-        let length = u32::try_from(data.len() + 1).unwrap();
-        // A custom section without a name; its length takes four octets of seven bits.
-        let length = [0, 7, 14, 21].map(|by| (length >> by) as u8 | if by < 21 { 0x80 } else { 0 });
-        [wat::parse_str("(component)").unwrap().as_slice(), &[0], &length, &[0], &data].concat()
+    fn component() -> Vec<u8> {
+        wat::parse_str("(component)").unwrap()
     }
 
     /// What comes of a component where a shell runs this instead.
@@ -263,7 +258,7 @@ mod tests {
         let arguments = vec!["-c".into(), script.into()];
         let process = Some(CompilerProcess { program: "/bin/sh".into(), arguments });
         let compiler = Compiler { process, within, pace: Pace::Behind };
-        compiler.compile(sandbox().unwrap(), &large()).map(|_| ())
+        compiler.compile(sandbox().unwrap(), &component()).map(|_| ())
     }
 
     #[test]
@@ -295,6 +290,6 @@ mod tests {
         let program = PathBuf::from("/nowhere/waft");
         let process = Some(CompilerProcess { program, arguments: Vec::new() });
         let compiler = Compiler { process, within: LONG, pace: Pace::Behind };
-        compiler.compile(sandbox().unwrap(), &large()).unwrap();
+        compiler.compile(sandbox().unwrap(), &component()).unwrap();
     }
 }

@@ -198,10 +198,6 @@ pub(crate) const SCENARIO_BYTES_MAX: usize = 1024 * 1024;
 /// How long such a scenario may take, by the clock on the wall.
 pub(crate) const SELF_TEST_MAX: Duration = Duration::from_secs(60);
 
-/// Octets of a component that is compiled by the server itself: larger ones take hundreds of MiB of
-/// memory to compile.
-pub(crate) const COMPILED_HERE_BYTES_MAX: usize = 4 * 1024 * 1024;
-
 /// Octets of the code that another process makes of a component.
 pub(crate) const COMPILED_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 

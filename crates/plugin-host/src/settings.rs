@@ -63,8 +63,7 @@ pub struct HostSettings {
     /// How long transfers may go on with a version that another took the place of; `None` is as
     /// long as they take.
     pub drain_timeout: Option<Duration>,
-    /// The program that compiles components above 4 MiB, in a process of its own; `None` has the server
-    /// do it.
+    /// The program that compiles components, in a process of its own; `None` has the server do it.
     pub compiler: Option<CompilerProcess>,
     /// How long a component may take to be compiled.
     pub compile_timeout: Duration,

@@ -334,11 +334,10 @@ fn loading() -> Vec<Row> {
         ),
         fixed!(COMPILING_TOLD, "that, without a word", "the log tells of it"),
         fixed!(
-            COMPILED_HERE_BYTES_MAX,
-            "a component that the server itself compiles",
-            "another process does"
+            COMPILER_BYTES_MAX,
+            "address space of the process that does it",
+            "the component is refused"
         ),
-        fixed!(COMPILER_BYTES_MAX, "address space of that process", "the component is refused"),
         fixed!(COMPILED_BYTES_MAX, "the code that it makes", "the component is refused"),
         fixed!(
             COMPILATIONS_LOST_MAX,
