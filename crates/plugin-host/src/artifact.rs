@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest as _, Sha256};
 use waft_proto::command::printable;
@@ -10,13 +11,16 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Instance, InstancePre};
 
 use crate::bindings::exports::waft::plugin as exports;
-use crate::cache::CompiledStore;
+use crate::cache::{CompiledStore, deserialize};
 use crate::compiler::Compiler;
-use crate::engine::Sandbox;
+use crate::engine::{Hall, Need, Room, Sandbox};
 use crate::errors::{Refusal, one_line};
 use crate::guest::Guest;
 use crate::hook::Hook;
+use crate::limits;
+use crate::load::blocking;
 use crate::outline::{Interface, Outline};
+use crate::settings::{Isolation, PluginSettings};
 
 /// SHA-256 of a component: what tells one version from another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +52,15 @@ pub(crate) struct Artifact {
     pub(crate) outline: Outline,
     /// What it imports in which it may wait: interfaces with their functions.
     pub(crate) waiting: Vec<String>,
+    /// In the hall that it was compiled for.
+    first: Bound,
+    /// In the other one.
+    other: OnceLock<Bound>,
+}
+
+/// A component that is about to become instances in a hall.
+struct Bound {
+    hall: &'static Hall,
     pre: InstancePre<Guest>,
     indices: Indices,
 }
@@ -133,13 +146,14 @@ impl Unfit {
 
 impl Artifact {
     /// Checks and compiles `bytes`, or takes them from the store of compiled components, which keeps
-    /// those `in_use` and some others. Slow.
+    /// those `in_use` and some others; for the hall that such settings need. Slow.
     ///
     /// # Errors
     /// This host cannot run them.
     pub(crate) fn make(
-        sandbox: &Sandbox,
+        sandbox: &'static Sandbox,
         bytes: &[u8],
+        settings: &PluginSettings,
         compiler: &Compiler,
         compiled: Option<&CompiledStore>,
         in_use: &BTreeSet<Digest>,
@@ -148,32 +162,72 @@ impl Artifact {
         if let Some(problem) = outline.problems().into_iter().next() {
             return Err(problem);
         }
+        let hall = sandbox.hall(need(&outline, settings))?;
         let digest = Digest::of(bytes);
-        let kept = compiled.and_then(|store| store.get(sandbox, digest));
+        let kept = compiled.and_then(|store| store.get(hall, digest));
         let component = match kept {
             Some(component) => component,
             None => {
-                let component = compiler.compile(sandbox, bytes)?;
+                let component = compiler.compile(hall, bytes)?;
                 if let Some(store) = compiled {
                     store.put(digest, &component, in_use);
                 }
                 component
             }
         };
-        Artifact::bind(sandbox, outline, digest, &component)
+        let waiting = waiting(hall, &outline, &component);
+        let first = Bound::new(hall, &outline, &component)?;
+        Ok(Artifact { digest, outline, waiting, first, other: OnceLock::new() })
     }
 
-    fn bind(
-        sandbox: &Sandbox,
-        outline: Outline,
-        digest: Digest,
-        component: &Component,
-    ) -> Result<Artifact, Refusal> {
-        let misfit = |error: wasmtime::Error| Refusal::Misfit(one_line(&format!("{error:#}")));
-        let pre = sandbox.linker.instantiate_pre(component).map_err(misfit)?;
-        let indices = Indices::find(&pre, &outline).map_err(misfit)?;
-        let waiting = waiting(sandbox, &outline, component);
-        Ok(Artifact { digest, outline, waiting, pre, indices })
+    /// Has room for its instances with such settings, and has it ready to become one there.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub(crate) async fn room(
+        self: &Arc<Self>,
+        sandbox: &'static Sandbox,
+        settings: &PluginSettings,
+    ) -> Result<Arc<Room>, Refusal> {
+        let room = Arc::new(sandbox.room(self.need(settings))?);
+        if self.bound(room.hall).is_none() {
+            let (this, hall) = (Arc::clone(self), room.hall);
+            let stopping = || Refusal::Unreadable("the server is ending".to_owned());
+            blocking(move || this.bind(hall)).await.unwrap_or_else(|| Err(stopping()))?;
+        }
+        Ok(room)
+    }
+
+    fn need(&self, settings: &PluginSettings) -> Need {
+        match self.component().resources_required() {
+            Some(each) if each.num_memories <= 1 && each.num_tables <= limits::TABLES_EACH => {
+                need(&self.outline, settings)
+            }
+            _ => Need::Many,
+        }
+    }
+
+    /// Takes it to a hall that it was not compiled for.
+    fn bind(&self, hall: &'static Hall) -> Result<(), Refusal> {
+        let failed = |error: wasmtime::Error| Refusal::Compile(one_line(&format!("{error:#}")));
+        let code = self.component().serialize().map_err(failed)?;
+        let foreign = || Refusal::Compile("another engine cannot run its code".to_owned());
+        let component = deserialize(hall, &code).ok_or_else(foreign)?;
+        let bound = Bound::new(hall, &self.outline, &component)?;
+        // There are two halls: whoever else did so meanwhile took it to the same one.
+        self.other.get_or_init(|| bound);
+        Ok(())
+    }
+
+    fn bound(&self, hall: &'static Hall) -> Option<&Bound> {
+        [Some(&self.first), self.other.get()]
+            .into_iter()
+            .flatten()
+            .find(|bound| std::ptr::eq(bound.hall, hall))
+    }
+
+    fn component(&self) -> &Component {
+        self.first.pre.component()
     }
 
     /// Whether it exports that hook.
@@ -181,20 +235,48 @@ impl Artifact {
         self.outline.exports_hook(hook)
     }
 
-    /// Makes an instance in `store` and looks its functions up, which checks their types.
-    pub(crate) async fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
-        let instance = self.pre.instantiate_async(&mut *store).await?;
-        self.indices.load(store, &instance)
+    /// Makes an instance in `store`, which is of a hall where it has room, and looks its functions
+    /// up, which checks their types.
+    pub(crate) async fn instantiate(
+        &self,
+        hall: &'static Hall,
+        store: &mut Store<Guest>,
+    ) -> wasmtime::Result<Exports> {
+        let bound =
+            self.bound(hall).ok_or_else(|| wasmtime::format_err!("it has no room there"))?;
+        let instance = bound.pre.instantiate_async(&mut *store).await?;
+        bound.indices.load(store, &instance)
     }
 }
 
-fn waiting(sandbox: &Sandbox, outline: &Outline, component: &Component) -> Vec<String> {
+/// Instances that belong to transfers or to sessions are as many as those.
+fn need(outline: &Outline, settings: &PluginSettings) -> Need {
+    let of_transfers = [Hook::ContentFilter, Hook::Storage];
+    let is_crowd = settings.isolation == Isolation::Session
+        || of_transfers.into_iter().any(|hook| outline.exports_hook(hook));
+    if is_crowd { Need::Many } else { Need::Few(settings.limits.instances_max.max(1)) }
+}
+
+impl Bound {
+    fn new(
+        hall: &'static Hall,
+        outline: &Outline,
+        component: &Component,
+    ) -> Result<Bound, Refusal> {
+        let misfit = |error: wasmtime::Error| Refusal::Misfit(one_line(&format!("{error:#}")));
+        let pre = hall.linker.instantiate_pre(component).map_err(misfit)?;
+        let indices = Indices::find(&pre, outline).map_err(misfit)?;
+        Ok(Bound { hall, pre, indices })
+    }
+}
+
+fn waiting(hall: &Hall, outline: &Outline, component: &Component) -> Vec<String> {
     let mut waiting = Vec::new();
-    for (name, import) in component.component_type().imports(&sandbox.engine) {
+    for (name, import) in component.component_type().imports(&hall.engine) {
         let service = outline.imports.iter().find(|known| known.full == name);
         let Some(service) = service.and_then(Interface::service) else { continue };
         let ComponentItem::ComponentInstance(interface) = import.ty else { continue };
-        let functions = interface.exports(&sandbox.engine).filter_map(|(name, export)| {
+        let functions = interface.exports(&hall.engine).filter_map(|(name, export)| {
             let is_function = matches!(export.ty, ComponentItem::ComponentFunc(_));
             (is_function && service.waits_in(name)).then(|| printable(name.as_bytes()).into_owned())
         });

@@ -19,7 +19,7 @@ use std::time::Duration;
 use wasmtime::component::Component;
 
 use crate::cache::deserialize;
-use crate::engine::{Sandbox, engine_to_compile};
+use crate::engine::{Hall, engine_to_compile};
 use crate::errors::{Refusal, one_line};
 use crate::limits;
 use crate::scarcity;
@@ -59,15 +59,15 @@ impl Compiler {
     ///
     /// # Errors
     /// It cannot be compiled, or whoever does so fails.
-    pub(crate) fn compile(&self, sandbox: &Sandbox, bytes: &[u8]) -> Result<Component, Refusal> {
-        let apart = self.process.as_ref().filter(|_| !sandbox.is_cramped);
+    pub(crate) fn compile(&self, hall: &Hall, bytes: &[u8]) -> Result<Component, Refusal> {
+        let apart = self.process.as_ref().filter(|_| !hall.is_cramped);
         if let Some(process) = apart
             && let Some(code) = process.compile(bytes, self.within, self.pace)?
         {
             let foreign = || Refusal::Compile("its process made code for another engine".into());
-            return deserialize(sandbox, &code).ok_or_else(foreign);
+            return deserialize(hall, &code).ok_or_else(foreign);
         }
-        Component::from_binary(&sandbox.engine, bytes).map_err(|error| cannot(&error))
+        Component::from_binary(&hall.engine, bytes).map_err(|error| cannot(&error))
     }
 }
 
@@ -245,9 +245,13 @@ fn confine(_: Duration) {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::sandbox;
+    use crate::engine::{Need, sandbox};
 
     const LONG: Duration = Duration::from_secs(60);
+
+    fn hall() -> &'static Hall {
+        sandbox().unwrap().hall(Need::Few(1)).unwrap()
+    }
 
     fn component() -> Vec<u8> {
         wat::parse_str("(component)").unwrap()
@@ -258,7 +262,7 @@ mod tests {
         let arguments = vec!["-c".into(), script.into()];
         let process = Some(CompilerProcess { program: "/bin/sh".into(), arguments });
         let compiler = Compiler { process, within, pace: Pace::Behind };
-        compiler.compile(sandbox().unwrap(), &component()).map(|_| ())
+        compiler.compile(hall(), &component()).map(|_| ())
     }
 
     #[test]
@@ -290,6 +294,6 @@ mod tests {
         let program = PathBuf::from("/nowhere/waft");
         let process = Some(CompilerProcess { program, arguments: Vec::new() });
         let compiler = Compiler { process, within: LONG, pace: Pace::Behind };
-        compiler.compile(sandbox().unwrap(), &component()).unwrap();
+        compiler.compile(hall(), &component()).unwrap();
     }
 }

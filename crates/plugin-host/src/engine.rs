@@ -1,15 +1,17 @@
-//! The one WebAssembly engine of the process and its clock.
+//! The WebAssembly engines of the process and their clock.
 //!
-//! One engine, because everything that touches a store must share its engine, because a pooling
-//! engine reserves terabytes of address space, and because two would compete for one machine. It
-//! has no concurrency support: without it a call costs a third, and components that want
-//! `async` in their interface are refused.
+//! A pooling engine keeps books of every instance that it could have, made or not. So there are two:
+//! one of few instances for most plugins, and one of many, made once a plugin needs it. What
+//! is compiled for one runs in the other. There are no more, because everything that touches a store must
+//! share its engine, because each reserves address space by the terabyte, and because they would compete
+//! for one machine. None has concurrency support: without it a call costs a third, and components that
+//! want `async` in their interface are refused.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use waft_per_cpu::PerCpu;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -22,14 +24,12 @@ use crate::limits;
 use crate::scarcity;
 use crate::workshop::Workshop;
 
-/// The engine with what goes with it.
+/// Where guests run, with what goes with it.
 pub(crate) struct Sandbox {
-    pub(crate) engine: Engine,
-    /// Whether there is little address space: its code is made for small memories then, which no other
-    /// engine makes.
-    pub(crate) is_cramped: bool,
-    /// Everything that a guest may import.
-    pub(crate) linker: Linker<Guest>,
+    few: Hall,
+    many: OnceLock<Result<Hall, Refusal>>,
+    /// Places for instances in the hall of few.
+    places: Arc<Semaphore>,
     clock: &'static Clock,
     /// Where components are compiled.
     pub(crate) compiling: Workshop,
@@ -41,64 +41,165 @@ pub(crate) struct Sandbox {
     pub(crate) sessions: Arc<Semaphore>,
 }
 
+/// An engine.
+pub(crate) struct Hall {
+    pub(crate) engine: Engine,
+    /// Everything that a guest may import.
+    pub(crate) linker: Linker<Guest>,
+    /// Whether there is little address space: its code is made for small memories then, which no
+    /// engine makes elsewhere.
+    pub(crate) is_cramped: bool,
+}
+
+/// What a plugin needs of a hall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// So many instances at the same time, at most, each with what is usual.
+    Few(usize),
+    /// More, or larger ones.
+    Many,
+}
+
+/// The places of a version's instances.
+pub(crate) struct Room {
+    pub(crate) sandbox: &'static Sandbox,
+    pub(crate) hall: &'static Hall,
+    _places: Option<OwnedSemaphorePermit>,
+}
+
 /// The process's sandbox, made on first use.
 ///
 /// # Errors
 /// The machine cannot run one.
 pub(crate) fn sandbox() -> Result<&'static Sandbox, Refusal> {
     static SANDBOX: OnceLock<Result<Sandbox, Refusal>> = OnceLock::new();
-    let made = SANDBOX.get_or_init(|| {
-        Sandbox::new().map_err(|error| {
-            let reason = one_line(&format!("{error:#}"));
-            let lacks_memory = scarcity::is_behind(&error);
-            if lacks_memory { Refusal::Unmapped(reason) } else { Refusal::Engine(reason) }
-        })
-    });
+    let made = SANDBOX.get_or_init(|| Sandbox::new().map_err(|error| cannot_be_had(&error)));
     made.as_ref().map_err(Refusal::clone)
 }
 
 impl Sandbox {
     fn new() -> wasmtime::Result<Sandbox> {
-        let mut is_cramped = false;
-        let engine = match Engine::new(&config(InstanceAllocationStrategy::Pooling(pool()))) {
-            Ok(engine) => engine,
-            Err(error) => {
-                tracing::info!(
-                    reason = format!("{error:#}"),
-                    "no address space for a pool of plugin instances, allocating on demand"
-                );
-                is_cramped = true;
-                let mut config = config(InstanceAllocationStrategy::OnDemand);
-                // By default each memory reserves 4 GiB, of what has just been found to be short.
-                config
-                    .memory_reservation(limits::CRAMPED_MEMORY_BYTES)
-                    .memory_reservation_for_growth(limits::CRAMPED_MEMORY_BYTES)
-                    .memory_guard_size(limits::CRAMPED_GUARD_BYTES);
-                Engine::new(&config)?
-            }
-        };
-        let mut linker = Linker::new(&engine);
-        Served::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-        wasi::link(&mut linker)?;
-        let clock = start_clock(engine.clone())?;
-        let transfers = Arc::new(Semaphore::new(limits::TRANSFERS_PINNED_MAX));
-        let sessions = Arc::new(Semaphore::new(limits::SESSIONS_PINNED_MAX));
-        let (compiling, testing) = (Workshop::new(), Workshop::new());
-        Ok(Sandbox { engine, is_cramped, linker, clock, compiling, testing, transfers, sessions })
+        let few = Hall::few()?;
+        let clock = start_clock(few.engine.clone())?;
+        Ok(Sandbox {
+            few,
+            many: OnceLock::new(),
+            places: Arc::new(Semaphore::new(limits::FEW_INSTANCES_MAX as usize)),
+            clock,
+            compiling: Workshop::new(),
+            testing: Workshop::new(),
+            transfers: Arc::new(Semaphore::new(limits::TRANSFERS_PINNED_MAX)),
+            sessions: Arc::new(Semaphore::new(limits::SESSIONS_PINNED_MAX)),
+        })
     }
 
     /// Keeps the clock ticking until the guard is dropped.
     pub(crate) fn running(&self) -> Running {
         self.clock.begin()
     }
+
+    /// The hall in which that will mostly find its room.
+    ///
+    /// # Errors
+    /// The machine cannot have it.
+    pub(crate) fn hall(&'static self, need: Need) -> Result<&'static Hall, Refusal> {
+        match need {
+            Need::Few(_) => Ok(&self.few),
+            Need::Many => self.many(),
+        }
+    }
+
+    /// Has room for the instances of a version as long as it lives: in the hall of few, while
+    /// there are places left.
+    ///
+    /// # Errors
+    /// The machine cannot have it.
+    pub(crate) fn room(&'static self, need: Need) -> Result<Room, Refusal> {
+        let places = match need {
+            Need::Few(instances) => u32::try_from(instances).ok(),
+            Need::Many => None,
+        };
+        let places =
+            places.and_then(|places| Arc::clone(&self.places).try_acquire_many_owned(places).ok());
+        let hall = if places.is_some() { &self.few } else { self.many()? };
+        Ok(Room { sandbox: self, hall, _places: places })
+    }
+
+    fn many(&'static self) -> Result<&'static Hall, Refusal> {
+        let made = self.many.get_or_init(|| {
+            let hall = Hall::many(self.few.is_cramped).map_err(|error| cannot_be_had(&error))?;
+            self.clock.tick_for(hall.engine.clone());
+            Ok(hall)
+        });
+        made.as_ref().map_err(Refusal::clone)
+    }
 }
 
-/// An engine that makes what the sandbox's one runs, and reserves nothing to run it in.
+impl Hall {
+    fn few() -> wasmtime::Result<Hall> {
+        let pool =
+            pool(limits::FEW_INSTANCES_MAX, limits::FEW_CORE_INSTANCES_MAX, limits::FEW_TABLES_MAX);
+        let engine = Engine::new(&config(InstanceAllocationStrategy::Pooling(pool)));
+        match engine {
+            Ok(engine) => Hall::of(engine, false),
+            Err(error) => {
+                tell_of_want(&error);
+                Hall::of(Engine::new(&on_demand(true))?, true)
+            }
+        }
+    }
+
+    /// One that runs what is compiled for the hall of few, which is cramped or not.
+    fn many(is_cramped: bool) -> wasmtime::Result<Hall> {
+        if !is_cramped {
+            let pool =
+                pool(limits::INSTANCES_MAX, limits::CORE_INSTANCES_ALL_MAX, limits::TABLES_ALL_MAX);
+            match Engine::new(&config(InstanceAllocationStrategy::Pooling(pool))) {
+                Ok(engine) => return Hall::of(engine, false),
+                Err(error) => tell_of_want(&error),
+            }
+        }
+        Hall::of(Engine::new(&on_demand(is_cramped))?, is_cramped)
+    }
+
+    fn of(engine: Engine, is_cramped: bool) -> wasmtime::Result<Hall> {
+        let mut linker = Linker::new(&engine);
+        Served::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+        wasi::link(&mut linker)?;
+        Ok(Hall { engine, linker, is_cramped })
+    }
+}
+
+fn cannot_be_had(error: &wasmtime::Error) -> Refusal {
+    let reason = one_line(&format!("{error:#}"));
+    if scarcity::is_behind(error) { Refusal::Unmapped(reason) } else { Refusal::Engine(reason) }
+}
+
+fn tell_of_want(error: &wasmtime::Error) {
+    tracing::info!(
+        reason = format!("{error:#}"),
+        "no address space for a pool of plugin instances, allocating on demand"
+    );
+}
+
+/// An engine that makes what the sandbox's run, and reserves nothing to run it in.
 ///
 /// # Errors
 /// The machine cannot have one.
 pub(crate) fn engine_to_compile() -> wasmtime::Result<Engine> {
-    Engine::new(&config(InstanceAllocationStrategy::OnDemand))
+    Engine::new(&on_demand(false))
+}
+
+fn on_demand(is_cramped: bool) -> Config {
+    let mut config = config(InstanceAllocationStrategy::OnDemand);
+    if is_cramped {
+        // By default each memory reserves 4 GiB, of what has just been found to be short.
+        config
+            .memory_reservation(limits::CRAMPED_MEMORY_BYTES)
+            .memory_reservation_for_growth(limits::CRAMPED_MEMORY_BYTES)
+            .memory_guard_size(limits::CRAMPED_GUARD_BYTES);
+    }
+    config
 }
 
 fn config(allocation: InstanceAllocationStrategy) -> Config {
@@ -116,13 +217,13 @@ fn config(allocation: InstanceAllocationStrategy) -> Config {
     config
 }
 
-fn pool() -> PoolingAllocationConfig {
+fn pool(instances: u32, core_instances: u32, tables: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(limits::INSTANCES_MAX)
-        .total_stacks(limits::INSTANCES_MAX)
-        .total_memories(limits::INSTANCES_MAX)
-        .total_core_instances(limits::CORE_INSTANCES_ALL_MAX)
-        .total_tables(limits::TABLES_ALL_MAX)
+    pool.total_component_instances(instances)
+        .total_stacks(instances)
+        .total_memories(instances)
+        .total_core_instances(core_instances)
+        .total_tables(tables)
         .max_core_instances_per_component(limits::CORE_INSTANCES_MAX)
         .max_memories_per_component(limits::MEMORIES_MAX)
         .max_tables_per_component(limits::TABLES_MAX)
@@ -137,6 +238,8 @@ fn pool() -> PoolingAllocationConfig {
 #[derive(Default)]
 struct Clock {
     calls: PerCpu<Calls>,
+    /// Those whose epoch it moves.
+    engines: Mutex<Vec<Engine>>,
     parked: AtomicBool,
     thread: OnceLock<thread::Thread>,
 }
@@ -158,6 +261,16 @@ impl Drop for Running {
 }
 
 impl Clock {
+    fn tick_for(&self, engine: Engine) {
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner).push(engine);
+    }
+
+    fn tick(&self) {
+        for engine in &*self.engines.lock().unwrap_or_else(PoisonError::into_inner) {
+            engine.increment_epoch();
+        }
+    }
+
     fn begin(&'static self) -> Running {
         let calls = self.calls.here();
         calls.began.fetch_add(1, Ordering::SeqCst);
@@ -184,15 +297,16 @@ impl Clock {
     }
 }
 
-/// Starts the thread that moves the engine's epoch every tick while calls are made, and sleeps
+/// Starts the thread that moves the engines' epoch every tick while calls are made, and sleeps
 /// otherwise: an idle server wakes nobody up.
 fn start_clock(engine: Engine) -> wasmtime::Result<&'static Clock> {
     let clock: &'static Clock = Box::leak(Box::default());
+    clock.tick_for(engine);
     let thread = thread::Builder::new().name("waft-plugin-clock".to_owned()).spawn(move || {
         loop {
             let began = clock.began();
             thread::sleep(limits::TICK);
-            engine.increment_epoch();
+            clock.tick();
             // Short calls are seldom seen running: as long as some begin, none has to wake this.
             if clock.began() != began || clock.runs() {
                 continue;
@@ -208,4 +322,39 @@ fn start_clock(engine: Engine) -> wasmtime::Result<&'static Clock> {
     // Set by nobody else: the clock was made above.
     let _ = clock.thread.set(thread.thread().clone());
     Ok(clock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_have_room_among_few_until_it_is_full_and_give_it_back() {
+        let sandbox = sandbox().unwrap();
+        let is_few = |room: &Room| std::ptr::eq(room.hall, &sandbox.few);
+        let room = |need| sandbox.room(need).unwrap();
+        assert!(!is_few(&room(Need::Many)));
+        assert!(!is_few(&room(Need::Few(usize::MAX))));
+        let half = limits::FEW_INSTANCES_MAX as usize / 2;
+        // Nothing else in this process has room for long: these tests start no plugin.
+        let (one, other) = (room(Need::Few(half)), room(Need::Few(half)));
+        assert!(is_few(&one) && is_few(&other));
+        assert!(!is_few(&room(Need::Few(1))));
+        drop(one);
+        assert!(is_few(&room(Need::Few(half))));
+    }
+
+    #[test]
+    fn what_is_compiled_for_one_hall_runs_in_the_other() {
+        let sandbox = sandbox().unwrap();
+        let [few, many] =
+            [Need::Few(1), Need::Many].map(|need| sandbox.hall(need).unwrap().engine.clone());
+        let hash = |engine: &Engine| {
+            use std::hash::{DefaultHasher, Hash, Hasher};
+            let mut hasher = DefaultHasher::new();
+            engine.precompile_compatibility_hash().hash(&mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(hash(&few), hash(&many));
+    }
 }

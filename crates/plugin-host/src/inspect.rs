@@ -181,7 +181,7 @@ pub async fn check(
             _ => return Err(Refusal::Unreadable("it changed while it was read".to_owned())),
         };
         let (digest, length) = (Digest::of(&bytes), bytes.len());
-        let artifact = artifact(sandbox()?, bytes).await?;
+        let artifact = artifact(sandbox()?, bytes, settings).await?;
         let file = file.clone().unwrap_or_default();
         let (artifact, budget) = (Arc::new(artifact), Arc::new(Budget::new(u64::MAX)));
         let (sandbox, stock) = (sandbox()?, Arc::new(Stock::new(None, Services::default())));
@@ -241,12 +241,13 @@ fn outlined(outline: &Outline, digest: Digest, length: usize) -> Inspection {
 
 async fn started(bytes: &[u8]) -> Result<Descriptor, Refusal> {
     let sandbox = sandbox()?;
-    let artifact = artifact(sandbox, bytes.to_vec()).await?;
     let grants = Grants::without_effect();
     let settings = PluginSettings { grants, ..PluginSettings::named("inspected") };
+    let artifact = Arc::new(artifact(sandbox, bytes.to_vec(), &settings).await?);
+    let room = artifact.room(sandbox, &settings).await?;
     let share = Stock::new(None, Services::default()).share(&settings)?;
     let identity = Arc::new(identity(&settings, share));
-    let mut warm = Warm::new(sandbox, &artifact, identity, 0, None).await.map_err(not_started)?;
+    let mut warm = Warm::new(&room, &artifact, identity, 0, None).await.map_err(not_started)?;
     let said = describe(&mut warm).await?;
     let interest =
         Interest::read(&said).map_err(|mistake| Refusal::Describe(one_line(&mistake)))?;
@@ -256,9 +257,12 @@ async fn started(bytes: &[u8]) -> Result<Descriptor, Refusal> {
 pub(crate) async fn artifact(
     sandbox: &'static Sandbox,
     bytes: Vec<u8>,
+    settings: &PluginSettings,
 ) -> Result<Artifact, Refusal> {
+    let settings = settings.clone();
     let compiler = HostSettings::default().compiler(Pace::Behind);
     let within = compiler.within;
-    let work = move || Artifact::make(sandbox, &bytes, &compiler, None, &BTreeSet::new());
+    let work =
+        move || Artifact::make(sandbox, &bytes, &settings, &compiler, None, &BTreeSet::new());
     sandbox.compiling.run(within, Pace::Behind, work).await?
 }

@@ -21,8 +21,21 @@ pub(crate) const INSTANCES_MAX: u32 = 6144;
 /// Core instances of all plugins: one of a component's module, and those that its imports go through.
 pub(crate) const CORE_INSTANCES_ALL_MAX: u32 = INSTANCES_MAX * 4;
 
-/// Tables of all plugins: one of a component's module, and one that its imports go through.
-pub(crate) const TABLES_ALL_MAX: u32 = INSTANCES_MAX * 2;
+/// Tables of an instance, as is usual: one of a component's module, and one that its imports go
+/// through.
+pub(crate) const TABLES_EACH: u32 = 2;
+
+/// Tables of all plugins.
+pub(crate) const TABLES_ALL_MAX: u32 = INSTANCES_MAX * TABLES_EACH;
+
+/// Instances of plugins that have few, beside all others: four plugins have as many by default.
+pub(crate) const FEW_INSTANCES_MAX: u32 = 256;
+
+/// Core instances of those, which cost no books: however many each has.
+pub(crate) const FEW_CORE_INSTANCES_MAX: u32 = FEW_INSTANCES_MAX * CORE_INSTANCES_MAX;
+
+/// Tables of those.
+pub(crate) const FEW_TABLES_MAX: u32 = FEW_INSTANCES_MAX * TABLES_EACH;
 
 /// Octets of address space that a memory reserves, and grows by, where there is little of it.
 pub(crate) const CRAMPED_MEMORY_BYTES: u64 = 2 << 20;

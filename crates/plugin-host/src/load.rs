@@ -16,7 +16,7 @@ use crate::budget::Budget;
 use crate::cache::CompiledStore;
 use crate::capability::log::cleaned;
 use crate::compiler::Compiler;
-use crate::engine::{Sandbox, sandbox};
+use crate::engine::{Hall, Need, sandbox};
 use crate::errors::{Concern, LoadError, Refusal};
 use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
 use crate::guard::Guard;
@@ -419,7 +419,7 @@ impl Loader {
         }
         self.progress.note(candidate, mark, Step::Compile);
         let _told = AbortOnDrop(tokio::spawn(tell_of_compiling(candidate)));
-        match self.artifact(digest, bytes).await {
+        match self.artifact(digest, bytes, &candidate.settings).await {
             Ok(artifact) => {
                 Outcome::Start { artifact, settings: Box::new(candidate.settings.clone()), stamp }
             }
@@ -457,21 +457,26 @@ impl Loader {
         self.bad.retain(|((name, _), _)| plugin.is_some_and(|plugin| name != plugin));
     }
 
-    /// The component of these bytes, compiled now or before.
+    /// The component of these bytes, compiled now for such settings, or before.
     pub(crate) async fn artifact(
         &mut self,
         digest: Digest,
         bytes: Vec<u8>,
+        settings: &PluginSettings,
     ) -> Result<Arc<Artifact>, Refusal> {
         if let Some(artifact) = self.artifacts.get(&digest).and_then(Weak::upgrade) {
             return Ok(artifact);
         }
         let sandbox = sandbox()?;
-        let open = || open_store(sandbox, self.state.as_deref());
+        let hall = sandbox.hall(Need::Few(1))?;
+        let open = || open_store(hall, self.state.as_deref());
         let compiled = self.compiled.get_or_init(open).await.clone();
         let kept: BTreeSet<Digest> = self.artifacts.keys().copied().collect();
         let (compiler, within) = (self.compiler.clone(), self.compiler.within);
-        let work = move || Artifact::make(sandbox, &bytes, &compiler, compiled.as_deref(), &kept);
+        let settings = settings.clone();
+        let work = move || {
+            Artifact::make(sandbox, &bytes, &settings, &compiler, compiled.as_deref(), &kept)
+        };
         let artifact = Arc::new(sandbox.compiling.run(within, self.pace, work).await??);
         self.artifacts.insert(digest, Arc::downgrade(&artifact));
         Ok(artifact)
@@ -738,10 +743,10 @@ impl Drop for AbortOnDrop {
 }
 
 /// Opens the store of compiled components. Without it they are compiled at every start.
-async fn open_store(sandbox: &'static Sandbox, state: Option<&Path>) -> Option<Arc<CompiledStore>> {
+async fn open_store(hall: &'static Hall, state: Option<&Path>) -> Option<Arc<CompiledStore>> {
     let state = state?.to_owned();
     let directory = state.clone();
-    match blocking(move || CompiledStore::open(&state, sandbox)).await? {
+    match blocking(move || CompiledStore::open(&state, hall)).await? {
         Ok(store) => Some(Arc::new(store)),
         Err(error) => {
             let directory = directory.display();

@@ -251,6 +251,19 @@ fn instances() -> Vec<Row> {
             "another one cannot be started: the call fails"
         ),
         fixed!(
+            FEW_INSTANCES_MAX,
+            "instances beside those, of plugins that have none of transfers or sessions, by \
+             `limits.instances.max`",
+            "the next plugin's are among those above, for which the server takes 2 MiB then"
+        ),
+        fixed!(FEW_CORE_INSTANCES_MAX, "core instances of those", "never met"),
+        fixed!(FEW_TABLES_MAX, "tables of those, two each", "never met"),
+        fixed!(
+            TABLES_EACH,
+            "tables of a component that may be among those, which has one memory at most",
+            "its instances are among those above"
+        ),
+        fixed!(
             CORE_INSTANCES_ALL_MAX,
             "core instances in the process",
             "another instance cannot be started: the call fails"
