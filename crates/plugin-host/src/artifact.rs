@@ -52,7 +52,7 @@ pub(crate) struct Artifact {
     pub(crate) outline: Outline,
     /// What it imports in which it may wait: interfaces with their functions.
     pub(crate) waiting: Vec<String>,
-    /// In the hall that it was compiled for.
+    /// In the hall that it was made for.
     first: Bound,
     /// In the other one.
     other: OnceLock<Bound>,
@@ -146,7 +146,7 @@ impl Unfit {
 
 impl Artifact {
     /// Checks and compiles `bytes`, or takes them from the store of compiled components, which keeps
-    /// those `in_use` and some others; for the hall that such settings need. Slow.
+    /// those `in_use` and some others; for the hall where there is room for it with such settings. Slow.
     ///
     /// # Errors
     /// This host cannot run them.
@@ -175,6 +175,11 @@ impl Artifact {
                 component
             }
         };
+        let many = if has_more(&component) { sandbox.hall(Need::Many)? } else { hall };
+        let (hall, component) = match std::ptr::eq(many, hall) {
+            true => (hall, component),
+            false => (many, taken_to(many, &component)?),
+        };
         let waiting = waiting(hall, &outline, &component);
         let first = Bound::new(hall, &outline, &component)?;
         Ok(Artifact { digest, outline, waiting, first, other: OnceLock::new() })
@@ -189,30 +194,26 @@ impl Artifact {
         sandbox: &'static Sandbox,
         settings: &PluginSettings,
     ) -> Result<Arc<Room>, Refusal> {
-        let room = Arc::new(sandbox.room(self.need(settings))?);
-        if self.bound(room.hall).is_none() {
-            let (this, hall) = (Arc::clone(self), room.hall);
-            let stopping = || Refusal::Unreadable("the server is ending".to_owned());
-            blocking(move || this.bind(hall)).await.unwrap_or_else(|| Err(stopping()))?;
-        }
-        Ok(room)
+        let (this, need) = (Arc::clone(self), self.need(settings));
+        let have = move || {
+            let room = sandbox.room(need)?;
+            this.bind(room.hall)?;
+            Ok(Arc::new(room))
+        };
+        let stopping = || Refusal::Unreadable("the server is ending".to_owned());
+        blocking(have).await.unwrap_or_else(|| Err(stopping()))
     }
 
     fn need(&self, settings: &PluginSettings) -> Need {
-        match self.component().resources_required() {
-            Some(each) if each.num_memories <= 1 && each.num_tables <= limits::TABLES_EACH => {
-                need(&self.outline, settings)
-            }
-            _ => Need::Many,
-        }
+        if has_more(self.component()) { Need::Many } else { need(&self.outline, settings) }
     }
 
-    /// Takes it to a hall that it was not compiled for.
+    /// Takes it to a hall that it was not made for.
     fn bind(&self, hall: &'static Hall) -> Result<(), Refusal> {
-        let failed = |error: wasmtime::Error| Refusal::Compile(one_line(&format!("{error:#}")));
-        let code = self.component().serialize().map_err(failed)?;
-        let foreign = || Refusal::Compile("another engine cannot run its code".to_owned());
-        let component = deserialize(hall, &code).ok_or_else(foreign)?;
+        if self.bound(hall).is_some() {
+            return Ok(());
+        }
+        let component = taken_to(hall, self.component())?;
         let bound = Bound::new(hall, &self.outline, &component)?;
         // There are two halls: whoever else did so meanwhile took it to the same one.
         self.other.get_or_init(|| bound);
@@ -247,6 +248,22 @@ impl Artifact {
         let instance = bound.pre.instantiate_async(&mut *store).await?;
         bound.indices.load(store, &instance)
     }
+}
+
+/// Whether an instance of it takes more than is usual.
+fn has_more(component: &Component) -> bool {
+    let is_usual = |each: wasmtime::ResourcesRequired| {
+        each.num_memories <= 1 && each.num_tables <= limits::TABLES_EACH
+    };
+    !component.resources_required().is_some_and(is_usual)
+}
+
+/// The same component in another hall.
+fn taken_to(hall: &Hall, component: &Component) -> Result<Component, Refusal> {
+    let failed = |error: wasmtime::Error| Refusal::Compile(one_line(&format!("{error:#}")));
+    let code = component.serialize().map_err(failed)?;
+    let foreign = || Refusal::Compile("another engine cannot run its code".to_owned());
+    deserialize(hall, &code).ok_or_else(foreign)
 }
 
 /// Instances that belong to transfers or to sessions are as many as those.
@@ -291,5 +308,41 @@ fn waiting(hall: &Hall, outline: &Outline, component: &Component) -> Vec<String>
 impl fmt::Debug for Artifact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Artifact").field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::Engine;
+
+    use super::*;
+    use crate::engine::sandbox;
+
+    /// A component with an instance of each of these modules.
+    fn component(modules: &[&str]) -> Component {
+        let module = |(index, parts): (usize, &&str)| {
+            format!("(core module {parts}) (core instance (instantiate {index}))")
+        };
+        let modules: String = modules.iter().enumerate().map(module).collect();
+        let engine = &sandbox().unwrap().first_hall().engine;
+        Component::new(engine, wat::parse_str(format!("(component {modules})")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_component_with_more_than_is_usual_is_told() {
+        let (memory, table) = ("(memory 1)", "(table 1 funcref)");
+        assert!(!has_more(&component(&[memory, table, table])));
+        assert!(has_more(&component(&[memory, memory])));
+        assert!(has_more(&component(&[table, table, table])));
+    }
+
+    #[test]
+    fn what_is_taken_to_another_hall_becomes_an_instance_there() {
+        let sandbox = sandbox().unwrap();
+        let many = sandbox.hall(Need::Many).unwrap();
+        assert!(!std::ptr::eq(many, sandbox.first_hall()));
+        let taken = taken_to(many, &component(&["(memory 1)"])).unwrap();
+        assert!(Engine::same(taken.engine(), &many.engine));
+        many.linker.instantiate_pre(&taken).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Compiled components on disk, so that a large one need not be compiled again at every start.
+//! Compiled components on disk, so that none need be compiled again at every start.
 //!
 //! Loading a compiled component runs whatever machine code it holds: this module is the one place
 //! of the crate with `unsafe`. What makes it sound, for files: they are made by this module only, in a
@@ -151,7 +151,10 @@ impl CompiledStore {
     }
 }
 
-#[expect(unsafe_code, reason = "running compiled code that this module made, see the module's top")]
+#[expect(
+    unsafe_code,
+    reason = "running code that wasmtime compiled for this program, see the SAFETY comment"
+)]
 pub(crate) fn deserialize(hall: &Hall, code: &[u8]) -> Option<Component> {
     // SAFETY: `code` is what wasmtime serialised. Either `check` found the tag over it right, made with
     // a key that only this installation has, and only `put` makes such tags; or `compiler` has it from
@@ -230,10 +233,10 @@ fn make_private_directory(directory: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Need, sandbox};
+    use crate::engine::sandbox;
 
     fn hall() -> &'static Hall {
-        sandbox().unwrap().hall(Need::Few(1)).unwrap()
+        sandbox().unwrap().first_hall()
     }
 
     /// A store with one compiled component in it.

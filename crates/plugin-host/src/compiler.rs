@@ -97,7 +97,14 @@ impl CompilerProcess {
         if pace == Pace::Behind {
             running.give_way();
         }
-        let Ended { code, said, status } = running.ask(&word, component, within).map_err(failed)?;
+        let Ended { code, said, status } = match running.ask(&word, component, within) {
+            Ok(ended) => ended,
+            Err(error) => {
+                // No threads to talk to it, or nobody told of its end: no fault of the component.
+                self.tell_once(&error);
+                return Ok(None);
+            }
+        };
         let Some(code) = code else { return Err(Refusal::CompileTime(within)) };
         let behind = |code: Vec<u8>| code.strip_prefix(&word).map(<[u8]>::to_vec);
         match behind(code) {
@@ -116,6 +123,9 @@ impl CompilerProcess {
         // What is secret in the environment is none of its business; how to be loaded is.
         let loading = std::env::vars_os().filter(|(name, _)| name == "LD_LIBRARY_PATH");
         command.env_clear().envs(loading);
+        // What is told to all processes of this one's group is not meant for it.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
     }
 
@@ -161,10 +171,13 @@ impl Running {
         let stderr = self.0.stderr.take().ok_or_else(gone)?;
         thread::scope(|scope| {
             // One that does not want it all has its reasons, which its end tells.
-            scope.spawn(move || stdin.write_all(word).and_then(|()| stdin.write_all(component)));
+            let thread = thread::Builder::new;
+            let given = move || stdin.write_all(word).and_then(|()| stdin.write_all(component));
+            thread().spawn_scoped(scope, given)?;
             let (done, over) = mpsc::channel();
-            scope.spawn(move || done.send(read(stdout, limits::COMPILED_BYTES_MAX)));
-            let said = scope.spawn(move || read(stderr, SAID_BYTES_MAX));
+            let made = move || done.send(read(stdout, limits::COMPILED_BYTES_MAX));
+            thread().spawn_scoped(scope, made)?;
+            let said = thread().spawn_scoped(scope, move || read(stderr, SAID_BYTES_MAX))?;
             let code = match over.recv_timeout(within) {
                 Ok(code) => Some(code?),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
@@ -245,12 +258,12 @@ fn confine(_: Duration) {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Need, sandbox};
+    use crate::engine::sandbox;
 
     const LONG: Duration = Duration::from_secs(60);
 
     fn hall() -> &'static Hall {
-        sandbox().unwrap().hall(Need::Few(1)).unwrap()
+        sandbox().unwrap().first_hall()
     }
 
     fn component() -> Vec<u8> {

@@ -98,19 +98,21 @@ impl Sandbox {
         self.clock.begin()
     }
 
-    /// The hall in which that will mostly find its room.
+    /// The hall in which there is room for that at the moment. Slow where it has yet to be made.
     ///
     /// # Errors
     /// The machine cannot have it.
     pub(crate) fn hall(&'static self, need: Need) -> Result<&'static Hall, Refusal> {
-        match need {
-            Need::Few(_) => Ok(&self.few),
-            Need::Many => self.many(),
-        }
+        self.room(need).map(|room| room.hall)
+    }
+
+    /// The one whose code the others run, which is there from the beginning.
+    pub(crate) fn first_hall(&self) -> &Hall {
+        &self.few
     }
 
     /// Has room for the instances of a version as long as it lives: in the hall of few, while
-    /// there are places left.
+    /// there are places left. Slow where the other one has yet to be made.
     ///
     /// # Errors
     /// The machine cannot have it.
@@ -126,8 +128,12 @@ impl Sandbox {
     }
 
     fn many(&'static self) -> Result<&'static Hall, Refusal> {
+        // Without a pool there are no books, and no bound.
+        if self.few.is_cramped {
+            return Ok(&self.few);
+        }
         let made = self.many.get_or_init(|| {
-            let hall = Hall::many(self.few.is_cramped).map_err(|error| cannot_be_had(&error))?;
+            let hall = Hall::many().map_err(|error| cannot_be_had(&error))?;
             self.clock.tick_for(hall.engine.clone());
             Ok(hall)
         });
@@ -139,8 +145,7 @@ impl Hall {
     fn few() -> wasmtime::Result<Hall> {
         let pool =
             pool(limits::FEW_INSTANCES_MAX, limits::FEW_CORE_INSTANCES_MAX, limits::FEW_TABLES_MAX);
-        let engine = Engine::new(&config(InstanceAllocationStrategy::Pooling(pool)));
-        match engine {
+        match pooled(pool) {
             Ok(engine) => Hall::of(engine, false),
             Err(error) => {
                 tell_of_want(&error);
@@ -149,17 +154,15 @@ impl Hall {
         }
     }
 
-    /// One that runs what is compiled for the hall of few, which is cramped or not.
-    fn many(is_cramped: bool) -> wasmtime::Result<Hall> {
-        if !is_cramped {
-            let pool =
-                pool(limits::INSTANCES_MAX, limits::CORE_INSTANCES_ALL_MAX, limits::TABLES_ALL_MAX);
-            match Engine::new(&config(InstanceAllocationStrategy::Pooling(pool))) {
-                Ok(engine) => return Hall::of(engine, false),
-                Err(error) => tell_of_want(&error),
-            }
-        }
-        Hall::of(Engine::new(&on_demand(is_cramped))?, is_cramped)
+    /// One that runs what is compiled for the hall of few, which has a pool.
+    fn many() -> wasmtime::Result<Hall> {
+        let pool =
+            pool(limits::INSTANCES_MAX, limits::CORE_INSTANCES_ALL_MAX, limits::TABLES_ALL_MAX);
+        let engine = pooled(pool).or_else(|error| {
+            tell_of_want(&error);
+            Engine::new(&on_demand(false))
+        })?;
+        Hall::of(engine, false)
     }
 
     fn of(engine: Engine, is_cramped: bool) -> wasmtime::Result<Hall> {
@@ -168,6 +171,15 @@ impl Hall {
         wasi::link(&mut linker)?;
         Ok(Hall { engine, linker, is_cramped })
     }
+}
+
+fn pooled(pool: PoolingAllocationConfig) -> wasmtime::Result<Engine> {
+    // A pool maps all stacks and tables that it could have, and there they count as used.
+    wasmtime::ensure!(
+        !scarcity::promises_only_what_there_is(),
+        "the system promises no more memory than it has"
+    );
+    Engine::new(&config(InstanceAllocationStrategy::Pooling(pool)))
 }
 
 fn cannot_be_had(error: &wasmtime::Error) -> Refusal {

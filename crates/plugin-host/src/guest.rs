@@ -150,7 +150,6 @@ impl Guest {
 
 /// An instance, ready for a call.
 pub(crate) struct Warm {
-    room: Arc<Room>,
     store: Store<Guest>,
     exports: Exports,
     /// Calls of hooks.
@@ -162,6 +161,8 @@ pub(crate) struct Warm {
     pub(crate) slot: Option<OwnedSemaphorePermit>,
     /// When its last call ended.
     pub(crate) rested: Instant,
+    /// Dropped last: its place is free once the store is gone.
+    room: Arc<Room>,
 }
 
 /// Who makes a call.

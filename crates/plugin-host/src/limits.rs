@@ -14,18 +14,18 @@ pub(crate) const SIGNATURE_BYTES_MAX: u64 = 1024;
 /// Time between two looks at what a call has computed.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
-/// Instances of all plugins in the process; each has a stack and a memory of its own, and a third of a
+/// Instances of all plugins, but for those of plugins with few; each has a stack and a memory of its own, and a third of a
 /// KiB of the books about them, used or not. As many as the three bounds below add up to.
 pub(crate) const INSTANCES_MAX: u32 = 6144;
 
-/// Core instances of all plugins: one of a component's module, and those that its imports go through.
+/// Core instances of those: one of a component's module, and those that its imports go through.
 pub(crate) const CORE_INSTANCES_ALL_MAX: u32 = INSTANCES_MAX * 4;
 
 /// Tables of an instance, as is usual: one of a component's module, and one that its imports go
 /// through.
 pub(crate) const TABLES_EACH: u32 = 2;
 
-/// Tables of all plugins.
+/// Tables of those.
 pub(crate) const TABLES_ALL_MAX: u32 = INSTANCES_MAX * TABLES_EACH;
 
 /// Instances of plugins that have few, beside all others: four plugins have as many by default.

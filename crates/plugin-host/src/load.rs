@@ -16,7 +16,7 @@ use crate::budget::Budget;
 use crate::cache::CompiledStore;
 use crate::capability::log::cleaned;
 use crate::compiler::Compiler;
-use crate::engine::{Hall, Need, sandbox};
+use crate::engine::{Hall, sandbox};
 use crate::errors::{Concern, LoadError, Refusal};
 use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
 use crate::guard::Guard;
@@ -468,8 +468,7 @@ impl Loader {
             return Ok(artifact);
         }
         let sandbox = sandbox()?;
-        let hall = sandbox.hall(Need::Few(1))?;
-        let open = || open_store(hall, self.state.as_deref());
+        let open = || open_store(sandbox.first_hall(), self.state.as_deref());
         let compiled = self.compiled.get_or_init(open).await.clone();
         let kept: BTreeSet<Digest> = self.artifacts.keys().copied().collect();
         let (compiler, within) = (self.compiler.clone(), self.compiler.within);

@@ -64,7 +64,7 @@ fn address_space() -> Option<u64> {
 }
 
 /// Whether the system counts what is mapped as if it were used.
-fn promises_only_what_there_is() -> bool {
+pub(crate) fn promises_only_what_there_is() -> bool {
     let mode = std::fs::read_to_string("/proc/sys/vm/overcommit_memory");
     mode.is_ok_and(|mode| mode.trim() == "2")
 }

@@ -1,4 +1,4 @@
-//! Processes with little address space: one of their own, as it has one engine and one limit.
+//! Processes with little address space: one of their own, as it has one limit.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,

@@ -247,7 +247,8 @@ fn instances() -> Vec<Row> {
         ),
         fixed!(
             INSTANCES_MAX,
-            "instances in the process, those of drained versions included",
+            "instances in the process, those of drained versions included, but for those of the \
+             next row",
             "another one cannot be started: the call fails"
         ),
         fixed!(
@@ -265,12 +266,12 @@ fn instances() -> Vec<Row> {
         ),
         fixed!(
             CORE_INSTANCES_ALL_MAX,
-            "core instances in the process",
+            "core instances in the process, likewise",
             "another instance cannot be started: the call fails"
         ),
         fixed!(
             TABLES_ALL_MAX,
-            "tables in the process: components with more than two each meet this before they meet \
+            "tables in the process, likewise: components with more than two each meet this before they meet \
              the instances above",
             "another instance cannot be started: the call fails"
         ),
