@@ -70,6 +70,31 @@ async fn a_session_has_an_instance_of_its_own_until_it_ends() {
 }
 
 #[tokio::test]
+async fn plugins_run_where_others_have_all_the_places_of_few_and_where_one_is_left() {
+    const VERBS: [&str; 5] = ["PWD", "CWD", "CDUP", "SIZE", "NOOP"];
+    let named = |verb: &&str| plugin(&verb.to_lowercase(), &[("deny.0", verb)]);
+    let directory = Directory::new();
+    for plugin in VERBS.iter().map(named) {
+        directory.put(&format!("{}.wasm", plugin.name), &component("command-policy"));
+    }
+    let plugins = |which: &[&str]| HostSettings {
+        plugins: which.iter().map(named).collect(),
+        ..directory.settings()
+    };
+    // Each may have 64 instances, of the 256 that there are for those with few.
+    let host = load(plugins(&VERBS)).await;
+    for verb in VERBS {
+        let denied = format!("{} answers: 502", verb.to_lowercase());
+        let said = ask(&host, verb).await;
+        assert!(said.starts_with(&denied), "{said}");
+    }
+    drop(host);
+    let host = load(plugins(&["NOOP"])).await;
+    let said = ask(&host, "NOOP").await;
+    assert!(said.starts_with("noop answers: 502"), "{said}");
+}
+
+#[tokio::test]
 async fn each_call_has_an_instance_of_its_own() {
     let (_directory, host) = host_of(&echo(), counting(Isolation::Call)).await;
     let one = session_of(1);
