@@ -13,7 +13,7 @@ use wasmtime::component::{Component, Instance, InstancePre};
 use crate::bindings::exports::waft::plugin as exports;
 use crate::cache::{CompiledStore, deserialize};
 use crate::compiler::Compiler;
-use crate::engine::{Hall, Need, Room, Sandbox};
+use crate::engine::{LinkedEngine, Need, Reservation, Sandbox};
 use crate::errors::{Refusal, one_line};
 use crate::guest::Guest;
 use crate::hook::Hook;
@@ -52,15 +52,15 @@ pub(crate) struct Artifact {
     pub(crate) outline: Outline,
     /// What it imports in which it may wait: interfaces with their functions.
     pub(crate) waiting: Vec<String>,
-    /// In the hall that it was made for.
+    /// In the engine that it was made for.
     first: Bound,
     /// In the other one.
     other: OnceLock<Bound>,
 }
 
-/// A component that is about to become instances in a hall.
+/// A component that is about to become instances in an engine.
 struct Bound {
-    hall: &'static Hall,
+    linked: &'static LinkedEngine,
     pre: InstancePre<Guest>,
     indices: Indices,
 }
@@ -146,7 +146,7 @@ impl Unfit {
 
 impl Artifact {
     /// Checks and compiles `bytes`, or takes them from the store of compiled components, which keeps
-    /// those `in_use` and some others; for the hall where there is room for it with such settings. Slow.
+    /// those `in_use` and some others; for the engine where there is room for it with such settings. Slow.
     ///
     /// # Errors
     /// This host cannot run them.
@@ -162,43 +162,43 @@ impl Artifact {
         if let Some(problem) = outline.problems().into_iter().next() {
             return Err(problem);
         }
-        let hall = sandbox.hall(need(&outline, settings))?;
+        let linked = sandbox.engine_for(need(&outline, settings))?;
         let digest = Digest::of(bytes);
-        let kept = compiled.and_then(|store| store.get(hall, digest));
+        let kept = compiled.and_then(|store| store.get(linked, digest));
         let component = match kept {
             Some(component) => component,
             None => {
-                let component = compiler.compile(hall, bytes)?;
+                let component = compiler.compile(linked, bytes)?;
                 if let Some(store) = compiled {
                     store.put(digest, &component, in_use);
                 }
                 component
             }
         };
-        let many = if has_more(&component) { sandbox.hall(Need::Many)? } else { hall };
-        let (hall, component) = match std::ptr::eq(many, hall) {
-            true => (hall, component),
+        let many = if has_more(&component) { sandbox.engine_for(Need::Many)? } else { linked };
+        let (linked, component) = match std::ptr::eq(many, linked) {
+            true => (linked, component),
             false => (many, taken_to(many, &component)?),
         };
-        let waiting = waiting(hall, &outline, &component);
-        let first = Bound::new(hall, &outline, &component)?;
+        let waiting = waiting(linked, &outline, &component);
+        let first = Bound::new(linked, &outline, &component)?;
         Ok(Artifact { digest, outline, waiting, first, other: OnceLock::new() })
     }
 
-    /// Has room for its instances with such settings, and has it ready to become one there.
+    /// Reserves places for its instances with such settings, and has it ready to become one there.
     ///
     /// # Errors
     /// It cannot be had.
-    pub(crate) async fn room(
+    pub(crate) async fn reserve(
         self: &Arc<Self>,
         sandbox: &'static Sandbox,
         settings: &PluginSettings,
-    ) -> Result<Arc<Room>, Refusal> {
+    ) -> Result<Arc<Reservation>, Refusal> {
         let (this, need) = (Arc::clone(self), self.need(settings));
         let have = move || {
-            let room = sandbox.room(need)?;
-            this.bind(room.hall)?;
-            Ok(Arc::new(room))
+            let reservation = sandbox.reserve(need)?;
+            this.bind(reservation.linked)?;
+            Ok(Arc::new(reservation))
         };
         let stopping = || Refusal::Unreadable("the server is ending".to_owned());
         blocking(have).await.unwrap_or_else(|| Err(stopping()))
@@ -208,23 +208,23 @@ impl Artifact {
         if has_more(self.component()) { Need::Many } else { need(&self.outline, settings) }
     }
 
-    /// Takes it to a hall that it was not made for.
-    fn bind(&self, hall: &'static Hall) -> Result<(), Refusal> {
-        if self.bound(hall).is_some() {
+    /// Takes it to an engine that it was not made for.
+    fn bind(&self, linked: &'static LinkedEngine) -> Result<(), Refusal> {
+        if self.bound(linked).is_some() {
             return Ok(());
         }
-        let component = taken_to(hall, self.component())?;
-        let bound = Bound::new(hall, &self.outline, &component)?;
-        // There are two halls: whoever else did so meanwhile took it to the same one.
+        let component = taken_to(linked, self.component())?;
+        let bound = Bound::new(linked, &self.outline, &component)?;
+        // There are two engines: whoever else did so meanwhile took it to the same one.
         self.other.get_or_init(|| bound);
         Ok(())
     }
 
-    fn bound(&self, hall: &'static Hall) -> Option<&Bound> {
+    fn bound(&self, linked: &'static LinkedEngine) -> Option<&Bound> {
         [Some(&self.first), self.other.get()]
             .into_iter()
             .flatten()
-            .find(|bound| std::ptr::eq(bound.hall, hall))
+            .find(|bound| std::ptr::eq(bound.linked, linked))
     }
 
     fn component(&self) -> &Component {
@@ -236,15 +236,15 @@ impl Artifact {
         self.outline.exports_hook(hook)
     }
 
-    /// Makes an instance in `store`, which is of a hall where it has room, and looks its functions
+    /// Makes an instance in `store`, which is of an engine where it has room, and looks its functions
     /// up, which checks their types.
     pub(crate) async fn instantiate(
         &self,
-        hall: &'static Hall,
+        linked: &'static LinkedEngine,
         store: &mut Store<Guest>,
     ) -> wasmtime::Result<Exports> {
         let bound =
-            self.bound(hall).ok_or_else(|| wasmtime::format_err!("it has no room there"))?;
+            self.bound(linked).ok_or_else(|| wasmtime::format_err!("it has no room there"))?;
         let instance = bound.pre.instantiate_async(&mut *store).await?;
         bound.indices.load(store, &instance)
     }
@@ -258,12 +258,12 @@ fn has_more(component: &Component) -> bool {
     !component.resources_required().is_some_and(is_usual)
 }
 
-/// The same component in another hall.
-fn taken_to(hall: &Hall, component: &Component) -> Result<Component, Refusal> {
+/// The same component in another engine.
+fn taken_to(linked: &LinkedEngine, component: &Component) -> Result<Component, Refusal> {
     let failed = |error: wasmtime::Error| Refusal::Compile(one_line(&format!("{error:#}")));
     let code = component.serialize().map_err(failed)?;
     let foreign = || Refusal::Compile("another engine cannot run its code".to_owned());
-    deserialize(hall, &code).ok_or_else(foreign)
+    deserialize(linked, &code).ok_or_else(foreign)
 }
 
 /// Instances that belong to transfers or to sessions are as many as those.
@@ -276,24 +276,24 @@ fn need(outline: &Outline, settings: &PluginSettings) -> Need {
 
 impl Bound {
     fn new(
-        hall: &'static Hall,
+        linked: &'static LinkedEngine,
         outline: &Outline,
         component: &Component,
     ) -> Result<Bound, Refusal> {
         let misfit = |error: wasmtime::Error| Refusal::Misfit(one_line(&format!("{error:#}")));
-        let pre = hall.linker.instantiate_pre(component).map_err(misfit)?;
+        let pre = linked.linker.instantiate_pre(component).map_err(misfit)?;
         let indices = Indices::find(&pre, outline).map_err(misfit)?;
-        Ok(Bound { hall, pre, indices })
+        Ok(Bound { linked, pre, indices })
     }
 }
 
-fn waiting(hall: &Hall, outline: &Outline, component: &Component) -> Vec<String> {
+fn waiting(linked: &LinkedEngine, outline: &Outline, component: &Component) -> Vec<String> {
     let mut waiting = Vec::new();
-    for (name, import) in component.component_type().imports(&hall.engine) {
+    for (name, import) in component.component_type().imports(&linked.engine) {
         let service = outline.imports.iter().find(|known| known.full == name);
         let Some(service) = service.and_then(Interface::service) else { continue };
         let ComponentItem::ComponentInstance(interface) = import.ty else { continue };
-        let functions = interface.exports(&hall.engine).filter_map(|(name, export)| {
+        let functions = interface.exports(&linked.engine).filter_map(|(name, export)| {
             let is_function = matches!(export.ty, ComponentItem::ComponentFunc(_));
             (is_function && service.waits_in(name)).then(|| printable(name.as_bytes()).into_owned())
         });
@@ -324,7 +324,7 @@ mod tests {
             format!("(core module {parts}) (core instance (instantiate {index}))")
         };
         let modules: String = modules.iter().enumerate().map(module).collect();
-        let engine = &sandbox().unwrap().first_hall().engine;
+        let engine = &sandbox().unwrap().first_engine().engine;
         Component::new(engine, wat::parse_str(format!("(component {modules})")).unwrap()).unwrap()
     }
 
@@ -337,10 +337,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_to_another_hall_becomes_an_instance_there() {
+    fn what_is_taken_to_another_engine_becomes_an_instance_there() {
         let sandbox = sandbox().unwrap();
-        let many = sandbox.hall(Need::Many).unwrap();
-        assert!(!std::ptr::eq(many, sandbox.first_hall()));
+        let many = sandbox.engine_for(Need::Many).unwrap();
+        assert!(!std::ptr::eq(many, sandbox.first_engine()));
         let taken = taken_to(many, &component(&["(memory 1)"])).unwrap();
         assert!(Engine::same(taken.engine(), &many.engine));
         many.linker.instantiate_pre(&taken).unwrap();

@@ -21,7 +21,7 @@ use sha2::Sha256;
 use wasmtime::component::Component;
 
 use crate::artifact::Digest;
-use crate::engine::Hall;
+use crate::engine::LinkedEngine;
 use crate::limits;
 
 const KEY_BYTES: usize = 32;
@@ -55,17 +55,17 @@ impl CompiledStore {
     ///
     /// # Errors
     /// It cannot be had, or others may enter it.
-    pub(crate) fn open(state: &Path, hall: &Hall) -> io::Result<CompiledStore> {
+    pub(crate) fn open(state: &Path, linked: &LinkedEngine) -> io::Result<CompiledStore> {
         let directory = state.join("plugins");
         make_private_directory(&directory)?;
         let key = key(&directory.join("key"))?;
         let mut hasher = DefaultHasher::new();
-        hall.engine.precompile_compatibility_hash().hash(&mut hasher);
+        linked.engine.precompile_compatibility_hash().hash(&mut hasher);
         Ok(CompiledStore { directory, key, fingerprint: format!("{:016x}", hasher.finish()) })
     }
 
     /// The compiled component of that digest, if it is there and whole.
-    pub(crate) fn get(&self, hall: &Hall, digest: Digest) -> Option<Component> {
+    pub(crate) fn get(&self, linked: &LinkedEngine, digest: Digest) -> Option<Component> {
         let name = self.name(digest);
         let file = self.directory.join(&name);
         let octets = fs::read(&file).ok()?;
@@ -74,7 +74,7 @@ impl CompiledStore {
             .append(true)
             .open(&file)
             .and_then(|file| file.set_modified(SystemTime::now()));
-        let loaded = self.check(&name, &octets).and_then(|code| deserialize(hall, code));
+        let loaded = self.check(&name, &octets).and_then(|code| deserialize(linked, code));
         if loaded.is_none() {
             tracing::warn!(file = %file.display(), "stale or damaged compiled plugin, compiling anew");
         }
@@ -155,12 +155,12 @@ impl CompiledStore {
     unsafe_code,
     reason = "running code that wasmtime compiled for this program, see the SAFETY comment"
 )]
-pub(crate) fn deserialize(hall: &Hall, code: &[u8]) -> Option<Component> {
+pub(crate) fn deserialize(linked: &LinkedEngine, code: &[u8]) -> Option<Component> {
     // SAFETY: `code` is what wasmtime serialised. Either `check` found the tag over it right, made with
     // a key that only this installation has, and only `put` makes such tags; or `compiler` has it from
     // a process of this very program, over a pipe, behind a word that only that process was told; or
     // `artifact` has just made it of a component that runs here.
-    unsafe { Component::deserialize(&hall.engine, code) }.ok()
+    unsafe { Component::deserialize(&linked.engine, code) }.ok()
 }
 
 /// The installation's key; made at random the first time.
@@ -235,23 +235,23 @@ mod tests {
     use super::*;
     use crate::engine::sandbox;
 
-    fn hall() -> &'static Hall {
-        sandbox().unwrap().first_hall()
+    fn linked() -> &'static LinkedEngine {
+        sandbox().unwrap().first_engine()
     }
 
     /// A store with one compiled component in it.
     fn store() -> (tempfile::TempDir, CompiledStore, Digest) {
         let state = tempfile::tempdir().unwrap();
-        let store = CompiledStore::open(state.path(), hall()).unwrap();
+        let store = CompiledStore::open(state.path(), linked()).unwrap();
         let bytes = wat::parse_str("(component (core module))").unwrap();
         let digest = Digest::of(&bytes);
-        let component = Component::from_binary(&hall().engine, &bytes).unwrap();
+        let component = Component::from_binary(&linked().engine, &bytes).unwrap();
         store.put(digest, &component, &BTreeSet::new());
         (state, store, digest)
     }
 
     fn get(store: &CompiledStore, digest: Digest) -> Option<Component> {
-        store.get(hall(), digest)
+        store.get(linked(), digest)
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
         let (state, store, digest) = store();
         assert!(get(&store, digest).is_some());
         assert!(get(&store, Digest::of(b"other")).is_none());
-        let next = CompiledStore::open(state.path(), hall()).unwrap();
+        let next = CompiledStore::open(state.path(), linked()).unwrap();
         assert!(get(&next, digest).is_some());
     }
 
@@ -314,7 +314,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let (state, store, _) = store();
         fs::set_permissions(&store.directory, fs::Permissions::from_mode(0o750)).unwrap();
-        let error = CompiledStore::open(state.path(), hall()).unwrap_err();
+        let error = CompiledStore::open(state.path(), linked()).unwrap_err();
         assert!(error.to_string().contains("chmod 700"), "{error}");
     }
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use wasmtime::component::Component;
 
 use crate::cache::deserialize;
-use crate::engine::{Hall, engine_to_compile};
+use crate::engine::{LinkedEngine, engine_to_compile};
 use crate::errors::{Refusal, one_line};
 use crate::limits;
 use crate::scarcity;
@@ -59,15 +59,19 @@ impl Compiler {
     ///
     /// # Errors
     /// It cannot be compiled, or whoever does so fails.
-    pub(crate) fn compile(&self, hall: &Hall, bytes: &[u8]) -> Result<Component, Refusal> {
-        let apart = self.process.as_ref().filter(|_| !hall.is_cramped);
+    pub(crate) fn compile(
+        &self,
+        linked: &LinkedEngine,
+        bytes: &[u8],
+    ) -> Result<Component, Refusal> {
+        let apart = self.process.as_ref().filter(|_| !linked.is_cramped);
         if let Some(process) = apart
             && let Some(code) = process.compile(bytes, self.within, self.pace)?
         {
             let foreign = || Refusal::Compile("its process made code for another engine".into());
-            return deserialize(hall, &code).ok_or_else(foreign);
+            return deserialize(linked, &code).ok_or_else(foreign);
         }
-        Component::from_binary(&hall.engine, bytes).map_err(|error| cannot(&error))
+        Component::from_binary(&linked.engine, bytes).map_err(|error| cannot(&error))
     }
 }
 
@@ -262,8 +266,8 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    fn hall() -> &'static Hall {
-        sandbox().unwrap().first_hall()
+    fn linked() -> &'static LinkedEngine {
+        sandbox().unwrap().first_engine()
     }
 
     fn component() -> Vec<u8> {
@@ -275,7 +279,7 @@ mod tests {
         let arguments = vec!["-c".into(), script.into()];
         let process = Some(CompilerProcess { program: "/bin/sh".into(), arguments });
         let compiler = Compiler { process, within, pace: Pace::Behind };
-        compiler.compile(hall(), &component()).map(|_| ())
+        compiler.compile(linked(), &component()).map(|_| ())
     }
 
     #[test]
@@ -307,6 +311,6 @@ mod tests {
         let program = PathBuf::from("/nowhere/waft");
         let process = Some(CompilerProcess { program, arguments: Vec::new() });
         let compiler = Compiler { process, within: LONG, pace: Pace::Behind };
-        compiler.compile(hall(), &component()).unwrap();
+        compiler.compile(linked(), &component()).unwrap();
     }
 }

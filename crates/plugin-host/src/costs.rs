@@ -58,13 +58,13 @@ pub async fn instances(settings: &PluginSettings, count: usize) -> Result<Instan
         let limits = Limits { instances_max: count, ..settings.limits.clone() };
         let settings = &PluginSettings { limits, ..settings.clone() };
         let artifact = Arc::new(artifact(sandbox, bytes, settings).await?);
-        let room = artifact.room(sandbox, settings).await?;
+        let reservation = artifact.reserve(sandbox, settings).await?;
         let share = Stock::new(None, Services::default()).share(settings)?;
         let identity = Arc::new(identity(settings, share));
         let mut made = Instances { held: Vec::new(), started: Vec::new() };
         for _ in 0..count {
             let began = Instant::now();
-            let warm = Warm::new(&room, &artifact, Arc::clone(&identity), 0, None).await;
+            let warm = Warm::new(&reservation, &artifact, Arc::clone(&identity), 0, None).await;
             let mut warm =
                 warm.map_err(|failure| Refusal::Start(one_line(&failure.to_string())))?;
             let said = warm.init().await;

@@ -26,9 +26,9 @@ use crate::workshop::Workshop;
 
 /// Where guests run, with what goes with it.
 pub(crate) struct Sandbox {
-    few: Hall,
-    many: OnceLock<Result<Hall, Refusal>>,
-    /// Places for instances in the hall of few.
+    few: LinkedEngine,
+    many: OnceLock<Result<LinkedEngine, Refusal>>,
+    /// Places for instances in the small engine.
     places: Arc<Semaphore>,
     clock: &'static Clock,
     /// Where components are compiled.
@@ -41,8 +41,8 @@ pub(crate) struct Sandbox {
     pub(crate) sessions: Arc<Semaphore>,
 }
 
-/// An engine.
-pub(crate) struct Hall {
+/// An engine, and what guests import in it.
+pub(crate) struct LinkedEngine {
     pub(crate) engine: Engine,
     /// Everything that a guest may import.
     pub(crate) linker: Linker<Guest>,
@@ -51,7 +51,7 @@ pub(crate) struct Hall {
     pub(crate) is_cramped: bool,
 }
 
-/// What a plugin needs of a hall.
+/// What a plugin needs of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     /// So many instances at the same time, at most, each with what is usual.
@@ -60,10 +60,10 @@ pub(crate) enum Need {
     Many,
 }
 
-/// The places of a version's instances.
-pub(crate) struct Room {
+/// Places for the instances of a version, as long as it lives.
+pub(crate) struct Reservation {
     pub(crate) sandbox: &'static Sandbox,
-    pub(crate) hall: &'static Hall,
+    pub(crate) linked: &'static LinkedEngine,
     _places: Option<OwnedSemaphorePermit>,
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn sandbox() -> Result<&'static Sandbox, Refusal> {
 
 impl Sandbox {
     fn new() -> wasmtime::Result<Sandbox> {
-        let few = Hall::few()?;
+        let few = LinkedEngine::few()?;
         let clock = start_clock(few.engine.clone())?;
         Ok(Sandbox {
             few,
@@ -98,78 +98,78 @@ impl Sandbox {
         self.clock.begin()
     }
 
-    /// The hall in which there is room for that at the moment. Slow where it has yet to be made.
+    /// The engine in which there is room for that at the moment. Slow where it has yet to be made.
     ///
     /// # Errors
     /// The machine cannot have it.
-    pub(crate) fn hall(&'static self, need: Need) -> Result<&'static Hall, Refusal> {
-        self.room(need).map(|room| room.hall)
+    pub(crate) fn engine_for(&'static self, need: Need) -> Result<&'static LinkedEngine, Refusal> {
+        self.reserve(need).map(|reservation| reservation.linked)
     }
 
     /// The one whose code the others run, which is there from the beginning.
-    pub(crate) fn first_hall(&self) -> &Hall {
+    pub(crate) fn first_engine(&self) -> &LinkedEngine {
         &self.few
     }
 
-    /// Has room for the instances of a version as long as it lives: in the hall of few, while
+    /// Reserves places for the instances of a version as long as it lives: in the small engine, while
     /// there are places left. Slow where the other one has yet to be made.
     ///
     /// # Errors
     /// The machine cannot have it.
-    pub(crate) fn room(&'static self, need: Need) -> Result<Room, Refusal> {
+    pub(crate) fn reserve(&'static self, need: Need) -> Result<Reservation, Refusal> {
         let places = match need {
             Need::Few(instances) => u32::try_from(instances).ok(),
             Need::Many => None,
         };
         let places =
             places.and_then(|places| Arc::clone(&self.places).try_acquire_many_owned(places).ok());
-        let hall = if places.is_some() { &self.few } else { self.many()? };
-        Ok(Room { sandbox: self, hall, _places: places })
+        let linked = if places.is_some() { &self.few } else { self.many()? };
+        Ok(Reservation { sandbox: self, linked, _places: places })
     }
 
-    fn many(&'static self) -> Result<&'static Hall, Refusal> {
+    fn many(&'static self) -> Result<&'static LinkedEngine, Refusal> {
         // Without a pool there are no books, and no bound.
         if self.few.is_cramped {
             return Ok(&self.few);
         }
         let made = self.many.get_or_init(|| {
-            let hall = Hall::many().map_err(|error| cannot_be_had(&error))?;
-            self.clock.tick_for(hall.engine.clone());
-            Ok(hall)
+            let linked = LinkedEngine::many().map_err(|error| cannot_be_had(&error))?;
+            self.clock.tick_for(linked.engine.clone());
+            Ok(linked)
         });
         made.as_ref().map_err(Refusal::clone)
     }
 }
 
-impl Hall {
-    fn few() -> wasmtime::Result<Hall> {
+impl LinkedEngine {
+    fn few() -> wasmtime::Result<LinkedEngine> {
         let pool =
             pool(limits::FEW_INSTANCES_MAX, limits::FEW_CORE_INSTANCES_MAX, limits::FEW_TABLES_MAX);
         match pooled(pool) {
-            Ok(engine) => Hall::of(engine, false),
+            Ok(engine) => LinkedEngine::of(engine, false),
             Err(error) => {
                 tell_of_want(&error);
-                Hall::of(Engine::new(&on_demand(true))?, true)
+                LinkedEngine::of(Engine::new(&on_demand(true))?, true)
             }
         }
     }
 
-    /// One that runs what is compiled for the hall of few, which has a pool.
-    fn many() -> wasmtime::Result<Hall> {
+    /// One that runs what is compiled for the small engine, which has a pool.
+    fn many() -> wasmtime::Result<LinkedEngine> {
         let pool =
             pool(limits::INSTANCES_MAX, limits::CORE_INSTANCES_ALL_MAX, limits::TABLES_ALL_MAX);
         let engine = pooled(pool).or_else(|error| {
             tell_of_want(&error);
             Engine::new(&on_demand(false))
         })?;
-        Hall::of(engine, false)
+        LinkedEngine::of(engine, false)
     }
 
-    fn of(engine: Engine, is_cramped: bool) -> wasmtime::Result<Hall> {
+    fn of(engine: Engine, is_cramped: bool) -> wasmtime::Result<LinkedEngine> {
         let mut linker = Linker::new(&engine);
         Served::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         wasi::link(&mut linker)?;
-        Ok(Hall { engine, linker, is_cramped })
+        Ok(LinkedEngine { engine, linker, is_cramped })
     }
 }
 
@@ -343,24 +343,24 @@ mod tests {
     #[test]
     fn versions_have_room_among_few_until_it_is_full_and_give_it_back() {
         let sandbox = sandbox().unwrap();
-        let is_few = |room: &Room| std::ptr::eq(room.hall, &sandbox.few);
-        let room = |need| sandbox.room(need).unwrap();
-        assert!(!is_few(&room(Need::Many)));
-        assert!(!is_few(&room(Need::Few(usize::MAX))));
+        let is_few = |reservation: &Reservation| std::ptr::eq(reservation.linked, &sandbox.few);
+        let reserve = |need| sandbox.reserve(need).unwrap();
+        assert!(!is_few(&reserve(Need::Many)));
+        assert!(!is_few(&reserve(Need::Few(usize::MAX))));
         let half = limits::FEW_INSTANCES_MAX as usize / 2;
         // Nothing else in this process has room for long: these tests start no plugin.
-        let (one, other) = (room(Need::Few(half)), room(Need::Few(half)));
+        let (one, other) = (reserve(Need::Few(half)), reserve(Need::Few(half)));
         assert!(is_few(&one) && is_few(&other));
-        assert!(!is_few(&room(Need::Few(1))));
+        assert!(!is_few(&reserve(Need::Few(1))));
         drop(one);
-        assert!(is_few(&room(Need::Few(half))));
+        assert!(is_few(&reserve(Need::Few(half))));
     }
 
     #[test]
-    fn what_is_compiled_for_one_hall_runs_in_the_other() {
+    fn what_is_compiled_for_one_engine_runs_in_the_other() {
         let sandbox = sandbox().unwrap();
         let [few, many] =
-            [Need::Few(1), Need::Many].map(|need| sandbox.hall(need).unwrap().engine.clone());
+            [Need::Few(1), Need::Many].map(|need| sandbox.engine_for(need).unwrap().engine.clone());
         let hash = |engine: &Engine| {
             use std::hash::{DefaultHasher, Hash, Hasher};
             let mut hasher = DefaultHasher::new();

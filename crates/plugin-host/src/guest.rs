@@ -28,7 +28,7 @@ use crate::capability::keyvalue::Cursors;
 use crate::capability::log::{About, Gate};
 use crate::capability::sessions::Session;
 use crate::capability::wasi;
-use crate::engine::{Hall, Room, Sandbox};
+use crate::engine::{LinkedEngine, Reservation, Sandbox};
 use crate::errors::Failure;
 use crate::hook::{Budget, Hook};
 use crate::lent::Services;
@@ -162,7 +162,7 @@ pub(crate) struct Warm {
     /// When its last call ended.
     pub(crate) rested: Instant,
     /// Dropped last: its place is free once the store is gone.
-    room: Arc<Room>,
+    reservation: Arc<Reservation>,
 }
 
 /// Who makes a call.
@@ -177,24 +177,28 @@ impl Warm {
     /// Makes an instance; neither `describe` nor `init` has been called. Without a `charge` its memory
     /// has no bound but its own.
     pub(crate) async fn new(
-        room: &Arc<Room>,
+        reservation: &Arc<Reservation>,
         artifact: &Artifact,
         identity: Arc<Identity>,
         generation: u64,
         charge: Option<Charge>,
     ) -> Result<Warm, Failure> {
-        let mut store = new_store(room.hall, identity);
+        let mut store = new_store(reservation.linked, identity);
         store.data_mut().quota.charge = charge;
         let budget = begin(&mut store, Caller { hook: Hook::Lifecycle, generation }, None);
-        let result =
-            bounded(room.sandbox, budget, artifact.instantiate(room.hall, &mut store)).await?;
+        let result = bounded(
+            reservation.sandbox,
+            budget,
+            artifact.instantiate(reservation.linked, &mut store),
+        )
+        .await?;
         let exports = result.map_err(|error| {
             keep_core(&mut store, &error);
             explain(&store, &error)
         })?;
         let now = Instant::now();
         Ok(Warm {
-            room: Arc::clone(room),
+            reservation: Arc::clone(reservation),
             store,
             exports,
             calls: 0,
@@ -262,7 +266,7 @@ impl Warm {
             // Pinned where it is: moving it costs as much as a good part of a call.
             let mut call = pin!(call(&self.exports, &mut self.store));
             let call = poll_fn(|context| span.in_scope(|| call.as_mut().poll(context)));
-            bounded(self.room.sandbox, budget, call).await?
+            bounded(self.reservation.sandbox, budget, call).await?
         };
         let value = result.map_err(|error| {
             keep_core(&mut self.store, &error);
@@ -336,7 +340,7 @@ impl Warm {
     }
 }
 
-fn new_store(hall: &Hall, identity: Arc<Identity>) -> Store<Guest> {
+fn new_store(linked: &LinkedEngine, identity: Arc<Identity>) -> Store<Guest> {
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits::RESOURCES_MAX);
     let quota = Quota::new(identity.limits.memory, Arc::clone(&identity.tally));
@@ -359,7 +363,7 @@ fn new_store(hall: &Hall, identity: Arc<Identity>) -> Store<Guest> {
         computed: Duration::ZERO,
         is_over: false,
     };
-    let mut store = Store::new(&hall.engine, guest);
+    let mut store = Store::new(&linked.engine, guest);
     store.limiter(|guest| &mut guest.quota);
     store.set_hostcall_fuel(limits::HOSTCALL_FUEL);
     store.set_max_component_handles(limits::HANDLES_MAX);

@@ -244,10 +244,11 @@ async fn started(bytes: &[u8]) -> Result<Descriptor, Refusal> {
     let grants = Grants::without_effect();
     let settings = PluginSettings { grants, ..PluginSettings::named("inspected") };
     let artifact = Arc::new(artifact(sandbox, bytes.to_vec(), &settings).await?);
-    let room = artifact.room(sandbox, &settings).await?;
+    let reservation = artifact.reserve(sandbox, &settings).await?;
     let share = Stock::new(None, Services::default()).share(&settings)?;
     let identity = Arc::new(identity(&settings, share));
-    let mut warm = Warm::new(&room, &artifact, identity, 0, None).await.map_err(not_started)?;
+    let mut warm =
+        Warm::new(&reservation, &artifact, identity, 0, None).await.map_err(not_started)?;
     let said = describe(&mut warm).await?;
     let interest =
         Interest::read(&said).map_err(|mistake| Refusal::Describe(one_line(&mistake)))?;

@@ -16,7 +16,7 @@ use crate::budget::Budget;
 use crate::cache::CompiledStore;
 use crate::capability::log::cleaned;
 use crate::compiler::Compiler;
-use crate::engine::{Hall, sandbox};
+use crate::engine::{LinkedEngine, sandbox};
 use crate::errors::{Concern, LoadError, Refusal};
 use crate::files::{self, Candidate, Content, Plan, Settled, Stamp};
 use crate::guard::Guard;
@@ -468,7 +468,7 @@ impl Loader {
             return Ok(artifact);
         }
         let sandbox = sandbox()?;
-        let open = || open_store(sandbox.first_hall(), self.state.as_deref());
+        let open = || open_store(sandbox.first_engine(), self.state.as_deref());
         let compiled = self.compiled.get_or_init(open).await.clone();
         let kept: BTreeSet<Digest> = self.artifacts.keys().copied().collect();
         let (compiler, within) = (self.compiler.clone(), self.compiler.within);
@@ -742,10 +742,13 @@ impl Drop for AbortOnDrop {
 }
 
 /// Opens the store of compiled components. Without it they are compiled at every start.
-async fn open_store(hall: &'static Hall, state: Option<&Path>) -> Option<Arc<CompiledStore>> {
+async fn open_store(
+    linked: &'static LinkedEngine,
+    state: Option<&Path>,
+) -> Option<Arc<CompiledStore>> {
     let state = state?.to_owned();
     let directory = state.clone();
-    match blocking(move || CompiledStore::open(&state, hall)).await? {
+    match blocking(move || CompiledStore::open(&state, linked)).await? {
         Ok(store) => Some(Arc::new(store)),
         Err(error) => {
             let directory = directory.display();

@@ -134,8 +134,8 @@ impl Plugin {
             return Err(refusal);
         }
         let identity = Arc::new(identity(&settings, share(stock, &settings).await?));
-        let room = artifact.room(sandbox, &settings).await?;
-        let mut first = Warm::new(&room, &artifact, Arc::clone(&identity), generation, None)
+        let reservation = artifact.reserve(sandbox, &settings).await?;
+        let mut first = Warm::new(&reservation, &artifact, Arc::clone(&identity), generation, None)
             .await
             .map_err(not_started)?;
         let described = describe(&mut first).await?;
@@ -161,7 +161,7 @@ impl Plugin {
             since: AtomicU64::new(generation),
             differed: AtomicU64::new(0),
             pool: Pool::new(
-                room,
+                reservation,
                 Arc::clone(&artifact),
                 own,
                 settings.isolation,

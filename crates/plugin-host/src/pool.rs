@@ -15,7 +15,7 @@ use waft_core::SessionFacts;
 
 use crate::artifact::Artifact;
 use crate::budget::{Budget, Charge};
-use crate::engine::Room;
+use crate::engine::Reservation;
 use crate::errors::Failure;
 use crate::guest::{Identity, Warm};
 use crate::meter::SharedTimes;
@@ -28,7 +28,7 @@ pub(crate) use shelf::Shelf;
 
 /// The instances of one plugin.
 pub(crate) struct Pool {
-    room: Arc<Room>,
+    reservation: Arc<Reservation>,
     artifact: Arc<Artifact>,
     identity: Arc<Identity>,
     isolation: Isolation,
@@ -76,7 +76,7 @@ enum Home {
 impl Pool {
     /// A pool with one instance in it.
     pub(crate) fn new(
-        room: Arc<Room>,
+        reservation: Arc<Reservation>,
         artifact: Arc<Artifact>,
         identity: Arc<Identity>,
         isolation: Isolation,
@@ -99,9 +99,9 @@ impl Pool {
             is_retired: AtomicBool::new(false),
             sessions: Sessions::new(
                 identity.limits.sessions_max,
-                Arc::clone(&room.sandbox.sessions),
+                Arc::clone(&reservation.sandbox.sessions),
             ),
-            room,
+            reservation,
             slots,
             pins: Arc::new(Semaphore::new(identity.limits.transfers_max.max(1))),
             seats: Seats::new(share, identity.limits.transfers_max),
@@ -168,7 +168,10 @@ impl Pool {
         let queue = self.identity.limits.queue;
         let places = async {
             let slot = Arc::clone(&self.pins).acquire_owned().await.ok()?;
-            Some((slot, Arc::clone(&self.room.sandbox.transfers).acquire_owned().await.ok()?))
+            Some((
+                slot,
+                Arc::clone(&self.reservation.sandbox.transfers).acquire_owned().await.ok()?,
+            ))
         };
         let places = tokio::time::timeout(queue, places).await;
         let Ok(Some((slot, pin))) = places else { return Err(Failure::Busy(queue)) };
@@ -329,7 +332,7 @@ impl Pool {
             other => Failure::Start(other.to_string()),
         };
         let identity = Arc::clone(&self.identity);
-        let made = Warm::new(&self.room, &self.artifact, identity, generation, Some(charge));
+        let made = Warm::new(&self.reservation, &self.artifact, identity, generation, Some(charge));
         let mut warm = made.await.map_err(broken)?;
         match warm.init().await.map_err(broken)? {
             Ok(()) => Ok(Box::new(warm)),

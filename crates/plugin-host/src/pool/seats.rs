@@ -207,7 +207,10 @@ impl Pool {
         let queue = self.identity.limits.queue;
         let places = async {
             let slot = Arc::clone(&self.seats.slots).acquire_owned().await.ok()?;
-            Some((slot, Arc::clone(&self.room.sandbox.transfers).acquire_owned().await.ok()?))
+            Some((
+                slot,
+                Arc::clone(&self.reservation.sandbox.transfers).acquire_owned().await.ok()?,
+            ))
         };
         let places = tokio::time::timeout(queue, places).await;
         let Ok(Some((slot, pin))) = places else { return Err(Failure::Busy(queue)) };
