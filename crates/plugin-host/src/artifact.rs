@@ -281,7 +281,7 @@ impl Bound {
         component: &Component,
     ) -> Result<Bound, Refusal> {
         let misfit = |error: wasmtime::Error| Refusal::Misfit(one_line(&format!("{error:#}")));
-        let pre = linked.linker.instantiate_pre(component).map_err(misfit)?;
+        let pre = linked.link(component).map_err(misfit)?;
         let indices = Indices::find(&pre, outline).map_err(misfit)?;
         Ok(Bound { linked, pre, indices })
     }
@@ -343,6 +343,6 @@ mod tests {
         assert!(!std::ptr::eq(many, sandbox.first_engine()));
         let taken = taken_to(many, &component(&["(memory 1)"])).unwrap();
         assert!(Engine::same(taken.engine(), &many.engine));
-        many.linker.instantiate_pre(&taken).unwrap();
+        many.link(&taken).unwrap();
     }
 }

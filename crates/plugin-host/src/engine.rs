@@ -13,7 +13,7 @@ use std::thread;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use waft_per_cpu::PerCpu;
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::bindings::Served;
@@ -41,11 +41,9 @@ pub(crate) struct Sandbox {
     pub(crate) sessions: Arc<Semaphore>,
 }
 
-/// An engine, and what guests import in it.
+/// An engine that components are linked in.
 pub(crate) struct LinkedEngine {
     pub(crate) engine: Engine,
-    /// Everything that a guest may import.
-    pub(crate) linker: Linker<Guest>,
     /// Whether there is little address space: its code is made for small memories then, which no
     /// engine makes elsewhere.
     pub(crate) is_cramped: bool,
@@ -146,10 +144,10 @@ impl LinkedEngine {
         let pool =
             pool(limits::FEW_INSTANCES_MAX, limits::FEW_CORE_INSTANCES_MAX, limits::FEW_TABLES_MAX);
         match pooled(pool) {
-            Ok(engine) => LinkedEngine::of(engine, false),
+            Ok(engine) => Ok(LinkedEngine { engine, is_cramped: false }),
             Err(error) => {
                 tell_of_want(&error);
-                LinkedEngine::of(Engine::new(&on_demand(true))?, true)
+                Ok(LinkedEngine { engine: Engine::new(&on_demand(true))?, is_cramped: true })
             }
         }
     }
@@ -162,14 +160,16 @@ impl LinkedEngine {
             tell_of_want(&error);
             Engine::new(&on_demand(false))
         })?;
-        LinkedEngine::of(engine, false)
+        Ok(LinkedEngine { engine, is_cramped: false })
     }
 
-    fn of(engine: Engine, is_cramped: bool) -> wasmtime::Result<LinkedEngine> {
-        let mut linker = Linker::new(&engine);
+    /// Gives a component what it imports. Slow: a linker knows everything that any guest may import,
+    /// and is not kept, as it would be larger than most of what is linked.
+    pub(crate) fn link(&self, component: &Component) -> wasmtime::Result<InstancePre<Guest>> {
+        let mut linker = Linker::new(&self.engine);
         Served::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         wasi::link(&mut linker)?;
-        Ok(LinkedEngine { engine, linker, is_cramped })
+        linker.instantiate_pre(component)
     }
 }
 
