@@ -16,14 +16,17 @@
 //!
 //! A session that has its thread to itself waits for a moment without the runtime where its client
 //! is likely to send something at once: for the next command, and for a small file. That delays what
-//! else would wake the session, its dismissal above all, by that moment at most.
+//! else would wake the session, its dismissal above all, by that moment at most. At first it may even
+//! stay awake for it, as long as there are processors to spare.
 
 mod rest;
 
 use std::cell::Cell;
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
@@ -88,6 +91,12 @@ thread_local! {
     static SESSIONS: Cell<usize> = const { Cell::new(0) };
 }
 
+/// Sessions on threads of workers, of the whole process: they share its processors.
+static AT_WORK: AtomicUsize = AtomicUsize::new(0);
+
+static PROCESSORS: LazyLock<usize> =
+    LazyLock::new(|| available_parallelism().map_or(1, NonZeroUsize::get));
+
 /// A session on a worker's thread; made and dropped there.
 #[derive(Debug)]
 pub(crate) struct Presence(());
@@ -96,6 +105,12 @@ pub(crate) struct Presence(());
 /// [`MOMENT`] at most.
 pub(crate) fn has_thread_to_itself() -> bool {
     SESSIONS.get() == 1
+}
+
+/// Whether there is a processor for each session at work, and another one for each of their clients:
+/// only then one may be kept busy with nothing but waiting.
+pub(crate) fn leaves_processors_to_clients() -> bool {
+    AT_WORK.load(Ordering::Relaxed) <= *PROCESSORS / 2
 }
 
 impl Workers {
@@ -206,6 +221,7 @@ impl Presence {
     pub(crate) fn of(seat: &Seat) -> Option<Presence> {
         seat.session.as_ref().map(|_| {
             SESSIONS.set(SESSIONS.get() + 1);
+            AT_WORK.fetch_add(1, Ordering::Relaxed);
             Presence(())
         })
     }
@@ -214,6 +230,7 @@ impl Presence {
 impl Drop for Presence {
     fn drop(&mut self) {
         SESSIONS.set(SESSIONS.get().saturating_sub(1));
+        AT_WORK.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
