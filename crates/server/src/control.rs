@@ -63,7 +63,7 @@ const READ_BYTES: usize = 4096;
 const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// How long a thread watches for a command at most: about as long as it takes to fall asleep and to be
-/// woken up on a virtual machine, so that it never costs more than twice that.
+/// woken up on a virtual machine, so that it costs no more than twice that there.
 const VIGIL: Duration = Duration::from_micros(50);
 
 /// How long a closing control connection waits for the client to close its half.
@@ -98,39 +98,37 @@ impl<S: Stream> Control<S> {
     ///
     /// A client that works through a list of files, nearby, has its next command there at once: to
     /// ask the system in vain, to set a timer and to wait for the reactor costs more than this. And
-    /// one call that waits and reads costs less than one for each.
+    /// one call that waits and reads costs less than one for each. Before that the thread may stay awake
+    /// for it, as long as a [`Vigil`] lasts.
     pub(crate) fn wait_a_moment(&mut self) {
-        if self.end.is_some() || self.has_read_ahead() || !has_thread_to_itself() {
-            return;
-        }
-        let Some(tcp) = self.stream.tcp() else { return };
-        if !self.waits {
-            if wait_when_read(tcp).is_err() {
-                return;
-            }
-            self.waits = true;
-        }
-        if leaves_processors_to_clients() && self.vigil.is_due() {
-            let has_come = self.watch();
-            self.vigil.note(has_come);
-            if has_come {
-                return;
-            }
-        }
-        let Some(tcp) = self.stream.tcp() else { return };
-        let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
-        match read(tcp, &mut space) {
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            read => self.take(read.map(|(arrived, _)| &*arrived).map_err(io::Error::from)),
+        let is_wanted = self.end.is_none() && !self.has_read_ahead() && has_thread_to_itself();
+        if is_wanted && self.begin_waiting() && !self.keep_vigil() {
+            self.sleep_a_moment();
         }
     }
 
-    /// Asks the system again and again whether something has arrived, for a [`VIGIL`]; tells whether
-    /// it has.
+    /// Makes plain reads wait; false where there is nothing that could.
+    fn begin_waiting(&mut self) -> bool {
+        let Some(tcp) = self.stream.tcp() else { return false };
+        self.waits = self.waits || wait_when_read(tcp).is_ok();
+        self.waits
+    }
+
+    /// Stays awake for what comes next, if that is worth it; tells whether it came.
+    fn keep_vigil(&mut self) -> bool {
+        if !leaves_processors_to_clients() || !self.vigil.begin() {
+            return false;
+        }
+        let has_come = self.watch();
+        self.vigil.note(has_come);
+        has_come
+    }
+
+    /// Asks the system again and again whether something has arrived, for [`VIGIL`]; tells whether it has.
     fn watch(&mut self) -> bool {
+        let Some(tcp) = self.stream.tcp() else { return false };
         let began = Instant::now();
         loop {
-            let Some(tcp) = self.stream.tcp() else { return false };
             let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
             match recv(tcp, &mut space, RecvFlags::DONTWAIT) {
                 Err(Errno::AGAIN | Errno::INTR) if began.elapsed() < VIGIL => {}
@@ -140,6 +138,16 @@ impl<S: Stream> Control<S> {
                     return true;
                 }
             }
+        }
+    }
+
+    /// Has the system wake this thread when something arrives, or a [`MOMENT`] later.
+    fn sleep_a_moment(&mut self) {
+        let Some(tcp) = self.stream.tcp() else { return };
+        let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
+        match read(tcp, &mut space) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            read => self.take(read.map(|(arrived, _)| &*arrived).map_err(io::Error::from)),
         }
     }
 
@@ -342,25 +350,31 @@ impl<S: Stream> Control<S> {
 /// only just fallen asleep, and has to wake it then. Where the two have processors to spare, one client
 /// gets two to three times as many replies if the thread stays awake, which takes less of a processor in
 /// all. Where they have none, the processor is better left to others. Clients that are further away are
-/// watched for in vain: for every second command at first, every fourth, and in the end for one in 256.
+/// watched for in vain: for every third command at first, every seventh, and in the end for one in 251.
 #[derive(Debug, Default)]
 struct Vigil {
     /// Commands to come before the next one.
     left: u8,
-    /// Those that came between the last two.
+    /// Those that come between two. Even, so that what clients do again and again, two commands or four
+    /// for each file, is met in all its parts: not all of them come equally soon.
     apart: u8,
 }
 
+/// The most that come between two.
+const APART_MAX: u8 = 250;
+
 impl Vigil {
-    fn is_due(&mut self) -> bool {
+    /// Counts a command; tells whether it is one to watch for.
+    fn begin(&mut self) -> bool {
         let is_due = self.left == 0;
         self.left = self.left.saturating_sub(1);
         is_due
     }
 
-    /// Notes whether one was of use.
+    /// Notes whether watching was of use.
     fn note(&mut self, was_of_use: bool) {
-        self.apart = if was_of_use { 0 } else { self.apart.saturating_mul(2).saturating_add(1) };
+        let further = self.apart.saturating_mul(2).saturating_add(2).min(APART_MAX);
+        self.apart = if was_of_use { 0 } else { further };
         self.left = self.apart;
     }
 }
@@ -419,21 +433,51 @@ mod tests {
     /// More than all buffers between the two ends hold.
     const LINES: usize = 1 << 20;
 
+    /// The commands that a thread watches for, of those that come soon or not.
+    fn watched_for(vigil: &mut Vigil, soon: impl Iterator<Item = bool>) -> Vec<usize> {
+        let watch = |(command, comes_soon)| {
+            let is_due = vigil.begin();
+            if is_due {
+                vigil.note(comes_soon);
+            }
+            is_due.then_some(command)
+        };
+        soon.enumerate().filter_map(watch).collect()
+    }
+
     #[test]
     fn a_client_that_is_far_away_is_watched_for_ever_less_and_a_near_one_always() {
         let mut vigil = Vigil::default();
-        let mut watched = |was_of_use: bool| {
-            let is_due = vigil.is_due();
-            if is_due {
-                vigil.note(was_of_use);
-            }
-            is_due
-        };
-        let far: Vec<usize> = (0..1100).filter(|_| watched(false)).collect();
-        assert_eq!(far, [0, 2, 6, 14, 30, 62, 126, 254, 510, 766, 1022]);
-        // The next one is due 256 commands after the last; from then on every one is.
-        let near: Vec<usize> = (1100..1300).filter(|_| watched(true)).collect();
-        assert_eq!(near, (1278..1300).collect::<Vec<usize>>());
+        let far = watched_for(&mut vigil, [false; 1000].into_iter());
+        assert_eq!(far, [0, 3, 10, 25, 56, 119, 246, 497, 748, 999]);
+        let near = watched_for(&mut vigil, [true; 500].into_iter());
+        assert_eq!(near, (250..500).collect::<Vec<usize>>());
+    }
+
+    #[test]
+    fn commands_that_come_soon_are_met_among_those_that_do_not() {
+        for cycle in [2, 4] {
+            let mut vigil = Vigil::default();
+            let far = watched_for(&mut vigil, [false; 1000].into_iter());
+            assert_eq!(far.last(), Some(&999));
+            let commands = (0..251 * cycle).map(|command| command % cycle == 1);
+            let watched = watched_for(&mut vigil, commands.clone());
+            assert!(commands.enumerate().any(|(at, soon)| soon && watched.contains(&at)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_watches_sees_what_comes_and_that_nothing_does_any_more() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut control = Control::new(Tcp::Watched(listener.accept().await.unwrap().0), 512);
+        assert!(!control.watch());
+        client.write_all(b"NOOP\r\n").unwrap();
+        assert!(control.watch() && control.has_read_ahead() && control.end.is_none());
+        assert!(matches!(control.next().await, Input::Command(_)));
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(control.watch());
+        assert_eq!(control.end, Some(End::Closed));
     }
 
     #[tokio::test]

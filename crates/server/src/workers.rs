@@ -16,8 +16,8 @@
 //!
 //! A session that has its thread to itself waits for a moment without the runtime where its client
 //! is likely to send something at once: for the next command, and for a small file. That delays what
-//! else would wake the session, its dismissal above all, by that moment at most. At first it may even
-//! stay awake for it, as long as there are processors to spare.
+//! else would wake the session, its dismissal above all, by that moment at most. For the next command it
+//! stays awake a little before that, as long as few sessions are at work.
 
 mod rest;
 
@@ -108,7 +108,8 @@ pub(crate) fn has_thread_to_itself() -> bool {
 }
 
 /// Whether there is a processor for each session at work, and another one for each of their clients:
-/// only then one may be kept busy with nothing but waiting.
+/// only then one may be kept busy with nothing but waiting. What other programs do is not asked, nor
+/// whether those sessions only wait for slow clients.
 pub(crate) fn leaves_processors_to_clients() -> bool {
     AT_WORK.load(Ordering::Relaxed) <= *PROCESSORS / 2
 }
