@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waft_accounts::{LocalAccounts, Lockout, Verifier, VerifierOptions};
-use waft_config::{Config, Mistake, Mistakes, Origin};
+use waft_config::{Config, Mistake, Mistakes, Origin, Scheduling};
 use waft_plugin_host::{Host, HostSettings, Watching};
 use waft_server::net::tcp::TcpNetwork;
 use waft_server::{Parts, Server, Workers};
@@ -126,7 +126,11 @@ impl Running {
         }
         let keeper = Keeper::new(config, beside.opened(config)?)?;
         let Loaded { accounts, host, tls } = parts(config, &keeper, tested).await?;
-        let workers = Arc::new(Workers::start(worker_threads(config))?);
+        let workers = Workers::start(worker_threads(config))?;
+        let workers = Arc::new(match config.server.scheduling {
+            Scheduling::Batch => workers,
+            Scheduling::Inherited => workers.unmoved(),
+        });
         let server = Server::new(
             TcpNetwork,
             Parts {

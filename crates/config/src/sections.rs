@@ -90,8 +90,9 @@ section! {
         /// share one more.
         worker_threads: Option<u32> as Limit<Number<0, 1024>> = None,
         /// How the server's threads get a processor. What was chosen for the process from outside, such as
-        /// `CPUSchedulingPolicy=` of a systemd unit, stays in force. The system call `sched_setscheduler` is
-        /// made for it: filters that kill for it (`SystemCallFilter=`) want "inherited".
+        /// `CPUSchedulingPolicy=` or `CPUAffinity=` of a systemd unit, stays in force. The system calls
+        /// `sched_setscheduler` and `sched_setaffinity` are made for it: filters that kill for them
+        /// (`SystemCallFilter=`) want "inherited".
         scheduling: Scheduling as Word<Scheduling> = Scheduling::Batch,
         /// Directory for what the server keeps from one run to the next, such as compiled plugins. It must
         /// not be within the root of any account, nor within what a plugin is granted for files.

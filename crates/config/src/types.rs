@@ -36,9 +36,11 @@ macro_rules! words {
 words! {
     /// How the server's threads get a processor.
     pub enum Scheduling {
-        /// A thread that something has come for waits until whoever is at work there has had its turn.
+        /// A thread that something has come for waits until whoever is at work there has had its turn;
+        /// with many sessions at work, threads go to the processors that their clients' packets arrive on.
         Batch = "batch",
-        /// As the process was started: usually at once, before whoever is at work.
+        /// As the process was started: usually at once, before whoever is at work, and where the system
+        /// puts it.
         Inherited = "inherited",
     }
 }

@@ -21,7 +21,9 @@ use waft_proto::{Command, Line, LineBuffer, ParseError, Reply};
 use crate::net::Stream;
 use crate::time::within;
 use crate::tls::{self, Channel, CloseNotify, Tickets};
-use crate::workers::{MOMENT, has_thread_to_itself, leaves_processors_to_clients};
+use crate::workers::{
+    Lookout, MOMENT, has_thread_to_itself, leaves_processors_to_clients, stay_near,
+};
 
 /// What came over the control connection.
 #[derive(Debug)]
@@ -54,6 +56,7 @@ pub(crate) struct Control<S> {
     /// all others say with each call that they do not, or [end](Control::stop_waiting) it before.
     waits: bool,
     vigil: Vigil,
+    lookout: Lookout,
 }
 
 /// Octets read at a time; on the stack, and only while something arrives.
@@ -78,6 +81,7 @@ impl<S: Stream> Control<S> {
             end: None,
             waits: false,
             vigil: Vigil::default(),
+            lookout: Lookout::default(),
         }
     }
 
@@ -101,6 +105,9 @@ impl<S: Stream> Control<S> {
     /// one call that waits and reads costs less than one for each. Before that the thread may stay awake
     /// for it, as long as a [`Vigil`] lasts.
     pub(crate) fn wait_a_moment(&mut self) {
+        if let Some(tcp) = self.stream.beneath() {
+            stay_near(tcp, &mut self.lookout);
+        }
         let is_wanted = self.end.is_none() && !self.has_read_ahead() && has_thread_to_itself();
         if is_wanted && self.begin_waiting() && !self.keep_vigil() {
             self.sleep_a_moment();

@@ -17,13 +17,16 @@
 //! A session that has its thread to itself waits for a moment without the runtime where its client
 //! is likely to send something at once: for the next command, and for a small file. That delays what
 //! else would wake the session, its dismissal above all, by that moment at most. For the next command it
-//! stays awake a little before that, as long as few sessions are at work.
+//! stays awake a little before that, as long as few sessions are at work; where there are many, its
+//! thread goes to the processor that is [`near`] its client.
 
+mod near;
 mod rest;
 
 use std::cell::Cell;
 use std::io;
 use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
@@ -32,6 +35,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, mpsc};
 
+pub(crate) use near::Lookout;
 pub(crate) use rest::{Berth, Ride, Stay};
 
 /// Threads that serve sessions. Once dropped, each of them ends with its last session.
@@ -40,6 +44,7 @@ pub struct Workers {
     threads: Mutex<Threads>,
     max: usize,
     rest_after: Duration,
+    moves_threads: bool,
     /// Told when sessions have left work.
     left: Notify,
 }
@@ -84,11 +89,16 @@ struct Worker {
 pub(crate) struct Seat {
     pub(crate) runtime: Handle,
     session: Option<mpsc::Sender<()>>,
+    /// Whether the thread may be moved to another processor.
+    may_move: bool,
 }
 
 thread_local! {
     /// Sessions on this thread, if it is a worker's.
     static SESSIONS: Cell<usize> = const { Cell::new(0) };
+
+    /// Whether it may be moved to another processor.
+    static MAY_MOVE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Sessions on threads of workers, of the whole process: they share its processors.
@@ -114,6 +124,14 @@ pub(crate) fn leaves_processors_to_clients() -> bool {
     AT_WORK.load(Ordering::Relaxed) <= *PROCESSORS / 2
 }
 
+/// Counts a command of the session that runs here, and has the thread move [`near`] its client now and
+/// then, if the session has it to itself and there are not processors enough for all of them.
+pub(crate) fn stay_near(client: &impl AsFd, lookout: &mut Lookout) {
+    if has_thread_to_itself() && MAY_MOVE.get() && !leaves_processors_to_clients() {
+        lookout.count(client.as_fd(), AT_WORK.load(Ordering::Relaxed));
+    }
+}
+
 impl Workers {
     /// One thread, and more as sessions come, up to `max`; with more than one, another for those that
     /// rest.
@@ -124,7 +142,13 @@ impl Workers {
         let max = max.get();
         let threads = Threads { working: vec![Worker::start(WORK, max)?], resting: None };
         let (threads, left) = (Mutex::new(threads), Notify::new());
-        Ok(Workers { threads, max, rest_after: REST_AFTER, left })
+        Ok(Workers { threads, max, rest_after: REST_AFTER, moves_threads: true, left })
+    }
+
+    /// The same, but which processor a thread runs on is left to the system alone.
+    #[must_use]
+    pub fn unmoved(self) -> Workers {
+        Workers { moves_threads: false, ..self }
     }
 
     /// The same with another time that a session waits for a command before it rests.
@@ -173,7 +197,7 @@ impl Workers {
                     let rest = Worker::start("waft-rest", self.max);
                     threads.resting = rest.inspect_err(none_started).ok();
                 }
-                threads.resting.as_ref().map(Worker::seat)
+                threads.resting.as_ref().map(|worker| worker.seat(false))
             }
         }
     }
@@ -186,7 +210,8 @@ impl Workers {
             // Without more threads, those that there are have to do.
             working.extend(Worker::start(WORK, self.max).inspect_err(none_started));
         }
-        working.iter().min_by_key(|worker| worker.sessions()).map(Worker::seat)
+        let emptiest = working.iter().min_by_key(|worker| worker.sessions())?;
+        Some(emptiest.seat(self.moves_threads))
     }
 
     fn threads(&self) -> MutexGuard<'_, Threads> {
@@ -202,7 +227,7 @@ impl Seat {
     /// A place on one of the threads; without any, in the runtime that this is called in.
     pub(crate) fn take(workers: Option<&Workers>) -> Seat {
         let seat = workers.and_then(Workers::seat);
-        seat.unwrap_or_else(|| Seat { runtime: Handle::current(), session: None })
+        seat.unwrap_or_else(|| Seat { runtime: Handle::current(), session: None, may_move: false })
     }
 
     /// What lets the session that is given this place move to others.
@@ -222,6 +247,7 @@ impl Presence {
     pub(crate) fn of(seat: &Seat) -> Option<Presence> {
         seat.session.as_ref().map(|_| {
             SESSIONS.set(SESSIONS.get() + 1);
+            MAY_MOVE.set(seat.may_move);
             AT_WORK.fetch_add(1, Ordering::Relaxed);
             Presence(())
         })
@@ -232,6 +258,7 @@ impl Drop for Presence {
     fn drop(&mut self) {
         SESSIONS.set(SESSIONS.get().saturating_sub(1));
         AT_WORK.fetch_sub(1, Ordering::Relaxed);
+        near::leave();
     }
 }
 
@@ -262,8 +289,9 @@ impl Worker {
         self.sessions() == 0
     }
 
-    fn seat(&self) -> Seat {
-        Seat { runtime: self.runtime.clone(), session: Some(self.sessions.clone()) }
+    fn seat(&self, may_move: bool) -> Seat {
+        let (runtime, session) = (self.runtime.clone(), Some(self.sessions.clone()));
+        Seat { runtime, session, may_move }
     }
 }
 

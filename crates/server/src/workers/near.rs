@@ -1,0 +1,313 @@
+//! Threads go to the processor on which what their clients send arrives.
+//!
+//! Whoever receives a packet wakes the thread that it is for: the processor that has the queue of the
+//! network card, or with a client on this machine that client's own. A thread that last ran on another
+//! processor has to be woken there, which costs several microseconds on virtual machines, for every
+//! packet, and the client as much when it gets its reply. The system leaves threads where they happen
+//! to be: with 16 clients on four processors, one run of a server had a packet in ten wake another
+//! processor, and the next run all of them, with a third fewer small files.
+//!
+//! Only threads with one session are moved, and only when more of them are at work than
+//! [could](super::leaves_processors_to_clients) be served beside their clients: with fewer, the two
+//! are better off on two processors. No processor gets more than its share of the threads that have
+//! been looked at: where all packets come in on one, as with a card of one queue, most stay where they
+//! are. And none is bound: the system may move each on at once, and if it does so it has its reasons, so
+//! each move has the next look come later.
+//!
+//! What is *not* here: whether it is wanted ([`Workers::unmoved`](super::Workers::unmoved)), and
+//! systems other than Linux, where nothing is done.
+
+#[cfg(target_os = "linux")]
+use linux::approach;
+#[cfg(target_os = "linux")]
+pub(super) use linux::leave;
+
+use std::os::fd::BorrowedFd;
+
+/// When a session looks where its packets arrive.
+#[derive(Debug)]
+pub(crate) struct Lookout {
+    /// Commands to come before the next look.
+    left: u16,
+    /// Those that come between two looks.
+    apart: u16,
+}
+
+/// Commands of a session before its first look: more than it takes to log in.
+const APART_MIN: u16 = 8;
+const APART_MAX: u16 = 4096;
+
+impl Default for Lookout {
+    fn default() -> Lookout {
+        Lookout { left: APART_MIN, apart: APART_MIN }
+    }
+}
+
+impl Lookout {
+    /// Counts a command of a session that has its thread to itself and may have it moved; moves it, if
+    /// it is time to look and the client is elsewhere. `at_work` are the sessions that share the
+    /// processors.
+    pub(super) fn count(&mut self, client: BorrowedFd<'_>, at_work: usize) {
+        if self.is_due() {
+            self.note(approach(client, at_work));
+        }
+    }
+
+    fn is_due(&mut self) -> bool {
+        self.left = self.left.saturating_sub(1);
+        self.left == 0
+    }
+
+    /// Notes whether the look ended with a move.
+    fn note(&mut self, has_moved: bool) {
+        if has_moved {
+            self.apart = self.apart.saturating_mul(2).min(APART_MAX);
+        }
+        self.left = self.apart;
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn approach(_: BorrowedFd<'_>, _: usize) -> bool {
+    false
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn leave() {}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::cell::Cell;
+    use std::os::fd::BorrowedFd;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use rustix::io::Result;
+    use rustix::net::sockopt::socket_incoming_cpu;
+    use rustix::process::getpid;
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+
+    /// Threads by the processor that they were seen on last, or sent to.
+    static SETTLED: [AtomicUsize; CpuSet::MAX_CPU] =
+        [const { AtomicUsize::new(0) }; CpuSet::MAX_CPU];
+
+    thread_local! {
+        /// Where this thread is counted.
+        static HOME: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+
+    /// Moves this thread to where the packets of this connection arrive, if it is elsewhere and there is
+    /// room; tells whether it did.
+    pub(super) fn approach(client: BorrowedFd<'_>, at_work: usize) -> bool {
+        let here = sched_getcpu();
+        let there = socket_incoming_cpu(client).ok().and_then(|there| usize::try_from(there).ok());
+        let moved = there.filter(|there| *there != here && try_move(*there, at_work));
+        if let Some(processor) = moved {
+            tracing::trace!(processor, "thread moved near its client");
+        }
+        settle(Some(moved.unwrap_or(here)));
+        moved.is_some()
+    }
+
+    /// This thread is in no session any more.
+    pub(in super::super) fn leave() {
+        settle(None);
+    }
+
+    fn try_move(there: usize, at_work: usize) -> bool {
+        // What the operator allows is asked of the first thread, which is never moved.
+        let Ok(allowed) = sched_getaffinity(Some(getpid())) else { return false };
+        has_room(there, &allowed, at_work) && go(there, &allowed).is_ok()
+    }
+
+    /// Whether the processor may be used, and has less than its share of the threads.
+    fn has_room(there: usize, allowed: &CpuSet, at_work: usize) -> bool {
+        let processors = usize::try_from(allowed.count()).unwrap_or(1).max(1);
+        let settled = SETTLED.get(there).map(|settled| settled.load(Ordering::Relaxed));
+        let has_room = settled.is_some_and(|settled| settled < at_work.div_ceil(processors));
+        has_room && allowed.is_set(there)
+    }
+
+    /// Goes there, and lets the system move this thread on from there as before.
+    fn go(there: usize, allowed: &CpuSet) -> Result<()> {
+        let mut only = CpuSet::new();
+        only.set(there);
+        sched_setaffinity(None, &only)?;
+        sched_setaffinity(None, allowed).or_else(|_| {
+            // What was allowed has changed at this very moment: the system knows what is now.
+            let mut all = CpuSet::new();
+            (0..CpuSet::MAX_CPU).for_each(|processor| all.set(processor));
+            sched_setaffinity(None, &all)
+        })
+    }
+
+    /// Counts this thread there, and nowhere else.
+    fn settle(processor: Option<usize>) {
+        let before = HOME.replace(processor);
+        if before == processor {
+            return;
+        }
+        let settled =
+            |processor: Option<usize>| processor.and_then(|processor| SETTLED.get(processor));
+        if let Some(before) = settled(before) {
+            before.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(now) = settled(processor) {
+            now.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use std::io::{Read, Write};
+        use std::net::{TcpListener, TcpStream};
+        use std::num::NonZeroUsize;
+        use std::os::fd::AsFd;
+        use std::sync::{Mutex, PoisonError, mpsc};
+        use std::thread;
+
+        use super::super::Lookout;
+        use super::*;
+        use crate::workers::{Presence, Seat, Workers, leaves_processors_to_clients, stay_near};
+
+        /// The connection of a client that sends from this processor, and only from there.
+        fn connected_from(processor: usize) -> TcpStream {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let client = thread::spawn(move || {
+                bind_to(processor);
+                TcpStream::connect(address).unwrap().write_all(b"x").unwrap();
+            });
+            let mut accepted = listener.accept().unwrap().0;
+            accepted.read_exact(&mut [0]).unwrap();
+            client.join().unwrap();
+            accepted
+        }
+
+        fn bind_to(processor: usize) {
+            let mut only = CpuSet::new();
+            only.set(processor);
+            sched_setaffinity(None, &only).unwrap();
+        }
+
+        /// What this process may use: two processors, or the only one twice.
+        fn two_processors() -> (CpuSet, [usize; 2]) {
+            let allowed = sched_getaffinity(Some(getpid())).unwrap();
+            let mut each = (0..CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor));
+            let one = each.next().unwrap();
+            (allowed, [one, each.next().unwrap_or(one)])
+        }
+
+        /// In a thread of its own, as a processor is chosen for the whole thread; one after the other, as
+        /// all threads share the processors' room.
+        fn aside(run: impl FnOnce() + Send + 'static) {
+            static ROOM: Mutex<()> = Mutex::new(());
+            let _room = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
+            thread::spawn(run).join().unwrap();
+        }
+
+        #[test]
+        fn a_thread_goes_to_its_client_and_is_not_bound_there() {
+            let (allowed, [here, there]) = two_processors();
+            let client = connected_from(there);
+            aside(move || {
+                bind_to(here);
+                assert_eq!(approach(client.as_fd(), usize::MAX), here != there);
+                assert_eq!(HOME.get(), Some(there));
+                assert_eq!(sched_getaffinity(None).unwrap(), allowed);
+                leave();
+                assert_eq!(HOME.get(), None);
+            });
+        }
+
+        #[test]
+        fn a_thread_that_goes_is_there_at_once() {
+            let (_, [here, there]) = two_processors();
+            aside(move || {
+                bind_to(here);
+                let mut only = CpuSet::new();
+                only.set(there);
+                go(there, &only).unwrap();
+                assert_eq!(sched_getcpu(), there);
+            });
+        }
+
+        #[test]
+        fn a_thread_stays_where_its_client_has_no_room() {
+            let (_, [here, there]) = two_processors();
+            let client = connected_from(there);
+            aside(move || {
+                bind_to(here);
+                assert!(!approach(client.as_fd(), 0));
+                assert_eq!((HOME.get(), sched_getcpu()), (Some(here), here));
+                leave();
+            });
+        }
+
+        #[test]
+        fn many_sessions_move_near_their_clients_unless_the_system_is_to_decide() {
+            aside(|| {
+                let workers = || Workers::start(NonZeroUsize::new(CpuSet::MAX_CPU).unwrap());
+                let (_, [_, there]) = two_processors();
+                assert_eq!(home_among_many(workers().unwrap()), Some(there));
+                assert_eq!(home_among_many(workers().unwrap().unmoved()), None);
+            });
+        }
+
+        /// Where a session ends that looks for its client, among more than have processors to spare.
+        fn home_among_many(workers: Workers) -> Option<usize> {
+            let (_, [here, there]) = two_processors();
+            let (told, heard) = mpsc::channel();
+            let mut others = Vec::new();
+            while leaves_processors_to_clients() {
+                let seat = Seat::take(Some(&workers));
+                let (runtime, told) = (seat.runtime.clone(), told.clone());
+                let (other, mut ends) = tokio::sync::mpsc::channel::<()>(1);
+                others.push(other);
+                runtime.spawn(async move {
+                    let _presence = Presence::of(&seat);
+                    told.send(None).unwrap();
+                    ends.recv().await;
+                });
+                heard.recv().unwrap();
+            }
+            let client = connected_from(there);
+            let seat = Seat::take(Some(&workers));
+            let runtime = seat.runtime.clone();
+            runtime.spawn(async move {
+                let _presence = Presence::of(&seat);
+                bind_to(here);
+                let mut lookout = Lookout { left: 1, ..Lookout::default() };
+                stay_near(&client, &mut lookout);
+                told.send(HOME.get()).unwrap();
+            });
+            heard.recv().unwrap()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The commands of a session with which it looks, when each look ends so.
+    fn looks(has_moved: bool, commands: usize) -> Vec<usize> {
+        let mut lookout = Lookout::default();
+        let look = |command| {
+            let is_due = lookout.is_due();
+            if is_due {
+                lookout.note(has_moved);
+            }
+            is_due.then_some(command)
+        };
+        (1..=commands).filter_map(look).collect()
+    }
+
+    #[test]
+    fn a_session_looks_with_every_eighth_command_and_later_after_each_move() {
+        assert_eq!(looks(false, 40), [8, 16, 24, 32, 40]);
+        assert_eq!(looks(true, 300), [8, 24, 56, 120, 248]);
+        let often_moved = looks(true, 40_000);
+        assert!(often_moved.windows(2).all(|pair| pair[1] - pair[0] <= usize::from(APART_MAX)));
+        assert!(often_moved.len() > 15);
+    }
+}
