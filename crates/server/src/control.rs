@@ -244,6 +244,8 @@ impl<S: Stream> Control<S> {
 
     /// Has the runtime that this is called in wait for the client.
     pub(crate) fn move_here(&mut self) {
+        // What has become of moves of another thread says nothing about this one.
+        self.lookout = Lookout::default();
         if self.stop_waiting().and_then(|()| self.stream.move_here()).is_err() {
             self.end = Some(End::Broken);
         }

@@ -128,7 +128,7 @@ pub(crate) fn leaves_processors_to_clients() -> bool {
 /// then, if the session has it to itself and there are not processors enough for all of them.
 pub(crate) fn stay_near(client: &impl AsFd, lookout: &mut Lookout) {
     if has_thread_to_itself() && MAY_MOVE.get() && !leaves_processors_to_clients() {
-        lookout.count(client.as_fd(), AT_WORK.load(Ordering::Relaxed));
+        lookout.count(client.as_fd());
     }
 }
 
@@ -258,7 +258,9 @@ impl Drop for Presence {
     fn drop(&mut self) {
         SESSIONS.set(SESSIONS.get().saturating_sub(1));
         AT_WORK.fetch_sub(1, Ordering::Relaxed);
-        near::leave();
+        if SESSIONS.get() == 0 {
+            near::leave();
+        }
     }
 }
 

@@ -11,8 +11,9 @@
 //! [could](super::leaves_processors_to_clients) be served beside their clients: with fewer, the two
 //! are better off on two processors. No processor gets more than its share of the threads that have
 //! been looked at: where all packets come in on one, as with a card of one queue, most stay where they
-//! are. And none is bound: the system may move each on at once, and if it does so it has its reasons, so
-//! each move has the next look come later.
+//! are. Threads that look at the same moment may exceed a share by a few. And none is bound: the system
+//! may move each on at once, and if it does so it has its reasons, so each move has the next look come
+//! later.
 //!
 //! What is *not* here: whether it is wanted ([`Workers::unmoved`](super::Workers::unmoved)), and
 //! systems other than Linux, where nothing is done.
@@ -45,11 +46,11 @@ impl Default for Lookout {
 
 impl Lookout {
     /// Counts a command of a session that has its thread to itself and may have it moved; moves it, if
-    /// it is time to look and the client is elsewhere. `at_work` are the sessions that share the
-    /// processors.
-    pub(super) fn count(&mut self, client: BorrowedFd<'_>, at_work: usize) {
+    /// it is time to look and the client is elsewhere.
+    pub(super) fn count(&mut self, client: BorrowedFd<'_>) {
         if self.is_due() {
-            self.note(approach(client, at_work));
+            // A system that refuses is asked less and less, too.
+            self.note(approach(client).unwrap_or(true));
         }
     }
 
@@ -68,8 +69,8 @@ impl Lookout {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn approach(_: BorrowedFd<'_>, _: usize) -> bool {
-    false
+fn approach(_: BorrowedFd<'_>) -> rustix::io::Result<bool> {
+    Ok(false)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -90,6 +91,9 @@ mod linux {
     static SETTLED: [AtomicUsize; CpuSet::MAX_CPU] =
         [const { AtomicUsize::new(0) }; CpuSet::MAX_CPU];
 
+    /// All of them.
+    static SETTLED_IN_ALL: AtomicUsize = AtomicUsize::new(0);
+
     thread_local! {
         /// Where this thread is counted.
         static HOME: Cell<Option<usize>> = const { Cell::new(None) };
@@ -97,15 +101,23 @@ mod linux {
 
     /// Moves this thread to where the packets of this connection arrive, if it is elsewhere and there is
     /// room; tells whether it did.
-    pub(super) fn approach(client: BorrowedFd<'_>, at_work: usize) -> bool {
+    ///
+    /// # Errors
+    /// The system does not tell, or does not let it go there.
+    pub(super) fn approach(client: BorrowedFd<'_>) -> Result<bool> {
         let here = sched_getcpu();
-        let there = socket_incoming_cpu(client).ok().and_then(|there| usize::try_from(there).ok());
-        let moved = there.filter(|there| *there != here && try_move(*there, at_work));
-        if let Some(processor) = moved {
-            tracing::trace!(processor, "thread moved near its client");
+        settle(Some(here));
+        // Which is none as long as nothing has arrived.
+        let Ok(there) = usize::try_from(socket_incoming_cpu(client)?) else { return Ok(false) };
+        // What the operator allows is asked of the first thread, which is never moved.
+        let allowed = sched_getaffinity(Some(getpid()))?;
+        if here == there || !has_room(there, &allowed) {
+            return Ok(false);
         }
-        settle(Some(moved.unwrap_or(here)));
-        moved.is_some()
+        go(there, &allowed)?;
+        settle(Some(there));
+        tracing::trace!(processor = there, "thread moved near its client");
+        Ok(true)
     }
 
     /// This thread is in no session any more.
@@ -113,18 +125,12 @@ mod linux {
         settle(None);
     }
 
-    fn try_move(there: usize, at_work: usize) -> bool {
-        // What the operator allows is asked of the first thread, which is never moved.
-        let Ok(allowed) = sched_getaffinity(Some(getpid())) else { return false };
-        has_room(there, &allowed, at_work) && go(there, &allowed).is_ok()
-    }
-
-    /// Whether the processor may be used, and has less than its share of the threads.
-    fn has_room(there: usize, allowed: &CpuSet, at_work: usize) -> bool {
+    /// Whether the processor may be used, and one thread more is not above its share.
+    fn has_room(processor: usize, allowed: &CpuSet) -> bool {
         let processors = usize::try_from(allowed.count()).unwrap_or(1).max(1);
-        let settled = SETTLED.get(there).map(|settled| settled.load(Ordering::Relaxed));
-        let has_room = settled.is_some_and(|settled| settled < at_work.div_ceil(processors));
-        has_room && allowed.is_set(there)
+        let share = SETTLED_IN_ALL.load(Ordering::Relaxed) / processors + 1;
+        let settled = SETTLED.get(processor).map(|settled| settled.load(Ordering::Relaxed));
+        settled.is_some_and(|settled| settled < share) && allowed.is_set(processor)
     }
 
     /// Goes there, and lets the system move this thread on from there as before.
@@ -132,12 +138,12 @@ mod linux {
         let mut only = CpuSet::new();
         only.set(there);
         sched_setaffinity(None, &only)?;
-        sched_setaffinity(None, allowed).or_else(|_| {
-            // What was allowed has changed at this very moment: the system knows what is now.
-            let mut all = CpuSet::new();
-            (0..CpuSet::MAX_CPU).for_each(|processor| all.set(processor));
-            sched_setaffinity(None, &all)
-        })
+        // What is asked for now holds for good, also when the process is given more processors. So
+        // all of them are, unless somebody has chosen fewer than there are.
+        let mut all = CpuSet::new();
+        (0..CpuSet::MAX_CPU).for_each(|processor| all.set(processor));
+        sched_setaffinity(None, &all)?;
+        if sched_getaffinity(None)? == *allowed { Ok(()) } else { sched_setaffinity(None, allowed) }
     }
 
     /// Counts this thread there, and nowhere else.
@@ -146,13 +152,15 @@ mod linux {
         if before == processor {
             return;
         }
-        let settled =
-            |processor: Option<usize>| processor.and_then(|processor| SETTLED.get(processor));
-        if let Some(before) = settled(before) {
-            before.fetch_sub(1, Ordering::Relaxed);
+        let counts = |of: Option<usize>| {
+            let settled = of.and_then(|of| SETTLED.get(of))?;
+            Some([settled, &SETTLED_IN_ALL])
+        };
+        for count in counts(before).into_iter().flatten() {
+            count.fetch_sub(1, Ordering::Relaxed);
         }
-        if let Some(now) = settled(processor) {
-            now.fetch_add(1, Ordering::Relaxed);
+        for count in counts(processor).into_iter().flatten() {
+            count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -164,10 +172,14 @@ mod linux {
         use std::os::fd::AsFd;
         use std::sync::{Mutex, PoisonError, mpsc};
         use std::thread;
+        use std::time::Duration;
 
         use super::super::Lookout;
         use super::*;
-        use crate::workers::{Presence, Seat, Workers, leaves_processors_to_clients, stay_near};
+        use crate::workers::{PROCESSORS, Presence, Seat, Workers, stay_near};
+
+        /// After which a thread is given up.
+        const LIMIT: Duration = Duration::from_secs(60);
 
         /// The connection of a client that sends from this processor, and only from there.
         fn connected_from(processor: usize) -> TcpStream {
@@ -211,7 +223,7 @@ mod linux {
             let client = connected_from(there);
             aside(move || {
                 bind_to(here);
-                assert_eq!(approach(client.as_fd(), usize::MAX), here != there);
+                assert_eq!(approach(client.as_fd()).unwrap(), here != there);
                 assert_eq!(HOME.get(), Some(there));
                 assert_eq!(sched_getaffinity(None).unwrap(), allowed);
                 leave();
@@ -236,10 +248,25 @@ mod linux {
             let (_, [here, there]) = two_processors();
             let client = connected_from(there);
             aside(move || {
+                let settled = SETTLED.get(there).unwrap();
+                settled.fetch_add(2, Ordering::Relaxed);
                 bind_to(here);
-                assert!(!approach(client.as_fd(), 0));
+                assert!(!approach(client.as_fd()).unwrap());
                 assert_eq!((HOME.get(), sched_getcpu()), (Some(here), here));
                 leave();
+                settled.fetch_sub(2, Ordering::Relaxed);
+            });
+        }
+
+        #[test]
+        fn a_processor_that_may_not_be_used_has_no_room() {
+            aside(|| {
+                let (_, [here, _]) = two_processors();
+                let mut only = CpuSet::new();
+                only.set(here);
+                assert!(has_room(here, &only));
+                assert!(!has_room(here + 1, &only));
+                assert!(!has_room(CpuSet::MAX_CPU, &only));
             });
         }
 
@@ -258,7 +285,7 @@ mod linux {
             let (_, [here, there]) = two_processors();
             let (told, heard) = mpsc::channel();
             let mut others = Vec::new();
-            while leaves_processors_to_clients() {
+            for _ in 0..=*PROCESSORS / 2 {
                 let seat = Seat::take(Some(&workers));
                 let (runtime, told) = (seat.runtime.clone(), told.clone());
                 let (other, mut ends) = tokio::sync::mpsc::channel::<()>(1);
@@ -268,7 +295,7 @@ mod linux {
                     told.send(None).unwrap();
                     ends.recv().await;
                 });
-                heard.recv().unwrap();
+                assert_eq!(heard.recv_timeout(LIMIT).unwrap(), None);
             }
             let client = connected_from(there);
             let seat = Seat::take(Some(&workers));
@@ -280,7 +307,7 @@ mod linux {
                 stay_near(&client, &mut lookout);
                 told.send(HOME.get()).unwrap();
             });
-            heard.recv().unwrap()
+            heard.recv_timeout(LIMIT).unwrap()
         }
     }
 }
