@@ -1,8 +1,9 @@
 //! A component, compiled and checked: everything about a file that does not depend on settings.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use std::{fmt, io, thread};
 
 use sha2::{Digest as _, Sha256};
 use waft_proto::command::printable;
@@ -283,8 +284,42 @@ impl Bound {
         let misfit = |error: wasmtime::Error| Refusal::Misfit(one_line(&format!("{error:#}")));
         let pre = linked.link(component).map_err(misfit)?;
         let indices = Indices::find(&pre, outline).map_err(misfit)?;
+        make_images(component);
         Ok(Bound { linked, pre, indices })
     }
+}
+
+/// Has the memory made that all instances begin with. Where that fails, the first instance tries again,
+/// and tells why not.
+fn make_images(component: &Component) {
+    let make = || component.initialize_copy_on_write_image();
+    if let Err(error) = again_while_busy(make, || thread::sleep(BUSY)) {
+        tracing::debug!(error = one_line(&format!("{error:#}")), "no memory made to begin with");
+    }
+}
+
+/// How often the system is asked for what it is too busy for, and the time between two attempts.
+const ATTEMPTS: usize = 10;
+const BUSY: Duration = Duration::from_millis(50);
+
+/// Does it again as long as the system is too busy: it seals no memory while some work of its own, such
+/// as moving pages together, holds a page of it for a moment (`F_SEAL_WRITE`, EBUSY in fcntl(2)).
+fn again_while_busy(
+    mut step: impl FnMut() -> wasmtime::Result<()>,
+    mut wait: impl FnMut(),
+) -> wasmtime::Result<()> {
+    for _ in 1..ATTEMPTS {
+        match step() {
+            Err(error) if is_busy(&error) => wait(),
+            done => return done,
+        }
+    }
+    step()
+}
+
+fn is_busy(error: &wasmtime::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|cause| cause.kind() == io::ErrorKind::ResourceBusy)
 }
 
 fn waiting(linked: &LinkedEngine, outline: &Outline, component: &Component) -> Vec<String> {
@@ -326,6 +361,27 @@ mod tests {
         let modules: String = modules.iter().enumerate().map(module).collect();
         let engine = &sandbox().unwrap().first_engine().engine;
         Component::new(engine, wat::parse_str(format!("(component {modules})")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_the_system_is_too_busy_for_is_tried_again_and_nothing_else_is() {
+        let tried = |results: &[Option<io::ErrorKind>]| {
+            let (mut attempts, mut waits) = (0, 0);
+            let step = || {
+                let result = results.get(attempts).or(results.last()).unwrap();
+                attempts += 1;
+                let failed = |kind| wasmtime::Error::new(io::Error::from(kind)).context("seals");
+                result.map_or(Ok(()), |kind| Err(failed(kind)))
+            };
+            let is_done = again_while_busy(step, || waits += 1).is_ok();
+            (is_done, attempts, waits)
+        };
+        let busy = Some(io::ErrorKind::ResourceBusy);
+        assert_eq!(tried(&[None]), (true, 1, 0));
+        assert_eq!(tried(&[busy, busy, None]), (true, 3, 2));
+        assert_eq!(tried(&[busy]), (false, ATTEMPTS, ATTEMPTS - 1));
+        assert_eq!(tried(&[Some(io::ErrorKind::OutOfMemory)]), (false, 1, 0));
+        assert_eq!(tried(&[busy, Some(io::ErrorKind::OutOfMemory)]), (false, 2, 1));
     }
 
     #[test]
