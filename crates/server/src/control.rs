@@ -22,7 +22,7 @@ use crate::net::Stream;
 use crate::time::within;
 use crate::tls::{self, Channel, CloseNotify, Tickets};
 use crate::workers::{
-    Lookout, MOMENT, has_thread_to_itself, leaves_processors_to_clients, stay_near,
+    Lookout, MOMENT, Pace, has_thread_to_itself, leaves_processors_to_clients, stay_near,
 };
 
 /// What came over the control connection.
@@ -55,7 +55,8 @@ pub(crate) struct Control<S> {
     /// Whether a plain read of the socket waits. Nobody but [`Control::wait_a_moment`] wants that:
     /// all others say with each call that they do not, or [end](Control::stop_waiting) it before.
     waits: bool,
-    vigil: Vigil,
+    /// With which commands this thread keeps watch before it sleeps.
+    vigil: Pace,
     lookout: Lookout,
 }
 
@@ -65,9 +66,13 @@ const READ_BYTES: usize = 4096;
 /// Octets that are read ahead while a transfer runs, before reading stops.
 const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// How long a thread watches for a command at most: about as long as it takes to fall asleep and to be
-/// woken up on a virtual machine, so that it costs no more than twice that there.
+/// How long a thread watches for a command at most before it sleeps until there is one: about as long as
+/// it takes to fall asleep and to be woken up on a virtual machine, so that it costs no more than twice
+/// that there.
 const VIGIL: Duration = Duration::from_micros(50);
+
+/// The most commands that come between two that are watched for.
+const VIGILS_APART_MAX: u16 = 250;
 
 /// How long a closing control connection waits for the client to close its half.
 const LINGER: Duration = Duration::from_secs(1);
@@ -80,7 +85,7 @@ impl<S: Stream> Control<S> {
             lines: LineBuffer::new(line_bytes_max),
             end: None,
             waits: false,
-            vigil: Vigil::default(),
+            vigil: Pace::after(0),
             lookout: Lookout::default(),
         }
     }
@@ -103,7 +108,7 @@ impl<S: Stream> Control<S> {
     /// A client that works through a list of files, nearby, has its next command there at once: to
     /// ask the system in vain, to set a timer and to wait for the reactor costs more than this. And
     /// one call that waits and reads costs less than one for each. Before that the thread may stay awake
-    /// for it, as long as a [`Vigil`] lasts.
+    /// for it, as long as a [`VIGIL`] lasts.
     pub(crate) fn wait_a_moment(&mut self) {
         if let Some(tcp) = self.stream.beneath() {
             stay_near(tcp, &mut self.lookout);
@@ -122,12 +127,23 @@ impl<S: Stream> Control<S> {
     }
 
     /// Stays awake for what comes next, if that is worth it; tells whether it came.
+    ///
+    /// A client on the same machine that works through a list sends its next command when this thread has
+    /// only just fallen asleep, and has to wake it then. Where the two have processors to spare, one
+    /// client gets two to three times as many replies if the thread stays awake, which takes less of a
+    /// processor in all. Where they have none, the processor is better left to others. Clients that are
+    /// further away are watched for in vain: for every third command at first, every seventh, and in the
+    /// end for one in 251.
     fn keep_vigil(&mut self) -> bool {
-        if !leaves_processors_to_clients() || !self.vigil.begin() {
+        if !leaves_processors_to_clients() || !self.vigil.is_due() {
             return false;
         }
         let has_come = self.watch();
-        self.vigil.note(has_come);
+        if has_come {
+            self.vigil = Pace::after(0);
+        } else {
+            self.vigil.slow_down(VIGILS_APART_MAX);
+        }
         has_come
     }
 
@@ -353,41 +369,6 @@ impl<S: Stream> Control<S> {
     }
 }
 
-/// When a thread watches for a command before it sleeps until there is one.
-///
-/// A client on the same machine that works through a list sends its next command when this thread has
-/// only just fallen asleep, and has to wake it then. Where the two have processors to spare, one client
-/// gets two to three times as many replies if the thread stays awake, which takes less of a processor in
-/// all. Where they have none, the processor is better left to others. Clients that are further away are
-/// watched for in vain: for every third command at first, every seventh, and in the end for one in 251.
-#[derive(Debug, Default)]
-struct Vigil {
-    /// Commands to come before the next one.
-    left: u8,
-    /// Those that come between two. Even, so that what clients do again and again, two commands or four
-    /// for each file, is met in all its parts: not all of them come equally soon.
-    apart: u8,
-}
-
-/// The most that come between two.
-const APART_MAX: u8 = 250;
-
-impl Vigil {
-    /// Counts a command; tells whether it is one to watch for.
-    fn begin(&mut self) -> bool {
-        let is_due = self.left == 0;
-        self.left = self.left.saturating_sub(1);
-        is_due
-    }
-
-    /// Notes whether watching was of use.
-    fn note(&mut self, was_of_use: bool) {
-        let further = self.apart.saturating_mul(2).saturating_add(2).min(APART_MAX);
-        self.apart = if was_of_use { 0 } else { further };
-        self.left = self.apart;
-    }
-}
-
 /// Makes plain reads wait, for a [`MOMENT`].
 fn wait_when_read(tcp: &TcpStream) -> rustix::io::Result<()> {
     set_socket_timeout(tcp, Timeout::Recv, Some(MOMENT))?;
@@ -442,44 +423,16 @@ mod tests {
     /// More than all buffers between the two ends hold.
     const LINES: usize = 1 << 20;
 
-    /// The commands that a thread watches for, of those that come soon or not.
-    fn watched_for(vigil: &mut Vigil, soon: impl Iterator<Item = bool>) -> Vec<usize> {
-        let watch = |(command, comes_soon)| {
-            let is_due = vigil.begin();
-            if is_due {
-                vigil.note(comes_soon);
-            }
-            is_due.then_some(command)
-        };
-        soon.enumerate().filter_map(watch).collect()
-    }
-
-    #[test]
-    fn a_client_that_is_far_away_is_watched_for_ever_less_and_a_near_one_always() {
-        let mut vigil = Vigil::default();
-        let far = watched_for(&mut vigil, [false; 1000].into_iter());
-        assert_eq!(far, [0, 3, 10, 25, 56, 119, 246, 497, 748, 999]);
-        let near = watched_for(&mut vigil, [true; 500].into_iter());
-        assert_eq!(near, (250..500).collect::<Vec<usize>>());
-    }
-
-    #[test]
-    fn commands_that_come_soon_are_met_among_those_that_do_not() {
-        for cycle in [2, 4] {
-            let mut vigil = Vigil::default();
-            let far = watched_for(&mut vigil, [false; 1000].into_iter());
-            assert_eq!(far.last(), Some(&999));
-            let commands = (0..251 * cycle).map(|command| command % cycle == 1);
-            let watched = watched_for(&mut vigil, commands.clone());
-            assert!(commands.enumerate().any(|(at, soon)| soon && watched.contains(&at)));
-        }
+    /// A session's end and its client's.
+    async fn connected() -> (Control<Tcp>, std::net::TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (Control::new(Tcp::Watched(listener.accept().await.unwrap().0), 512), client)
     }
 
     #[tokio::test]
     async fn a_thread_that_watches_sees_what_comes_and_that_nothing_does_any_more() {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let mut control = Control::new(Tcp::Watched(listener.accept().await.unwrap().0), 512);
+        let (mut control, mut client) = connected().await;
         assert!(!control.watch());
         client.write_all(b"NOOP\r\n").unwrap();
         assert!(control.watch() && control.has_read_ahead() && control.end.is_none());
@@ -493,9 +446,7 @@ mod tests {
     async fn a_socket_that_waits_for_commands_does_not_wait_for_who_reads_no_replies() {
         let workers = Workers::start(NonZeroUsize::MIN).unwrap();
         let _presence = Presence::of(&Seat::take(Some(&workers)));
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let mut control = Control::new(Tcp::Watched(listener.accept().await.unwrap().0), 512);
+        let (mut control, mut client) = connected().await;
         control.wait_a_moment();
         assert!(control.waits && !control.has_read_ahead());
         client.write_all(b"NOOP\r\n").unwrap();

@@ -21,6 +21,7 @@
 //! thread goes to the processor that is [`near`] its client.
 
 mod near;
+mod pace;
 mod rest;
 
 use std::cell::Cell;
@@ -36,6 +37,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, mpsc};
 
 pub(crate) use near::Lookout;
+pub(crate) use pace::Pace;
 pub(crate) use rest::{Berth, Ride, Stay};
 
 /// Threads that serve sessions. Once dropped, each of them ends with its last session.

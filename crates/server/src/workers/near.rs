@@ -25,14 +25,11 @@ pub(super) use linux::leave;
 
 use std::os::fd::BorrowedFd;
 
+use super::pace::Pace;
+
 /// When a session looks where its packets arrive.
 #[derive(Debug)]
-pub(crate) struct Lookout {
-    /// Commands to come before the next look.
-    left: u16,
-    /// Those that come between two looks.
-    apart: u16,
-}
+pub(crate) struct Lookout(Pace);
 
 /// Commands of a session before its first look: more than it takes to log in.
 const APART_MIN: u16 = 8;
@@ -40,7 +37,7 @@ const APART_MAX: u16 = 4096;
 
 impl Default for Lookout {
     fn default() -> Lookout {
-        Lookout { left: APART_MIN, apart: APART_MIN }
+        Lookout(Pace::after(APART_MIN))
     }
 }
 
@@ -48,23 +45,13 @@ impl Lookout {
     /// Counts a command of a session that has its thread to itself and may have it moved; moves it, if
     /// it is time to look and the client is elsewhere.
     pub(super) fn count(&mut self, client: BorrowedFd<'_>) {
-        if self.is_due() {
-            // A system that refuses is asked less and less, too.
-            self.note(approach(client).unwrap_or(true));
+        if self.0.is_due() {
+            match approach(client) {
+                Ok(false) => self.0.keep(),
+                // A system that refuses is asked less and less, too.
+                Ok(true) | Err(_) => self.0.slow_down(APART_MAX),
+            }
         }
-    }
-
-    fn is_due(&mut self) -> bool {
-        self.left = self.left.saturating_sub(1);
-        self.left == 0
-    }
-
-    /// Notes whether the look ended with a move.
-    fn note(&mut self, has_moved: bool) {
-        if has_moved {
-            self.apart = self.apart.saturating_mul(2).min(APART_MAX);
-        }
-        self.left = self.apart;
     }
 }
 
@@ -109,9 +96,12 @@ mod linux {
         settle(Some(here));
         // Which is none as long as nothing has arrived.
         let Ok(there) = usize::try_from(socket_incoming_cpu(client)?) else { return Ok(false) };
+        if here == there {
+            return Ok(false);
+        }
         // What the operator allows is asked of the first thread, which is never moved.
         let allowed = sched_getaffinity(Some(getpid()))?;
-        if here == there || !has_room(there, &allowed) {
+        if !has_room(there, &allowed) {
             return Ok(false);
         }
         go(there, &allowed)?;
@@ -142,8 +132,8 @@ mod linux {
         // all of them are, unless somebody has chosen fewer than there are.
         let mut all = CpuSet::new();
         (0..CpuSet::MAX_CPU).for_each(|processor| all.set(processor));
-        sched_setaffinity(None, &all)?;
-        if sched_getaffinity(None)? == *allowed { Ok(()) } else { sched_setaffinity(None, allowed) }
+        let may_go_on = sched_setaffinity(None, &all).and_then(|()| sched_getaffinity(None));
+        if may_go_on == Ok(*allowed) { Ok(()) } else { sched_setaffinity(None, allowed) }
     }
 
     /// Counts this thread there, and nowhere else.
@@ -174,7 +164,7 @@ mod linux {
         use std::thread;
         use std::time::Duration;
 
-        use super::super::Lookout;
+        use super::super::{Lookout, Pace};
         use super::*;
         use crate::workers::{PROCESSORS, Presence, Seat, Workers, stay_near};
 
@@ -303,38 +293,11 @@ mod linux {
             runtime.spawn(async move {
                 let _presence = Presence::of(&seat);
                 bind_to(here);
-                let mut lookout = Lookout { left: 1, ..Lookout::default() };
+                let mut lookout = Lookout(Pace::after(0));
                 stay_near(&client, &mut lookout);
                 told.send(HOME.get()).unwrap();
             });
             heard.recv_timeout(LIMIT).unwrap()
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The commands of a session with which it looks, when each look ends so.
-    fn looks(has_moved: bool, commands: usize) -> Vec<usize> {
-        let mut lookout = Lookout::default();
-        let look = |command| {
-            let is_due = lookout.is_due();
-            if is_due {
-                lookout.note(has_moved);
-            }
-            is_due.then_some(command)
-        };
-        (1..=commands).filter_map(look).collect()
-    }
-
-    #[test]
-    fn a_session_looks_with_every_eighth_command_and_later_after_each_move() {
-        assert_eq!(looks(false, 40), [8, 16, 24, 32, 40]);
-        assert_eq!(looks(true, 300), [8, 24, 56, 120, 248]);
-        let often_moved = looks(true, 40_000);
-        assert!(often_moved.windows(2).all(|pair| pair[1] - pair[0] <= usize::from(APART_MAX)));
-        assert!(often_moved.len() > 15);
     }
 }
