@@ -82,27 +82,23 @@ pub trait Hooks: Send + Sync {
     /// The verbs whose commands some plugin wants to see.
     fn command_interest(&self) -> VerbSet;
 
-    /// Whether some plugin wants to see this command of this session.
-    fn wants_command(&self, session: &SessionFacts, command: &Command) -> bool {
-        let _ = session;
-        self.command_interest().contains(command.verb())
-    }
-
     /// Whether what plugins say about this command of this session may take a while.
     fn may_take_long(&self, session: &SessionFacts, command: &Command) -> bool {
-        self.wants_command(session, command)
+        let _ = session;
+        self.command_interest().contains(command.verb())
     }
 
     /// The verbs whose replies some plugin wants to see. The greeting and replies that no command
     /// asked for go by the unknown verb's bit.
     fn reply_interest(&self) -> VerbSet;
 
-    /// Asks the plugins about a command. A secret argument is not shown to them.
+    /// Asks the plugins about a command; none where nobody wants to see it in this session, so that it
+    /// passes. A secret argument is not shown to them.
     fn on_command<'a>(
         &'a self,
         session: &'a Arc<SessionFacts>,
         command: &'a Command,
-    ) -> BoxFuture<'a, CommandVerdict>;
+    ) -> Option<BoxFuture<'a, CommandVerdict>>;
 
     /// Lets the plugins reword the reply to a command; they see the command without a secret
     /// argument, and none where the server speaks unasked.
@@ -186,8 +182,8 @@ impl Hooks for NoHooks {
         &'a self,
         _: &'a Arc<SessionFacts>,
         _: &'a Command,
-    ) -> BoxFuture<'a, CommandVerdict> {
-        Box::pin(std::future::ready(CommandVerdict::Pass))
+    ) -> Option<BoxFuture<'a, CommandVerdict>> {
+        None
     }
 
     fn on_reply<'a>(

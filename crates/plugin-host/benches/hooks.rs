@@ -11,6 +11,7 @@
     reason = "benchmarks fail by panicking"
 )]
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,41 +49,52 @@ fn main() {
 /// What stands in `[plugin.config]`.
 type Settings = &'static [(&'static str, &'static str)];
 
-/// How much of the command NOOP the plugins want to see, the rule that makes them, and how many commands
-/// they are remembered to let pass.
-const LOOKS: [(&str, Settings, usize); 4] = [
-    ("about other verbs", &[("rule.0.commands", "DELE")], 0),
-    ("about other users", &[("rule.0.commands", "NOOP"), ("rule.0.users.0", "nobody")], 0),
-    ("which look", &[("rule.0.commands", "NOOP *"), ("rule.0.tls", "false")], 0),
-    ("remembered", &[("rule.0.commands", "NOOP *"), ("rule.0.tls", "false")], 1),
+/// How much of the command SIZE the plugins want to see, the rule that makes them, how many commands they
+/// are remembered to let pass, and how many names there are, which come in turn.
+const LOOKS: [(&str, Settings, usize, usize); 5] = [
+    ("about other verbs", &[("rule.0.commands", "DELE")], 0, 1),
+    ("about other users", &[("rule.0.commands", "SIZE"), ("rule.0.users.0", "nobody")], 0, 1),
+    ("which look", &[("rule.0.commands", "SIZE *.exe"), ("rule.0.tls", "false")], 0, 1),
+    ("remembered", &[("rule.0.commands", "SIZE *.exe"), ("rule.0.tls", "false")], 1024, 1),
+    (
+        "of ever other names",
+        &[("rule.0.commands", "SIZE *.exe"), ("rule.0.tls", "false")],
+        1024,
+        4096,
+    ),
 ];
 
 /// A command as the server asks about it.
 fn calls(criterion: &mut Criterion, runtime: &Runtime) {
     let mut group = criterion.benchmark_group("hook call");
-    let mut measure = |name: String, count: usize, rule: &[(&str, &str)], remembered: usize| {
+    let mut measure = |name: String, count, rule: Settings, remembered, names: usize| {
         let policy = |number| {
             let mut policy = plugin(&format!("policy-{number}"), "command-policy", rule);
             policy.limits.remembered_commands = remembered;
             policy
         };
         let host = runtime.block_on(load((0..count).map(policy).collect(), None));
-        let command = Command::new(Verb::Noop, None);
-        let session = session();
+        let file = |number| format!("some/folder/file-{number}.dat");
+        let commands =
+            (0..names).map(|number| Command::new(Verb::Size, Some(file(number).as_bytes())));
+        let commands: Vec<Command> = commands.collect();
+        let (turn, session) = (Cell::new(0), session());
         let ask = async || {
             let hooks = host.current();
-            if hooks.wants_command(&session, black_box(&command)) {
-                drop(black_box(hooks.on_command(&session, &command).await));
+            let command = &commands[turn.get() % names];
+            turn.set(turn.get() + 1);
+            if let Some(asked) = hooks.on_command(&session, black_box(command)) {
+                drop(black_box(asked.await));
             }
         };
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|times| runtime.block_on(timed(times, &ask)));
         });
     };
-    measure("no plugin".to_owned(), 0, &[], 0);
-    for (looks, rule, remembered) in LOOKS {
+    measure("no plugin".to_owned(), 0, &[], 0, 1);
+    for (looks, rule, remembered, names) in LOOKS {
         for count in [1, 5] {
-            measure(format!("{count} × command-policy, {looks}"), count, rule, remembered);
+            measure(format!("{count} × command-policy, {looks}"), count, rule, remembered, names);
         }
     }
     group.finish();

@@ -125,11 +125,24 @@ impl Generation {
         By { plugin, generation: self.number, session }
     }
 
-    async fn decide(&self, session: &Arc<SessionFacts>, command: &Command) -> CommandVerdict {
+    /// Which of the plugins is the first that wants to see the command.
+    fn first_asked(&self, session: &SessionFacts, command: &Command) -> Option<usize> {
+        let is_wanted = self.command_interest.contains(command.verb());
+        let wants = |plugin: &Arc<Plugin>| plugin.wants_command(session, command);
+        if is_wanted { self.plugins.iter().position(wants) } else { None }
+    }
+
+    /// What the plugins want done with a command, of which those before the `first` need not be asked.
+    async fn decide(
+        &self,
+        first: usize,
+        session: &Arc<SessionFacts>,
+        command: &Command,
+    ) -> CommandVerdict {
         let mut rewritten: Option<(Command, Arc<str>)> = None;
-        for plugin in &self.plugins {
+        for (number, plugin) in self.plugins.iter().enumerate().skip(first) {
             let command = rewritten.as_ref().map_or(command, |(command, _)| command);
-            if !plugin.wants_command(session, command) {
+            if number > first && !plugin.wants_command(session, command) {
                 continue;
             }
             let verdict = command::ask(plugin, self.number, session, command).await;

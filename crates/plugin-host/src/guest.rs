@@ -186,12 +186,9 @@ impl Warm {
         let mut store = new_store(reservation.linked, identity);
         store.data_mut().quota.charge = charge;
         let budget = begin(&mut store, Caller { hook: Hook::Lifecycle, generation }, None);
-        let result = bounded(
-            reservation.sandbox,
-            budget,
-            artifact.instantiate(reservation.linked, &mut store),
-        )
-        .await?;
+        let until = store.data().deadline;
+        let made = artifact.instantiate(reservation.linked, &mut store);
+        let result = bounded(reservation.sandbox, budget, until, made).await?;
         let exports = result.map_err(|error| {
             keep_core(&mut store, &error);
             explain(&store, &error)
@@ -261,12 +258,13 @@ impl Warm {
     ) -> Result<T, Failure> {
         let budget = begin(&mut self.store, caller, session);
         self.fail_on_demand(caller, budget)?;
-        let span = self.store.data().about.span(&self.store.data().identity.name);
+        let guest = self.store.data();
+        let (span, until) = (guest.about.span(&guest.identity.name), guest.deadline);
         let result = {
             // Pinned where it is: moving it costs as much as a good part of a call.
             let mut call = pin!(call(&self.exports, &mut self.store));
             let call = poll_fn(|context| span.in_scope(|| call.as_mut().poll(context)));
-            bounded(self.reservation.sandbox, budget, call).await?
+            bounded(self.reservation.sandbox, budget, until, call).await?
         };
         let value = result.map_err(|error| {
             keep_core(&mut self.store, &error);
@@ -408,16 +406,16 @@ fn host_trap(error: ResourceTableError) -> Failure {
     Failure::Trap(error.to_string())
 }
 
-/// Runs a call with the clock ticking, as long as it may take in all.
+/// Runs a call with the clock ticking, until all the time that it may take is over.
 async fn bounded<T>(
     sandbox: &'static Sandbox,
     budget: Budget,
+    until: Instant,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<wasmtime::Result<T>, Failure> {
     let _running = sandbox.running();
-    let wall = budget.wall;
     let call = pin!(call);
-    tokio::time::timeout(wall, metered(call)).await.map_err(|_| Failure::Wall(wall))
+    tokio::time::timeout_at(until, metered(call)).await.map_err(|_| Failure::Wall(budget.wall))
 }
 
 /// Writes down what an instance was like when it broke, where somebody wants to know, and where it

@@ -13,11 +13,11 @@
 //! What is kept is gone with the version of the plugin. No argument of PASS, ACCT or ADAT is kept, as
 //! none is shown.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hashbrown::HashTable;
 use waft_core::session::TlsFacts;
 use waft_core::{SessionFacts, VirtualPath};
 use waft_per_cpu::PerCpu;
@@ -29,6 +29,7 @@ use crate::limits;
 pub(crate) struct Memo {
     /// What is kept on each processor, about: a command counts once for each kind of session.
     max: usize,
+    hasher: RandomState,
     known: PerCpu<Mutex<Known>>,
 }
 
@@ -41,21 +42,33 @@ struct Known {
     told: Told,
 }
 
-/// By verb and argument: the kinds of sessions that it passes in.
 #[derive(Default)]
 struct Commands {
-    kinds: HashMap<Box<[u8]>, Vec<Basis>>,
-    /// Of all of them.
+    kept: HashTable<Kept>,
+    /// Kinds of sessions of all of them.
     count: usize,
 }
 
-/// Commands that were told of once, as far as others did not take their place.
-#[derive(Default)]
-struct Told {
-    hasher: RandomState,
-    /// What stands for each, at a place that goes by it; empty as long as there is none.
-    places: Vec<u64>,
+/// A command, and the kinds of sessions that it passes in.
+struct Kept {
+    hash: u64,
+    verb: Box<[u8]>,
+    argument: Option<Box<[u8]>>,
+    kinds: Vec<Basis>,
 }
+
+/// What a command is found by. The hash is made once, however many places are searched.
+#[derive(Clone, Copy)]
+struct Key<'a> {
+    hash: u64,
+    verb: &'a [u8],
+    argument: Option<&'a [u8]>,
+}
+
+/// Hashes of commands that were told of once, as far as others did not take their place; empty as long
+/// as there is none.
+#[derive(Default)]
+struct Told(Vec<u64>);
 
 /// What a plugin asked a session for in a call, and what it said of that session.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -140,7 +153,7 @@ impl Basis {
 impl Memo {
     /// Keeps about so many commands on each processor.
     pub(crate) fn new(max: usize) -> Memo {
-        Memo { max, known: PerCpu::default() }
+        Memo { max, hasher: RandomState::new(), known: PerCpu::default() }
     }
 
     /// Whether the command is one that is kept.
@@ -156,20 +169,37 @@ impl Memo {
         if !self.may_keep(command) {
             return None;
         }
+        let key = self.key(command);
         let mut known = lock(self.known.here());
-        let kinds = known.find(&key(command), self.max)?;
+        let kinds = known.find(key, self.max)?;
         kinds.iter().find(|basis| basis.holds(session)).map(|basis| basis.skips)
     }
 
     /// Keeps that it let the command pass in a session of which that is true, if it is told of that
     /// command for the second time; tells whether it is kept.
     pub(crate) fn note(&self, command: &Command, basis: Basis) -> bool {
-        self.may_keep(command) && lock(self.known.here()).note(key(command), basis, self.max)
+        if !self.may_keep(command) {
+            return false;
+        }
+        let key = self.key(command);
+        lock(self.known.here()).note(key, basis, self.max)
     }
 
     /// What is kept on all processors.
     pub(crate) fn len(&self) -> usize {
         self.known.iter().map(|known| lock(known).len()).sum()
+    }
+
+    fn key<'a>(&self, command: &'a Command) -> Key<'a> {
+        let (verb, argument) = (command.name().as_str().as_bytes(), argument(command));
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(verb);
+        if let Some(argument) = argument {
+            // Which stands in no verb.
+            hasher.write_u8(b' ');
+            hasher.write(argument);
+        }
+        Key { hash: hasher.finish(), verb, argument }
     }
 }
 
@@ -178,47 +208,58 @@ fn argument(command: &Command) -> Option<&[u8]> {
     command.argument().filter(|_| !command.is_secret())
 }
 
-/// What stands for the command.
-fn key(command: &Command) -> Vec<u8> {
-    let (verb, argument) = (command.name().as_str().as_bytes(), argument(command));
-    let mut key = Vec::with_capacity(verb.len() + 1 + argument.map_or(0, <[u8]>::len));
-    key.extend_from_slice(verb);
-    if let Some(argument) = argument {
-        key.push(b' ');
-        key.extend_from_slice(argument);
+impl Kept {
+    fn is(&self, key: Key<'_>) -> bool {
+        *self.verb == *key.verb && self.argument.as_deref() == key.argument
     }
-    key
+}
+
+impl Commands {
+    fn take(&mut self, key: Key<'_>) -> Option<Kept> {
+        let found = self.kept.find_entry(key.hash, |kept| kept.is(key)).ok()?;
+        let kept = found.remove().0;
+        self.count -= kept.kinds.len();
+        Some(kept)
+    }
+
+    fn put(&mut self, kept: Kept) {
+        self.count += kept.kinds.len();
+        self.kept.insert_unique(kept.hash, kept, |kept| kept.hash);
+    }
 }
 
 impl Known {
-    /// What is known of a command, which is recent from now on: it is in one of both places at most.
-    fn find(&mut self, key: &[u8], max: usize) -> Option<&mut Vec<Basis>> {
-        if let Some((key, kinds)) = self.before.kinds.remove_entry(key) {
-            self.before.count -= kinds.len();
+    /// The kinds of sessions that a command passes in; it is recent from now on, and in one of both
+    /// places at most.
+    fn find(&mut self, key: Key<'_>, max: usize) -> Option<&mut Vec<Basis>> {
+        if let Some(kept) = self.before.take(key) {
             self.make_room(max);
-            self.recent.count += kinds.len();
-            self.recent.kinds.insert(key, kinds);
+            self.recent.put(kept);
         }
-        self.recent.kinds.get_mut(key)
+        self.recent.kept.find_mut(key.hash, |kept| kept.is(key)).map(|kept| &mut kept.kinds)
     }
 
-    fn note(&mut self, key: Vec<u8>, basis: Basis, max: usize) -> bool {
-        let known = self.find(&key, max).map(|kinds| kinds.contains(&basis));
+    fn note(&mut self, key: Key<'_>, basis: Basis, max: usize) -> bool {
+        let known = self.find(key, max).map(|kinds| kinds.contains(&basis));
         match known {
             Some(true) => return true,
-            None if !self.told.again(&key) => return false,
+            None if !self.told.again(key.hash) => return false,
             _ => {}
         }
         self.make_room(max);
-        // It may have been among those that made room.
-        self.find(&key, max);
-        let kinds = self.recent.kinds.entry(key.into()).or_default();
-        if kinds.len() >= limits::REMEMBERED_SESSIONS_MAX {
-            kinds.remove(0);
-            self.recent.count -= 1;
+        // It may be recent, or have been among those that made room.
+        let known = self.recent.take(key).or_else(|| self.before.take(key));
+        let mut kept = known.unwrap_or_else(|| Kept {
+            hash: key.hash,
+            verb: key.verb.into(),
+            argument: key.argument.map(Into::into),
+            kinds: Vec::new(),
+        });
+        if kept.kinds.len() >= limits::REMEMBERED_SESSIONS_MAX {
+            kept.kinds.remove(0);
         }
-        kinds.push(basis);
-        self.recent.count += 1;
+        kept.kinds.push(basis);
+        self.recent.put(kept);
         true
     }
 
@@ -235,11 +276,10 @@ impl Known {
 
 impl Told {
     /// Whether that was told before.
-    fn again(&mut self, key: &[u8]) -> bool {
-        let hash = self.hasher.hash_one(key);
-        self.places.resize(limits::REMEMBERED_LATER_MAX, 0);
+    fn again(&mut self, hash: u64) -> bool {
+        self.0.resize(limits::REMEMBERED_LATER_MAX, 0);
         let place = usize::try_from(hash % limits::REMEMBERED_LATER_MAX as u64).unwrap_or_default();
-        self.places.get_mut(place).is_some_and(|told| std::mem::replace(told, hash) == hash)
+        self.0.get_mut(place).is_some_and(|told| std::mem::replace(told, hash) == hash)
     }
 }
 

@@ -103,15 +103,21 @@ impl<N: Network> Session<N> {
         hooks: &Arc<dyn Hooks>,
         command: Command,
     ) -> Result<Command, Flow> {
-        match hooks.wants_command(&self.facts, &command) {
+        let Some(asked) = hooks.on_command(&self.facts, &command) else { return Ok(command) };
+        match asked.await {
+            CommandVerdict::Pass => Ok(command),
             // Boxed, so that idle sessions do not hold the space of it.
-            true => Box::pin(self.asked(hooks, command)).await,
-            false => Ok(command),
+            verdict => Box::pin(self.carry_out(hooks, command, verdict)).await,
         }
     }
 
-    async fn asked(&mut self, hooks: &Arc<dyn Hooks>, command: Command) -> Result<Command, Flow> {
-        let verdict = hooks.on_command(&self.facts, &command).await;
+    /// Does with a command what plugins want done with it.
+    async fn carry_out(
+        &mut self,
+        hooks: &Arc<dyn Hooks>,
+        command: Command,
+        verdict: CommandVerdict,
+    ) -> Result<Command, Flow> {
         // Nobody takes from a client the way out (QUIT) and the brake (ABOR).
         let is_observed_only =
             command.verb().is_some_and(|verb| verb.spec().plugin == PluginReach::Observe);

@@ -60,15 +60,10 @@ impl Hooks for Handle {
         self.0.command_interest
     }
 
-    fn wants_command(&self, session: &SessionFacts, command: &Command) -> bool {
-        self.0.command_interest.contains(command.verb())
-            && self.0.plugins.iter().any(|plugin| plugin.wants_command(session, command))
-    }
-
     fn may_take_long(&self, session: &SessionFacts, command: &Command) -> bool {
-        let wants = |plugin: &&Arc<Plugin>| plugin.wants_command(session, command);
-        self.0.command_interest.contains(command.verb())
-            && self.0.plugins.iter().filter(wants).any(|plugin| plugin.may_take_long())
+        let may =
+            |plugin: &Arc<Plugin>| plugin.may_take_long() && plugin.wants_command(session, command);
+        self.0.command_interest.contains(command.verb()) && self.0.plugins.iter().any(may)
     }
 
     fn reply_interest(&self) -> VerbSet {
@@ -79,8 +74,9 @@ impl Hooks for Handle {
         &'a self,
         session: &'a Arc<SessionFacts>,
         command: &'a Command,
-    ) -> BoxFuture<'a, CommandVerdict> {
-        Box::pin(self.0.decide(session, command))
+    ) -> Option<BoxFuture<'a, CommandVerdict>> {
+        let first = self.0.first_asked(session, command)?;
+        Some(Box::pin(self.0.decide(first, session, command)))
     }
 
     fn on_reply<'a>(

@@ -343,7 +343,7 @@ async fn a_canary_that_fails_is_given_up_and_one_that_does_not_serves_all_in_tim
     host.rescan().await;
     let id = (1..).map(SessionId).find(|id| host.current_for(*id).generation() == 2).unwrap();
     for _ in 0..5 {
-        host.current_for(id).on_command(&session(), &command("NOOP")).await;
+        ask_of(&*host.current_for(id), &session(), "NOOP").await;
     }
     let rolled_back = report(&host, 3).await;
     assert!(matches!(&rolled_back.changes[0].what, What::RolledBack(_)), "{rolled_back:?}");

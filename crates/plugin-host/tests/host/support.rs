@@ -161,7 +161,9 @@ pub(crate) async fn ask_of(
     session: &Arc<SessionFacts>,
     line: impl AsRef<[u8]>,
 ) -> String {
-    match hooks.on_command(session, &command(line)).await {
+    let command = command(line);
+    let Some(asked) = hooks.on_command(session, &command) else { return "pass".to_owned() };
+    match asked.await {
         CommandVerdict::Pass => "pass".to_owned(),
         CommandVerdict::Rewrite { command, plugin } => format!("{plugin} rewrites: {command}"),
         CommandVerdict::Answer { reply, plugin } => format!("{plugin} answers: {}", text(&reply)),

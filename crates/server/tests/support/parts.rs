@@ -330,7 +330,10 @@ impl Hooks for Rules {
         &'a self,
         session: &'a Arc<SessionFacts>,
         command: &'a Command,
-    ) -> BoxFuture<'a, CommandVerdict> {
+    ) -> Option<BoxFuture<'a, CommandVerdict>> {
+        if !self.command_interest.contains(command.verb()) {
+            return None;
+        }
         let user = session.user.as_deref().unwrap_or("nobody");
         self.note(format!("{user} in {} wants {command}", session.cwd));
         let argument = String::from_utf8_lossy(command.argument_or_empty());
@@ -339,7 +342,7 @@ impl Hooks for Rules {
                 && rule.argument.as_ref().is_none_or(|wanted| **wanted == *argument)
         });
         let verdict = rule.map_or(CommandVerdict::Pass, |rule| rule.verdict.clone());
-        Box::pin(std::future::ready(verdict))
+        Some(Box::pin(std::future::ready(verdict)))
     }
 
     fn on_reply<'a>(

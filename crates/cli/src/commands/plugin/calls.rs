@@ -95,7 +95,11 @@ impl Calls<'_> {
         // Of a session that nothing was skipped of, or it would be the first call and no other.
         let anew =
             || Arc::new(SessionFacts { skips: Arc::default(), ..SessionFacts::clone(&session) });
-        let act = async || drop(hooks.on_command(&anew(), &command).await);
+        let act = async || {
+            if let Some(asked) = hooks.on_command(&anew(), &command) {
+                drop(asked.await);
+            }
+        };
         self.note("command-filter", "on-command", act).await;
         Ok(())
     }
