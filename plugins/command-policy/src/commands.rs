@@ -63,12 +63,13 @@ const UNDENIABLE: [&str; 2] = ["QUIT", "ABOR"];
 /// Which commands are meant: a verb, or a verb with some argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern {
-    verb: String,
-    argument: Argument,
+    pub(crate) verb: String,
+    pub(crate) argument: Argument,
 }
 
+/// With which argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Argument {
+pub(crate) enum Argument {
     /// Any or none: `STAT`.
     Whatever,
     /// Any, but one: `STAT *`.
@@ -122,28 +123,28 @@ impl Pattern {
         Self { verb: verb.to_owned(), argument }
     }
 
-    /// The verb that the server must show for this to be seen.
-    pub(crate) fn verb(&self) -> &str {
-        &self.verb
-    }
-
-    /// Whether only some arguments are meant.
-    pub(crate) fn is_narrowed(&self) -> bool {
-        self.argument != Argument::Whatever
-    }
-
     /// Whether a command is meant.
     pub(crate) fn matches(&self, command: &Command) -> bool {
-        let given = command.arg.as_deref().map(str::trim).filter(|text| !text.is_empty());
-        self.verb == command.verb
-            && match &self.argument {
-                Argument::Whatever => true,
-                Argument::Some => given.is_some(),
-                Argument::Word(word) => given
-                    .and_then(|text| text.split_ascii_whitespace().next())
-                    .is_some_and(|first| first.eq_ignore_ascii_case(word)),
-            }
+        self.verb == command.verb && self.argument.matches(given(command))
     }
+}
+
+impl Argument {
+    /// Whether it is meant what was [`given`] with the verb.
+    pub(crate) fn matches(&self, given: Option<&str>) -> bool {
+        match self {
+            Self::Whatever => true,
+            Self::Some => given.is_some(),
+            Self::Word(word) => given
+                .and_then(|text| text.split_ascii_whitespace().next())
+                .is_some_and(|first| first.eq_ignore_ascii_case(word)),
+        }
+    }
+}
+
+/// The argument of a command; none where it consists of space.
+pub(crate) fn given(command: &Command) -> Option<&str> {
+    command.arg.as_deref().map(str::trim).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]

@@ -38,10 +38,11 @@ impl Plugin for Policy {
 
 impl CommandFilter for Policy {
     fn on_command(&self, session: Session<'_>, command: &Command) -> CommandDecision {
-        if let Some(denial) = self.denial(session, command) {
+        let Some(verb) = self.verb(&command.verb) else { return CommandDecision::Pass };
+        if let Some(denial) = self.denial(verb, session, command) {
             return CommandDecision::Answer(denial);
         }
-        let passing = self.passing_with(session, &command.verb);
+        let passing = self.passing_with(session, verb);
         if !passing.is_empty() {
             session.skip_commands(&passing);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use waft_plugin_sdk::{Command, Moment, Reply, Section, Session, Settings, Template};
 
-use crate::commands::Pattern;
+use crate::commands::{Argument, Pattern, given};
 use crate::rule::{self, Outcome, Rule};
 
 /// What a refusal says where nothing else is written: that there is no such command.
@@ -33,13 +33,28 @@ pub struct Policy {
     replies: Vec<(u16, Template)>,
 }
 
-/// A verb, and the rules about it.
+/// A verb, and the rules about it in their order.
 #[derive(Debug)]
-struct Verb {
+pub(crate) struct Verb {
     name: String,
     is_of_login: bool,
-    /// Places in the list of rules.
-    rules: Vec<usize>,
+    cases: Vec<Case>,
+}
+
+/// What one rule is about, of one verb.
+#[derive(Debug)]
+struct Case {
+    /// Its place in the list of rules.
+    rule: usize,
+    arguments: Vec<Argument>,
+}
+
+/// Whether rules hold in a session. Every question to the session crosses the sandbox's border: no rule
+/// asks its own twice.
+struct Answers<'a> {
+    session: Session<'a>,
+    /// With the rules' places, as far as they were asked.
+    known: Vec<(usize, bool)>,
 }
 
 /// What a refusal of a command says.
@@ -65,14 +80,15 @@ impl Policy {
     /// All that is wrong with them.
     pub fn read(settings: &Settings) -> Result<Self, String> {
         let root = settings.root();
-        let mut rules: Vec<Rule> = root.sections("rule").iter().map(Rule::read).collect();
+        let (mut commands, mut rules): (Vec<_>, Vec<_>) =
+            root.sections("rule").iter().map(Rule::read).unzip();
+        commands.push(rule::patterns(&root, "deny"));
         rules.push(Rule {
-            commands: rule::patterns(&root, "deny"),
             condition: rule::Condition::default(),
             outcome: Outcome::Deny { code: None, message: None },
         });
         let policy = Self {
-            verbs: Verb::of(&rules),
+            verbs: Verb::of(commands, &rules),
             rules,
             code: rule::code(&root, "code").unwrap_or(DEFAULT_CODE),
             message: rule::template(&root, "message"),
@@ -87,47 +103,46 @@ impl Policy {
         self.verbs.iter().map(|verb| verb.name.as_str())
     }
 
-    /// The verbs of which no command of this session is denied, whatever its argument, as long as
-    /// what is known of the session stays as it is; none unless `verb` is one of them. On the way to
-    /// a login only its own: more is known when the others come.
-    pub(crate) fn passing_with(&self, session: Session<'_>, verb: &str) -> Vec<&str> {
-        // Every question to the session crosses the sandbox's border: no rule asks its own twice.
-        let mut answers = vec![None; self.rules.len()];
-        let mut may_deny = |verb: &Verb| self.may_deny(session, verb, &mut answers);
-        let Some(asked) = self.verb(verb).filter(|verb| !may_deny(verb)) else { return Vec::new() };
-        let is_meant = |verb: &&Verb| verb.is_of_login || !asked.is_of_login;
-        let passing = self.verbs.iter().filter(is_meant).filter(|verb| !may_deny(verb));
-        passing.map(|verb| verb.name.as_str()).collect()
+    /// What is known of a verb, if some rule may deny it.
+    pub(crate) fn verb(&self, name: &str) -> Option<&Verb> {
+        let place = self.verbs.binary_search_by(|verb| verb.name.as_str().cmp(name)).ok()?;
+        self.verbs.get(place)
     }
 
-    /// Whether some command of that verb would be denied; `answers` are whether the rules hold, as
-    /// far as they were asked.
-    fn may_deny(&self, session: Session<'_>, verb: &Verb, answers: &mut [Option<bool>]) -> bool {
-        for &place in &verb.rules {
-            let (Some(rule), Some(answer)) = (self.rules.get(place), answers.get_mut(place)) else {
-                continue;
-            };
-            if !*answer.get_or_insert_with(|| rule.condition.holds(session)) {
+    /// The verbs of which no command of this session is denied, whatever its argument, as long as
+    /// what is known of the session stays as it is; none unless the one that was `asked` about is one
+    /// of them. On the way to a login only its own: more is known when the others come.
+    pub(crate) fn passing_with(&self, session: Session<'_>, asked: &Verb) -> Vec<&str> {
+        let mut answers = Answers { session, known: Vec::new() };
+        if self.may_deny(asked, &mut answers) {
+            return Vec::new();
+        }
+        let is_meant = |verb: &&Verb| verb.is_of_login || !asked.is_of_login;
+        let all = self.verbs.iter().filter(is_meant);
+        all.filter(|verb| !self.may_deny(verb, &mut answers))
+            .map(|verb| verb.name.as_str())
+            .collect()
+    }
+
+    /// Whether some command of that verb would be denied.
+    fn may_deny(&self, verb: &Verb, answers: &mut Answers<'_>) -> bool {
+        for (case, rule) in self.cases(verb) {
+            if !answers.holds(case.rule, rule) {
                 continue;
             }
             if rule.denies() {
                 return true;
             }
             // No rule behind one that allows all of them sees a command of that verb.
-            if rule.commands.iter().any(|of| of.verb() == verb.name && !of.is_narrowed()) {
+            if case.arguments.contains(&Argument::Whatever) {
                 return false;
             }
         }
         false
     }
 
-    fn verb(&self, name: &str) -> Option<&Verb> {
-        let place = self.verbs.binary_search_by(|verb| verb.name.as_str().cmp(name)).ok()?;
-        self.verbs.get(place)
-    }
-
-    fn rules_about(&self, verb: &Verb) -> impl Iterator<Item = &Rule> {
-        verb.rules.iter().filter_map(|&place| self.rules.get(place))
+    fn cases<'a>(&'a self, verb: &'a Verb) -> impl Iterator<Item = (&'a Case, &'a Rule)> {
+        verb.cases.iter().filter_map(|case| Some((case, self.rules.get(case.rule)?)))
     }
 
     /// The codes that have another text.
@@ -135,10 +150,19 @@ impl Policy {
         self.replies.iter().map(|&(code, _)| code)
     }
 
-    /// The refusal of a command, or `None` where nothing denies it.
-    pub(crate) fn denial(&self, session: Session<'_>, command: &Command) -> Option<Reply> {
-        let verb = self.verb(&command.verb)?;
-        let rule = self.rules_about(verb).find(|rule| rule.matches(session, command))?;
+    /// The refusal of a command of that verb, or `None` where nothing denies it.
+    pub(crate) fn denial(
+        &self,
+        verb: &Verb,
+        session: Session<'_>,
+        command: &Command,
+    ) -> Option<Reply> {
+        let given = given(command);
+        let is_meant = |case: &Case| case.arguments.iter().any(|meant| meant.matches(given));
+        // The session is asked last: every question crosses the sandbox's border.
+        let applies =
+            |(case, rule): &(&Case, &Rule)| is_meant(case) && rule.condition.holds(session);
+        let (_, rule) = self.cases(verb).find(applies)?;
         let Outcome::Deny { code, message } = &rule.outcome else { return None };
         let code = code.unwrap_or(self.code);
         let moment = Moment { session, command, code, original: None };
@@ -167,24 +191,40 @@ impl Policy {
 }
 
 impl Verb {
-    /// All verbs that some of these rules may deny.
-    fn of(rules: &[Rule]) -> Vec<Self> {
-        let mut verbs = BTreeMap::<&str, Vec<usize>>::new();
-        for (place, rule) in rules.iter().enumerate() {
-            for pattern in &rule.commands {
-                let about = verbs.entry(pattern.verb()).or_default();
-                if about.last() != Some(&place) {
-                    about.push(place);
+    /// All verbs that some of the rules may deny, each of which is about those `commands`.
+    fn of(commands: Vec<Vec<Pattern>>, rules: &[Rule]) -> Vec<Self> {
+        let mut verbs = BTreeMap::<String, Vec<Case>>::new();
+        for (rule, patterns) in commands.into_iter().enumerate() {
+            for Pattern { verb, argument } in patterns {
+                let cases = verbs.entry(verb).or_default();
+                match cases.last_mut().filter(|case| case.rule == rule) {
+                    Some(case) => case.arguments.push(argument),
+                    None => cases.push(Case { rule, arguments: vec![argument] }),
                 }
             }
         }
-        let denies = |place: &usize| rules.get(*place).is_some_and(Rule::denies);
-        let denied = verbs.into_iter().filter(|(_, rules)| rules.iter().any(denies));
-        let verb = |(name, rules): (&str, _)| {
-            let is_of_login = OF_LOGIN.contains(&name);
-            Self { name: name.to_owned(), is_of_login, rules }
+        let denies = |case: &Case| rules.get(case.rule).is_some_and(Rule::denies);
+        let denied = verbs.into_iter().filter(|(_, cases)| cases.iter().any(denies));
+        let verb = |(name, cases): (String, _)| {
+            let is_of_login = OF_LOGIN.contains(&name.as_str());
+            Self { name, is_of_login, cases }
         };
         denied.map(verb).collect()
+    }
+}
+
+impl Answers<'_> {
+    /// Whether the rule at that place holds.
+    fn holds(&mut self, place: usize, rule: &Rule) -> bool {
+        if rule.condition.always_holds() {
+            return true;
+        }
+        if let Some((_, holds)) = self.known.iter().find(|(known, _)| *known == place) {
+            return *holds;
+        }
+        let holds = rule.condition.holds(self.session);
+        self.known.push((place, holds));
+        holds
     }
 }
 
@@ -198,10 +238,10 @@ fn messages(root: &Section<'_>) -> Vec<Message> {
     for (name, text) in root.entries("messages") {
         match (Pattern::read(&name), text.parse::<Template>()) {
             (Ok(patterns), Ok(text)) => messages.extend(patterns.into_iter().map(|command| {
-                let breadth = match (Pattern::is_bundle(&name), command.is_narrowed()) {
+                let breadth = match (Pattern::is_bundle(&name), &command.argument) {
                     (true, _) => Breadth::Bundle,
-                    (false, true) => Breadth::Argument,
-                    (false, false) => Breadth::Verb,
+                    (false, Argument::Whatever) => Breadth::Verb,
+                    (false, Argument::Some | Argument::Word(_)) => Breadth::Argument,
                 };
                 Message { command, text: text.clone(), breadth }
             })),
@@ -252,7 +292,7 @@ mod tests {
     fn denial(policy: &Policy, session: &TestSession, command: &str) -> Option<(u16, String)> {
         let (verb, arg) = command.split_once(' ').unwrap_or((command, ""));
         let command = Command::new(verb, Some(arg).filter(|arg| !arg.is_empty()));
-        let reply = policy.denial(session.session(), &command)?;
+        let reply = policy.denial(policy.verb(verb)?, session.session(), &command)?;
         Some((reply.code, reply.lines[0].clone()))
     }
 
@@ -353,7 +393,7 @@ mod tests {
             ("deny.1", "site"),
         ]);
         let passing = |session: &TestSession, verb: &str| {
-            let verbs = policy.passing_with(session.session(), verb);
+            let verbs = policy.passing_with(session.session(), policy.verb(verb).unwrap());
             verbs.into_iter().map(str::to_owned).collect::<Vec<_>>()
         };
         let (alice, root) = (TestSession::new().user("alice"), TestSession::new().user("root"));
@@ -375,8 +415,9 @@ mod tests {
             ("rule.0.users.0", "alice"),
         ]);
         let session = TestSession::new();
-        assert_eq!(policy.passing_with(session.session(), "USER"), ["PASS", "USER"]);
-        assert_eq!(policy.passing_with(session.session(), "NOOP"), ["NOOP", "PASS", "USER"]);
+        let passing = |verb| policy.passing_with(session.session(), policy.verb(verb).unwrap());
+        assert_eq!(passing("USER"), ["PASS", "USER"]);
+        assert_eq!(passing("NOOP"), ["NOOP", "PASS", "USER"]);
     }
 
     #[test]

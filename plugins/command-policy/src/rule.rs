@@ -1,13 +1,12 @@
-//! One rule: which commands of which sessions, and what becomes of them.
+//! One rule: which sessions, and what becomes of the commands in them that it is about.
 
-use waft_plugin_sdk::{Command, Network, Section, Session, Template};
+use waft_plugin_sdk::{Network, Section, Session, Template};
 
 use crate::commands::Pattern;
 
 /// One rule.
 #[derive(Debug)]
 pub(crate) struct Rule {
-    pub(crate) commands: Vec<Pattern>,
     pub(crate) condition: Condition,
     pub(crate) outcome: Outcome,
 }
@@ -30,25 +29,19 @@ pub(crate) struct Condition {
 }
 
 impl Rule {
-    /// Reads a rule; mistakes are noted in the section.
-    pub(crate) fn read(section: &Section<'_>) -> Self {
+    /// Reads a rule and which commands it is about; mistakes are noted in the section.
+    pub(crate) fn read(section: &Section<'_>) -> (Vec<Pattern>, Self) {
         let commands = patterns(section, "commands");
         if section.texts("commands").is_empty() {
             section.mistake_here("no commands");
         }
-        Self { commands, condition: Condition::read(section), outcome: Outcome::read(section) }
+        let rule = Self { condition: Condition::read(section), outcome: Outcome::read(section) };
+        (commands, rule)
     }
 
     /// Whether what it is about is denied.
     pub(crate) fn denies(&self) -> bool {
         matches!(self.outcome, Outcome::Deny { .. })
-    }
-
-    /// Whether the rule is about this command of this session.
-    pub(crate) fn matches(&self, session: Session<'_>, command: &Command) -> bool {
-        // The session is asked last: every question crosses the sandbox's border.
-        self.commands.iter().any(|pattern| pattern.matches(command))
-            && self.condition.holds(session)
     }
 }
 
@@ -70,6 +63,11 @@ impl Condition {
     fn read(section: &Section<'_>) -> Self {
         let networks = section.networks("networks");
         Self { users: section.texts("users"), networks, tls: tls(section) }
+    }
+
+    /// Whether the rule is about all sessions.
+    pub(crate) fn always_holds(&self) -> bool {
+        self.users.is_empty() && self.networks.is_empty() && self.tls.is_none()
     }
 
     /// Whether the rule is about this session.
