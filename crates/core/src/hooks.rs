@@ -1,8 +1,7 @@
 //! What plugins may do to commands and replies: the traits that the plugin host implements.
 //!
 //! The server asks at fixed points of one pipeline and carries the verdicts out; nobody but the
-//! server writes to a client. A hook that nobody wants for a verb costs one bit test
-//! ([`Hooks::command_interest`], [`Hooks::reply_interest`]).
+//! server writes to a client. A hook that nobody wants for a verb costs one bit test.
 
 mod connection;
 mod content;
@@ -79,14 +78,8 @@ pub struct ReplyVerdict {
 ///
 /// A command keeps the generation it began with until its final reply.
 pub trait Hooks: Send + Sync {
-    /// The verbs whose commands some plugin wants to see.
-    fn command_interest(&self) -> VerbSet;
-
     /// Whether what plugins say about this command of this session may take a while.
-    fn may_take_long(&self, session: &SessionFacts, command: &Command) -> bool {
-        let _ = session;
-        self.command_interest().contains(command.verb())
-    }
+    fn may_take_long(&self, session: &SessionFacts, command: &Command) -> bool;
 
     /// The verbs whose replies some plugin wants to see. The greeting and replies that no command
     /// asked for go by the unknown verb's bit.
@@ -170,8 +163,8 @@ pub trait HookSource: Send + Sync {
 pub struct NoHooks;
 
 impl Hooks for NoHooks {
-    fn command_interest(&self) -> VerbSet {
-        VerbSet::EMPTY
+    fn may_take_long(&self, _: &SessionFacts, _: &Command) -> bool {
+        false
     }
 
     fn reply_interest(&self) -> VerbSet {

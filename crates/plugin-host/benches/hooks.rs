@@ -57,7 +57,7 @@ const LOOKS: [(&str, Settings, usize, usize); 5] = [
     ("which look", &[("rule.0.commands", "SIZE *.exe"), ("rule.0.tls", "false")], 0, 1),
     ("remembered", &[("rule.0.commands", "SIZE *.exe"), ("rule.0.tls", "false")], 1024, 1),
     (
-        "of ever other names",
+        "another name each time",
         &[("rule.0.commands", "SIZE *.exe"), ("rule.0.tls", "false")],
         1024,
         4096,

@@ -140,9 +140,9 @@ impl Generation {
         command: &Command,
     ) -> CommandVerdict {
         let mut rewritten: Option<(Command, Arc<str>)> = None;
-        for (number, plugin) in self.plugins.iter().enumerate().skip(first) {
+        for (place, plugin) in self.plugins.iter().enumerate().skip(first) {
             let command = rewritten.as_ref().map_or(command, |(command, _)| command);
-            if number > first && !plugin.wants_command(session, command) {
+            if place > first && !plugin.wants_command(session, command) {
                 continue;
             }
             let verdict = command::ask(plugin, self.number, session, command).await;

@@ -21,6 +21,7 @@ use hashbrown::HashTable;
 use waft_core::session::TlsFacts;
 use waft_core::{SessionFacts, VirtualPath};
 use waft_per_cpu::PerCpu;
+use waft_proto::command::Name;
 use waft_proto::{Command, VerbSet};
 
 use crate::limits;
@@ -52,16 +53,16 @@ struct Commands {
 /// A command, and the kinds of sessions that it passes in.
 struct Kept {
     hash: u64,
-    verb: Box<[u8]>,
+    name: Name,
     argument: Option<Box<[u8]>>,
     kinds: Vec<Basis>,
 }
 
-/// What a command is found by. The hash is made once, however many places are searched.
+/// What a command is found by, in all places that one search goes through.
 #[derive(Clone, Copy)]
 struct Key<'a> {
     hash: u64,
-    verb: &'a [u8],
+    name: &'a Name,
     argument: Option<&'a [u8]>,
 }
 
@@ -191,15 +192,15 @@ impl Memo {
     }
 
     fn key<'a>(&self, command: &'a Command) -> Key<'a> {
-        let (verb, argument) = (command.name().as_str().as_bytes(), argument(command));
+        let (name, argument) = (command.name(), argument(command));
         let mut hasher = self.hasher.build_hasher();
-        hasher.write(verb);
+        hasher.write(name.as_str().as_bytes());
         if let Some(argument) = argument {
             // Which stands in no verb.
             hasher.write_u8(b' ');
             hasher.write(argument);
         }
-        Key { hash: hasher.finish(), verb, argument }
+        Key { hash: hasher.finish(), name, argument }
     }
 }
 
@@ -210,7 +211,7 @@ fn argument(command: &Command) -> Option<&[u8]> {
 
 impl Kept {
     fn is(&self, key: Key<'_>) -> bool {
-        *self.verb == *key.verb && self.argument.as_deref() == key.argument
+        self.name == *key.name && self.argument.as_deref() == key.argument
     }
 }
 
@@ -251,7 +252,7 @@ impl Known {
         let known = self.recent.take(key).or_else(|| self.before.take(key));
         let mut kept = known.unwrap_or_else(|| Kept {
             hash: key.hash,
-            verb: key.verb.into(),
+            name: key.name.clone(),
             argument: key.argument.map(Into::into),
             kinds: Vec::new(),
         });

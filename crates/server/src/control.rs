@@ -74,6 +74,8 @@ const VIGIL: Duration = Duration::from_micros(50);
 /// The most commands that come between two that are watched for.
 const VIGILS_APART_MAX: u16 = 250;
 
+const _: () = assert!(VIGILS_APART_MAX.is_multiple_of(2), "see Pace");
+
 /// How long a closing control connection waits for the client to close its half.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -139,12 +141,17 @@ impl<S: Stream> Control<S> {
             return false;
         }
         let has_come = self.watch();
+        self.note_vigil(has_come);
+        has_come
+    }
+
+    /// Notes whether a vigil was of use.
+    fn note_vigil(&mut self, has_come: bool) {
         if has_come {
-            self.vigil = Pace::after(0);
+            self.vigil.reset();
         } else {
             self.vigil.slow_down(VIGILS_APART_MAX);
         }
-        has_come
     }
 
     /// Asks the system again and again whether something has arrived, for [`VIGIL`]; tells whether it has.
@@ -428,6 +435,27 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         (Control::new(Tcp::Watched(listener.accept().await.unwrap().0), 512), client)
+    }
+
+    /// The commands that a thread watches for, of those that come soon or not.
+    fn watched_for(control: &mut Control<Tcp>, soon: impl Iterator<Item = bool>) -> Vec<usize> {
+        let watch = |(command, comes_soon)| {
+            let is_due = control.vigil.is_due();
+            if is_due {
+                control.note_vigil(comes_soon);
+            }
+            is_due.then_some(command)
+        };
+        soon.enumerate().filter_map(watch).collect()
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_far_away_is_watched_for_ever_less_and_a_near_one_always() {
+        let (mut control, _client) = connected().await;
+        let far = watched_for(&mut control, [false; 1000].into_iter());
+        assert_eq!(far, [0, 3, 10, 25, 56, 119, 246, 497, 748, 999]);
+        let near = watched_for(&mut control, [true; 500].into_iter());
+        assert_eq!(near, (250..500).collect::<Vec<usize>>());
     }
 
     #[tokio::test]

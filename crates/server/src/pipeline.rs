@@ -104,11 +104,15 @@ impl<N: Network> Session<N> {
         command: Command,
     ) -> Result<Command, Flow> {
         let Some(asked) = hooks.on_command(&self.facts, &command) else { return Ok(command) };
-        match asked.await {
-            CommandVerdict::Pass => Ok(command),
-            // Boxed, so that idle sessions do not hold the space of it.
-            verdict => Box::pin(self.carry_out(hooks, command, verdict)).await,
+        let verdict = asked.await;
+        // Nobody takes from a client the way out (QUIT) and the brake (ABOR).
+        let is_observed_only =
+            command.verb().is_some_and(|verb| verb.spec().plugin == PluginReach::Observe);
+        if is_observed_only || matches!(verdict, CommandVerdict::Pass) {
+            return Ok(command);
         }
+        // Boxed, so that idle sessions do not hold the space of it.
+        Box::pin(self.carry_out(hooks, command, verdict)).await
     }
 
     /// Does with a command what plugins want done with it.
@@ -118,12 +122,6 @@ impl<N: Network> Session<N> {
         command: Command,
         verdict: CommandVerdict,
     ) -> Result<Command, Flow> {
-        // Nobody takes from a client the way out (QUIT) and the brake (ABOR).
-        let is_observed_only =
-            command.verb().is_some_and(|verb| verb.spec().plugin == PluginReach::Observe);
-        if is_observed_only {
-            return Ok(command);
-        }
         match verdict {
             CommandVerdict::Pass => Ok(command),
             CommandVerdict::Rewrite { command: new, .. } => {

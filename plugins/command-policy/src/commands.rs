@@ -130,7 +130,7 @@ impl Pattern {
 }
 
 impl Argument {
-    /// Whether it is meant what was [`given`] with the verb.
+    /// Whether what was [`given`] with the verb is meant.
     pub(crate) fn matches(&self, given: Option<&str>) -> bool {
         match self {
             Self::Whatever => true,

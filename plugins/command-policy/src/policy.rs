@@ -53,8 +53,8 @@ struct Case {
 /// asks its own twice.
 struct Answers<'a> {
     session: Session<'a>,
-    /// With the rules' places, as far as they were asked.
-    known: Vec<(usize, bool)>,
+    /// By the rules' places, as far as they were asked; empty as long as none was.
+    known: Vec<Option<bool>>,
 }
 
 /// What a refusal of a command says.
@@ -80,15 +80,15 @@ impl Policy {
     /// All that is wrong with them.
     pub fn read(settings: &Settings) -> Result<Self, String> {
         let root = settings.root();
-        let (mut commands, mut rules): (Vec<_>, Vec<_>) =
-            root.sections("rule").iter().map(Rule::read).unzip();
-        commands.push(rule::patterns(&root, "deny"));
-        rules.push(Rule {
+        let mut rules: Vec<_> = root.sections("rule").iter().map(Rule::read).collect();
+        let last = Rule {
             condition: rule::Condition::default(),
             outcome: Outcome::Deny { code: None, message: None },
-        });
+        };
+        rules.push((rule::patterns(&root, "deny"), last));
+        let (verbs, rules) = by_verb(rules);
         let policy = Self {
-            verbs: Verb::of(commands, &rules),
+            verbs,
             rules,
             code: rule::code(&root, "code").unwrap_or(DEFAULT_CODE),
             message: rule::template(&root, "message"),
@@ -190,27 +190,27 @@ impl Policy {
     }
 }
 
-impl Verb {
-    /// All verbs that some of the rules may deny, each of which is about those `commands`.
-    fn of(commands: Vec<Vec<Pattern>>, rules: &[Rule]) -> Vec<Self> {
-        let mut verbs = BTreeMap::<String, Vec<Case>>::new();
-        for (rule, patterns) in commands.into_iter().enumerate() {
-            for Pattern { verb, argument } in patterns {
-                let cases = verbs.entry(verb).or_default();
-                match cases.last_mut().filter(|case| case.rule == rule) {
-                    Some(case) => case.arguments.push(argument),
-                    None => cases.push(Case { rule, arguments: vec![argument] }),
-                }
+/// The verbs that some of these rules may deny, and the rules themselves; with each rule come the
+/// commands that it is about.
+fn by_verb(rules: Vec<(Vec<Pattern>, Rule)>) -> (Vec<Verb>, Vec<Rule>) {
+    let mut verbs = BTreeMap::<String, (bool, Vec<Case>)>::new();
+    let sort = |(place, (patterns, rule)): (usize, (Vec<Pattern>, Rule))| {
+        for Pattern { verb, argument } in patterns {
+            let (may_be_denied, cases) = verbs.entry(verb).or_default();
+            *may_be_denied |= rule.denies();
+            match cases.last_mut().filter(|case| case.rule == place) {
+                Some(case) => case.arguments.push(argument),
+                None => cases.push(Case { rule: place, arguments: vec![argument] }),
             }
         }
-        let denies = |case: &Case| rules.get(case.rule).is_some_and(Rule::denies);
-        let denied = verbs.into_iter().filter(|(_, cases)| cases.iter().any(denies));
-        let verb = |(name, cases): (String, _)| {
-            let is_of_login = OF_LOGIN.contains(&name.as_str());
-            Self { name, is_of_login, cases }
-        };
-        denied.map(verb).collect()
-    }
+        rule
+    };
+    let rules = rules.into_iter().enumerate().map(sort).collect();
+    let verb = |(name, (may_be_denied, cases)): (String, _)| {
+        let is_of_login = OF_LOGIN.contains(&name.as_str());
+        Some(Verb { name, is_of_login, cases }).filter(|_| may_be_denied)
+    };
+    (verbs.into_iter().filter_map(verb).collect(), rules)
 }
 
 impl Answers<'_> {
@@ -219,12 +219,11 @@ impl Answers<'_> {
         if rule.condition.always_holds() {
             return true;
         }
-        if let Some((_, holds)) = self.known.iter().find(|(known, _)| *known == place) {
-            return *holds;
+        if self.known.len() <= place {
+            self.known.resize(place + 1, None);
         }
-        let holds = rule.condition.holds(self.session);
-        self.known.push((place, holds));
-        holds
+        let ask = || rule.condition.holds(self.session);
+        self.known.get_mut(place).is_some_and(|known| *known.get_or_insert_with(ask))
     }
 }
 
@@ -404,6 +403,23 @@ mod tests {
         // One that only some argument of is allowed.
         assert_eq!(passing(&root.remote_ip("10.1.1.1"), "SITE"), [""; 0]);
         assert_eq!(passing(&TestSession::new(), "NOOP"), ["NOOP"]);
+    }
+
+    #[test]
+    fn many_rules_about_other_users_are_asked_once_each() {
+        let rules = (0..500).flat_map(|number| {
+            let rule = |key, value: String| (format!("rule.{number}.{key}"), value);
+            [rule("commands", "write".to_owned()), rule("users.0", format!("user-{number}"))]
+        });
+        let policy = Policy::read(&Settings::of(rules)).unwrap();
+        let session = TestSession::new().user("alice");
+        let verb = policy.verb("STOR").unwrap();
+        let mut answers = Answers { session: session.session(), known: Vec::new() };
+        assert!(!policy.may_deny(verb, &mut answers));
+        assert_eq!(answers.known, vec![Some(false); 500]);
+        assert!(policy.passing_with(session.session(), verb).contains(&"DELE"));
+        let last = TestSession::new().user("user-499");
+        assert!(policy.passing_with(last.session(), verb).is_empty());
     }
 
     #[test]

@@ -56,10 +56,6 @@ impl Deref for InForce {
 }
 
 impl Hooks for Handle {
-    fn command_interest(&self) -> VerbSet {
-        self.0.command_interest
-    }
-
     fn may_take_long(&self, session: &SessionFacts, command: &Command) -> bool {
         let may =
             |plugin: &Arc<Plugin>| plugin.may_take_long() && plugin.wants_command(session, command);

@@ -141,6 +141,11 @@ pub(crate) fn command(line: impl AsRef<[u8]>) -> Command {
     Command::parse(line.as_ref()).unwrap()
 }
 
+/// Whether some plugin is asked about a command at all.
+pub(crate) fn is_asked(host: &Host, line: &str) -> bool {
+    host.current().on_command(&session(), &command(line)).is_some()
+}
+
 /// The verdict on a command, in words.
 pub(crate) async fn ask(host: &Host, line: impl AsRef<[u8]>) -> String {
     ask_in(host, &session(), line).await

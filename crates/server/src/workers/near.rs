@@ -31,9 +31,13 @@ use super::pace::Pace;
 #[derive(Debug)]
 pub(crate) struct Lookout(Pace);
 
-/// Commands of a session before its first look: more than it takes to log in.
+/// Commands of a session before its first look, and between two: more than it takes to log in.
 const APART_MIN: u16 = 8;
+
+/// The most that come between two looks of a session whose thread was moved again and again.
 const APART_MAX: u16 = 4096;
+
+const _: () = assert!(APART_MIN.is_multiple_of(2) && APART_MAX.is_multiple_of(2), "see Pace");
 
 impl Default for Lookout {
     fn default() -> Lookout {
@@ -46,11 +50,16 @@ impl Lookout {
     /// it is time to look and the client is elsewhere.
     pub(super) fn count(&mut self, client: BorrowedFd<'_>) {
         if self.0.is_due() {
-            match approach(client) {
-                Ok(false) => self.0.keep(),
-                // A system that refuses is asked less and less, too.
-                Ok(true) | Err(_) => self.0.slow_down(APART_MAX),
-            }
+            self.note(approach(client));
+        }
+    }
+
+    /// Notes whether the look ended with a move.
+    fn note(&mut self, has_moved: rustix::io::Result<bool>) {
+        match has_moved {
+            Ok(false) => self.0.keep(),
+            // A system that refuses is asked less and less, too.
+            Ok(true) | Err(_) => self.0.slow_down(APART_MAX),
         }
     }
 }
@@ -129,11 +138,11 @@ mod linux {
         only.set(there);
         sched_setaffinity(None, &only)?;
         // What is asked for now holds for good, also when the process is given more processors. So
-        // all of them are, unless somebody has chosen fewer than there are.
+        // all of them are, unless somebody has chosen fewer than there are, or the system refuses.
         let mut all = CpuSet::new();
         (0..CpuSet::MAX_CPU).for_each(|processor| all.set(processor));
-        let may_go_on = sched_setaffinity(None, &all).and_then(|()| sched_getaffinity(None));
-        if may_go_on == Ok(*allowed) { Ok(()) } else { sched_setaffinity(None, allowed) }
+        let given = sched_setaffinity(None, &all).and_then(|()| sched_getaffinity(None));
+        if given == Ok(*allowed) { Ok(()) } else { sched_setaffinity(None, allowed) }
     }
 
     /// Counts this thread there, and nowhere else.
@@ -298,6 +307,36 @@ mod linux {
                 told.send(HOME.get()).unwrap();
             });
             heard.recv_timeout(LIMIT).unwrap()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    /// The commands of a session with which it looks, when each look ends so.
+    fn looks(has_moved: rustix::io::Result<bool>, commands: usize) -> Vec<usize> {
+        let mut lookout = Lookout::default();
+        let look = |command| {
+            let is_due = lookout.0.is_due();
+            if is_due {
+                lookout.note(has_moved);
+            }
+            is_due.then_some(command)
+        };
+        (1..=commands).filter_map(look).collect()
+    }
+
+    #[test]
+    fn a_session_looks_with_every_ninth_command_and_later_after_each_move_or_refusal() {
+        assert_eq!(looks(Ok(false), 40), [9, 18, 27, 36]);
+        for has_moved in [Ok(true), Err(Errno::PERM)] {
+            assert_eq!(looks(has_moved, 300), [9, 28, 67, 146]);
+            let often = looks(has_moved, 40_000);
+            assert_eq!(often[often.len() - 1] - often[often.len() - 2], usize::from(APART_MAX) + 1);
         }
     }
 }

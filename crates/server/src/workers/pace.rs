@@ -17,11 +17,17 @@ impl Pace {
         Pace { left: commands, apart: commands }
     }
 
-    /// Counts a command; tells whether it is time with this one. Then one of the others is to follow.
+    /// Counts a command; tells whether it is time with this one. It then is with all that follow, until
+    /// one of the other methods says more.
     pub(crate) fn is_due(&mut self) -> bool {
         let is_due = self.left == 0;
         self.left = self.left.saturating_sub(1);
         is_due
+    }
+
+    /// It is time with every command.
+    pub(crate) fn reset(&mut self) {
+        *self = Pace::after(0);
     }
 
     /// Has as many commands come before the next one as before this one.
@@ -29,7 +35,7 @@ impl Pace {
         self.left = self.apart;
     }
 
-    /// Has twice as many come, up to `most`, an even number.
+    /// Has twice as many come and two more, up to `most`, an even number.
     pub(crate) fn slow_down(&mut self, most: u16) {
         self.apart = self.apart.saturating_mul(2).saturating_add(2).min(most);
         self.keep();
@@ -38,6 +44,8 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     /// The commands that it is time with, of so many, each slower than the one before.
@@ -74,10 +82,12 @@ mod tests {
 
     #[test]
     fn all_parts_of_what_a_client_repeats_are_met() {
-        for cycle in [2, 4] {
-            for part in 0..cycle {
-                let due = ever_slower(0, 250, 1000 + 251 * cycle);
-                assert!(due.iter().any(|command| *command >= 999 && command % cycle == part));
+        for (first, most) in [(0, 250), (8, 40)] {
+            let due = ever_slower(first, most, 3000);
+            let slowest = due.iter().filter(|command| **command >= 1000);
+            for cycle in [2, 4] {
+                let parts: BTreeSet<usize> = slowest.clone().map(|due| due % cycle).collect();
+                assert_eq!(parts.len(), cycle, "{first}, {most}");
             }
         }
     }

@@ -314,10 +314,6 @@ impl HookSource for Plugins {
 }
 
 impl Hooks for Rules {
-    fn command_interest(&self) -> VerbSet {
-        self.command_interest
-    }
-
     fn may_take_long(&self, _: &SessionFacts, _: &Command) -> bool {
         false
     }
