@@ -36,7 +36,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, mpsc};
 
-pub(crate) use near::Lookout;
+pub(crate) use near::{Lookout, Visit};
 pub(crate) use pace::Pace;
 pub(crate) use rest::{Berth, Ride, Stay};
 
@@ -131,6 +131,24 @@ pub(crate) fn leaves_processors_to_clients() -> bool {
 pub(crate) fn stay_near(client: &impl AsFd, lookout: &mut Lookout) {
     if has_thread_to_itself() && MAY_MOVE.get() && !leaves_processors_to_clients() {
         lookout.count(client.as_fd());
+    }
+}
+
+/// Whether threads that do something for a session go [`near`] its client for as long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nearness {
+    is_wanted: bool,
+}
+
+impl Nearness {
+    /// For the session that runs here, if there are not processors enough for all of them.
+    pub(crate) fn of_session() -> Nearness {
+        Nearness { is_wanted: MAY_MOVE.get() && !leaves_processors_to_clients() }
+    }
+
+    /// Has the thread that runs this go there; held while it works for that client.
+    pub(crate) fn visit(self, client: &impl AsFd) -> Option<Visit> {
+        self.is_wanted.then(|| Visit::to(client.as_fd()))
     }
 }
 

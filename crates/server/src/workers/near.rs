@@ -7,7 +7,9 @@
 //! to be: with 16 clients on four processors, one run of a server had a packet in ten wake another
 //! processor, and the next run all of them, with a third fewer small files.
 //!
-//! Only threads with one session are moved, and only when more of them are at work than
+//! Only threads with one session are moved, and those of the pool while they [move](super::Nearness)
+//! octets for one: eight clients that download large files get a sixth more, for a tenth less of the
+//! processor. And only when more sessions are at work than
 //! [could](super::leaves_processors_to_clients) be served beside their clients: with fewer, the two
 //! are better off on two processors. No processor gets more than its share of the threads that have
 //! been looked at: where all packets come in on one, as with a card of one queue, most stay where they
@@ -61,6 +63,24 @@ impl Lookout {
             // A system that refuses is asked less and less, too.
             Ok(true) | Err(_) => self.0.slow_down(APART_MAX),
         }
+    }
+}
+
+/// A thread of the pool near a client, for as long as it works for that; made and dropped there.
+#[derive(Debug)]
+pub(crate) struct Visit(());
+
+impl Visit {
+    /// Goes there, if that is elsewhere, there is room, and the system lets it.
+    pub(super) fn to(client: BorrowedFd<'_>) -> Visit {
+        let _ = approach(client);
+        Visit(())
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        leave();
     }
 }
 
@@ -173,9 +193,9 @@ mod linux {
         use std::thread;
         use std::time::Duration;
 
-        use super::super::{Lookout, Pace};
+        use super::super::{Lookout, Pace, Visit};
         use super::*;
-        use crate::workers::{PROCESSORS, Presence, Seat, Workers, stay_near};
+        use crate::workers::{Nearness, PROCESSORS, Presence, Seat, Workers, stay_near};
 
         /// After which a thread is given up.
         const LIMIT: Duration = Duration::from_secs(60);
@@ -231,6 +251,20 @@ mod linux {
         }
 
         #[test]
+        fn a_thread_is_counted_near_a_client_while_it_visits_that() {
+            let (allowed, [here, there]) = two_processors();
+            let client = connected_from(there);
+            aside(move || {
+                bind_to(here);
+                let visit = Visit::to(client.as_fd());
+                assert_eq!(HOME.get(), Some(there));
+                assert_eq!(sched_getaffinity(None).unwrap(), allowed);
+                drop(visit);
+                assert_eq!(HOME.get(), None);
+            });
+        }
+
+        #[test]
         fn a_thread_that_goes_is_there_at_once() {
             let (_, [here, there]) = two_processors();
             aside(move || {
@@ -274,13 +308,14 @@ mod linux {
             aside(|| {
                 let workers = || Workers::start(NonZeroUsize::new(CpuSet::MAX_CPU).unwrap());
                 let (_, [_, there]) = two_processors();
-                assert_eq!(home_among_many(workers().unwrap()), Some(there));
-                assert_eq!(home_among_many(workers().unwrap().unmoved()), None);
+                assert_eq!(home_among_many(workers().unwrap()), (Some(there), true));
+                assert_eq!(home_among_many(workers().unwrap().unmoved()), (None, false));
             });
         }
 
-        /// Where a session ends that looks for its client, among more than have processors to spare.
-        fn home_among_many(workers: Workers) -> Option<usize> {
+        /// Where a session ends that looks for its client, among more than have processors to spare, and
+        /// whether threads that work for it go there.
+        fn home_among_many(workers: Workers) -> (Option<usize>, bool) {
             let (_, [here, there]) = two_processors();
             let (told, heard) = mpsc::channel();
             let mut others = Vec::new();
@@ -291,10 +326,10 @@ mod linux {
                 others.push(other);
                 runtime.spawn(async move {
                     let _presence = Presence::of(&seat);
-                    told.send(None).unwrap();
+                    told.send((None, false)).unwrap();
                     ends.recv().await;
                 });
-                assert_eq!(heard.recv_timeout(LIMIT).unwrap(), None);
+                assert_eq!(heard.recv_timeout(LIMIT).unwrap().0, None);
             }
             let client = connected_from(there);
             let seat = Seat::take(Some(&workers));
@@ -304,7 +339,7 @@ mod linux {
                 bind_to(here);
                 let mut lookout = Lookout(Pace::after(0));
                 stay_near(&client, &mut lookout);
-                told.send(HOME.get()).unwrap();
+                told.send((HOME.get(), Nearness::of_session().is_wanted)).unwrap();
             });
             heard.recv_timeout(LIMIT).unwrap()
         }

@@ -25,6 +25,7 @@ use super::{BURST_TIME, Collar, Leash, ON_THE_SPOT_BYTES, PATIENCE, is_ready, st
 use crate::data::pump::{Left, Progress, PumpError, aside};
 use crate::net::Stream;
 use crate::net::tcp::Tcp;
+use crate::workers::Nearness;
 
 /// Octets handed to the socket at a time: who takes longer than [`PATIENCE`] for them, with less
 /// than 50 MB/s, is slow. Larger pieces are not faster.
@@ -114,7 +115,9 @@ async fn in_high_gear(
     loop {
         let (before, socket) = (part.offset, Arc::clone(&lent.socket));
         let stop;
+        let nearness = Nearness::of_session();
         (part, stop) = aside(move || {
+            let _visit = nearness.visit(&socket);
             let stop = part.send_waiting(&*socket);
             drop(socket);
             (part, stop)

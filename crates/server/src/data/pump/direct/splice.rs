@@ -19,6 +19,7 @@ use waft_core::storage::{ErrorKind, StorageError};
 use super::receive::Sink;
 use super::{BURST_BYTES_MIN, BURST_TIME, PATIENCE, is_ready, storage_error};
 use crate::data::pump::{Progress, PumpError, aside};
+use crate::workers::Nearness;
 
 /// Octets of the pipe, where its pages are full. A user may have 128 of them by default
 /// (`/proc/sys/fs/pipe-user-pages-soft`); further uploads stay in the low gear.
@@ -75,7 +76,8 @@ pub(super) async fn receive(
     loop {
         let before = spliced.sink.offset;
         let stop;
-        (spliced, stop) = aside(move || spliced.receive()).await?;
+        let nearness = Nearness::of_session();
+        (spliced, stop) = aside(move || spliced.receive(nearness)).await?;
         progress.advance(spliced.sink.offset - before);
         match stop? {
             Stop::StreamEnded => return Ok(None),
@@ -87,7 +89,8 @@ pub(super) async fn receive(
 
 impl Splice {
     /// Receives until something ends the burst.
-    fn receive(mut self) -> (Splice, Result<Stop, PumpError>) {
+    fn receive(mut self, nearness: Nearness) -> (Splice, Result<Stop, PumpError>) {
+        let _visit = nearness.visit(&self.socket);
         let stop = self.receive_burst();
         (self, stop)
     }

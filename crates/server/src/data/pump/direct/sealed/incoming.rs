@@ -17,6 +17,7 @@ use super::{CHUNK_BYTES, Shared, Stop, is_waiting, write_records};
 use crate::data::pump::{ON_THE_SPOT_BYTES, Progress, PumpError, aside};
 use crate::net::Sealed;
 use crate::tls::CloseNotify;
+use crate::workers::Nearness;
 
 /// Octets of the first buffer: a record and what goes with it. It grows with each read that fills it.
 const FIRST_BYTES: usize = 17 * 1024;
@@ -67,7 +68,9 @@ async fn go_on(
     loop {
         let (before, socket) = (incoming.sink.offset, Arc::clone(&shared.socket));
         let stop;
+        let nearness = Nearness::of_session();
         (incoming, stop) = aside(move || {
+            let _visit = nearness.visit(&socket);
             let stop = incoming.burst(&socket, may_wait);
             drop(socket);
             (incoming, stop)

@@ -14,6 +14,7 @@ use super::super::{BURST_TIME, Collar, Leash, PATIENCE, storage_error};
 use super::{CHUNK_BYTES, Shared, Stop, write_records};
 use crate::data::pump::{Left, Progress, PumpError, aside};
 use crate::net::Sealed;
+use crate::workers::Nearness;
 
 /// Sends what is left of a file, and ends TLS; gives the connection back, whose client may still
 /// say that it ends TLS, too.
@@ -36,7 +37,9 @@ pub(in crate::data::pump) async fn send(
     loop {
         let (before, socket) = (outgoing.offset, Arc::clone(&shared.socket));
         let stop;
+        let nearness = Nearness::of_session();
         (outgoing, stop) = aside(move || {
+            let _visit = nearness.visit(&socket);
             let stop = outgoing.burst(&socket, may_wait);
             drop(socket);
             (outgoing, stop)
