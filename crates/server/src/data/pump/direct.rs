@@ -17,6 +17,7 @@ pub(super) use receive::receive;
 pub(super) use send::{Sent, send};
 
 use std::io;
+use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,7 +25,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use waft_core::storage::{ErrorKind, StorageError};
 
-use super::ON_THE_SPOT_BYTES;
+use super::{ON_THE_SPOT_BYTES, aside};
+use crate::workers::Nearness;
 
 /// How long a thread goes on before it reports how far it is.
 const BURST_TIME: Duration = Duration::from_millis(100);
@@ -78,6 +80,22 @@ impl Collar {
 
 fn lock(wanted: &Mutex<Wanted>) -> MutexGuard<'_, Wanted> {
     wanted.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Works [aside] on a connection, [near](Nearness) its client. Whoever waits has the connection to itself
+/// again once the work is done.
+async fn aside_near<T: Send + 'static>(
+    socket: &Arc<TcpStream>,
+    work: impl FnOnce(&TcpStream) -> T + Send + 'static,
+) -> Result<T, StorageError> {
+    let (socket, nearness) = (Arc::clone(socket), Nearness::of_session());
+    aside(move || {
+        let _visit = nearness.visit(&socket);
+        let done = work(&socket);
+        drop(socket);
+        done
+    })
+    .await
 }
 
 /// Asks the system whether a socket is ready; waits for it as long as `limit`.

@@ -21,11 +21,12 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use waft_core::storage::LocalFile;
 
-use super::{BURST_TIME, Collar, Leash, ON_THE_SPOT_BYTES, PATIENCE, is_ready, storage_error};
+use super::{
+    BURST_TIME, Collar, Leash, ON_THE_SPOT_BYTES, PATIENCE, aside_near, is_ready, storage_error,
+};
 use crate::data::pump::{Left, Progress, PumpError, aside};
 use crate::net::Stream;
 use crate::net::tcp::Tcp;
-use crate::workers::Nearness;
 
 /// Octets handed to the socket at a time: who takes longer than [`PATIENCE`] for them, with less
 /// than 50 MB/s, is slow. Larger pieces are not faster.
@@ -113,13 +114,10 @@ async fn in_high_gear(
 ) -> Result<(Lent, Part, Result<Stop, Errno>), PumpError> {
     let lent = Lent::new(tcp).map_err(PumpError::Network)?;
     loop {
-        let (before, socket) = (part.offset, Arc::clone(&lent.socket));
+        let before = part.offset;
         let stop;
-        let nearness = Nearness::of_session();
-        (part, stop) = aside(move || {
-            let _visit = nearness.visit(&socket);
-            let stop = part.send_waiting(&*socket);
-            drop(socket);
+        (part, stop) = aside_near(&lent.socket, move |socket| {
+            let stop = part.send_waiting(socket);
             (part, stop)
         })
         .await?;

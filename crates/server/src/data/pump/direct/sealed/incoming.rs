@@ -2,7 +2,6 @@
 
 use std::io::{self, BufRead, Read, Write};
 use std::net;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -12,12 +11,11 @@ use tokio::net::TcpStream;
 use waft_core::storage::LocalFile;
 
 use super::super::receive::Sink;
-use super::super::{BURST_BYTES_MIN, BURST_TIME, Leash, PATIENCE};
+use super::super::{BURST_BYTES_MIN, BURST_TIME, Leash, PATIENCE, aside_near};
 use super::{CHUNK_BYTES, Shared, Stop, is_waiting, write_records};
-use crate::data::pump::{ON_THE_SPOT_BYTES, Progress, PumpError, aside};
+use crate::data::pump::{ON_THE_SPOT_BYTES, Progress, PumpError};
 use crate::net::Sealed;
 use crate::tls::CloseNotify;
-use crate::workers::Nearness;
 
 /// Octets of the first buffer: a record and what goes with it. It grows with each read that fills it.
 const FIRST_BYTES: usize = 17 * 1024;
@@ -66,13 +64,10 @@ async fn go_on(
     shared.socket.set_read_timeout(Some(PATIENCE)).map_err(PumpError::Network)?;
     let mut may_wait = true;
     loop {
-        let (before, socket) = (incoming.sink.offset, Arc::clone(&shared.socket));
+        let before = incoming.sink.offset;
         let stop;
-        let nearness = Nearness::of_session();
-        (incoming, stop) = aside(move || {
-            let _visit = nearness.visit(&socket);
-            let stop = incoming.burst(&socket, may_wait);
-            drop(socket);
+        (incoming, stop) = aside_near(&shared.socket, move |socket| {
+            let stop = incoming.burst(socket, may_wait);
             (incoming, stop)
         })
         .await?;

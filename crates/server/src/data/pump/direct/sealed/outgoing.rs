@@ -10,11 +10,10 @@ use std::time::Instant;
 use rustls::ServerConnection;
 use waft_core::storage::LocalFile;
 
-use super::super::{BURST_TIME, Collar, Leash, PATIENCE, storage_error};
+use super::super::{BURST_TIME, Collar, Leash, PATIENCE, aside_near, storage_error};
 use super::{CHUNK_BYTES, Shared, Stop, write_records};
-use crate::data::pump::{Left, Progress, PumpError, aside};
+use crate::data::pump::{Left, Progress, PumpError};
 use crate::net::Sealed;
-use crate::workers::Nearness;
 
 /// Sends what is left of a file, and ends TLS; gives the connection back, whose client may still
 /// say that it ends TLS, too.
@@ -35,13 +34,10 @@ pub(in crate::data::pump) async fn send(
         Outgoing { tls, file, offset, left, buffer, collar, is_over: false, written: 0 };
     let mut may_wait = true;
     loop {
-        let (before, socket) = (outgoing.offset, Arc::clone(&shared.socket));
+        let before = outgoing.offset;
         let stop;
-        let nearness = Nearness::of_session();
-        (outgoing, stop) = aside(move || {
-            let _visit = nearness.visit(&socket);
-            let stop = outgoing.burst(&socket, may_wait);
-            drop(socket);
+        (outgoing, stop) = aside_near(&shared.socket, move |socket| {
+            let stop = outgoing.burst(socket, may_wait);
             (outgoing, stop)
         })
         .await?;
