@@ -1,12 +1,14 @@
 //! The root's handle, and the one way from a path to something open.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Statx, StatxFlags, statx};
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat, Statx, StatxFlags, statat, statx,
+};
 use rustix::io::Errno;
 use waft_core::VirtualPath;
 use waft_core::storage::ErrorKind;
@@ -16,7 +18,7 @@ use crate::temporary;
 use crate::turn::{self, Taken, Turn};
 
 /// What is asked of `statx(2)`.
-pub(crate) const FACTS: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
+const FACTS: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
 
 /// How often a path is looked up again when the kernel could not rule out that it led outside,
 /// because something was renamed meanwhile (`EAGAIN`).
@@ -214,20 +216,18 @@ impl Place {
 }
 
 /// Facts of the entry `name` of an open directory, a symbolic link's own.
-pub(crate) fn look_at(
-    directory: BorrowedFd<'_>,
-    name: &std::ffi::CStr,
-) -> std::result::Result<Statx, Errno> {
-    look_at_these(directory, name, FACTS)
+pub(crate) fn look_at(directory: BorrowedFd<'_>, name: &CStr) -> std::result::Result<Statx, Errno> {
+    statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, FACTS)
 }
 
-/// The same, of which only `facts` are wanted.
-pub(crate) fn look_at_these(
+/// The same without the time when it was made, for less: `stat(2)` is a twentieth quicker than
+/// `statx(2)` is when asked for no more, and ext4 has that time in a line of the processor's cache
+/// of its own, a twelfth of all that an entry costs.
+pub(crate) fn glance_at(
     directory: BorrowedFd<'_>,
-    name: &std::ffi::CStr,
-    facts: StatxFlags,
-) -> std::result::Result<Statx, Errno> {
-    statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, facts)
+    name: &CStr,
+) -> std::result::Result<Stat, Errno> {
+    statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 /// Facts of something open.

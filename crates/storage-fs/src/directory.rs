@@ -7,14 +7,14 @@ use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{OFlags, RawDir, StatxFlags};
+use rustix::fs::{OFlags, RawDir};
 use rustix::io::Errno;
 use waft_core::storage::{Batch, Directory, FileKind};
 use waft_core::{BoxFuture, VirtualPath};
 
-use crate::beneath::{FACTS, Root, look, look_at_these};
+use crate::beneath::{Root, glance_at, look, look_at};
 use crate::error::Result;
-use crate::facts::{behind_link, metadata};
+use crate::facts::{behind_link, metadata, metadata_at_a_glance};
 use crate::temporary;
 use ahead::Ahead;
 
@@ -41,15 +41,15 @@ struct Open {
     directory: OwnedFd,
     /// Where it stands, for symbolic links in it: relative to the root, with a slash at the end.
     path: Vec<u8>,
-    /// What is asked about each entry.
-    facts: StatxFlags,
+    /// Whether anybody wants to know when entries were made.
+    tells_created: bool,
 }
 
 pub(crate) fn open(root: &Arc<Root>, path: &VirtualPath) -> Result<LocalDirectory> {
     let directory = root.open_path(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
     let large = look(&directory)?.stx_size > SMALL;
     let path = [path.relative(), b"/"].concat();
-    let open = Open { root: Arc::clone(root), directory, path, facts: FACTS };
+    let open = Open { root: Arc::clone(root), directory, path, tells_created: true };
     Ok(LocalDirectory { open: Arc::new(open), large, ahead: None })
 }
 
@@ -68,11 +68,9 @@ impl Directory for LocalDirectory {
         })
     }
 
-    /// ext4 has that time in a line of the processor's cache of its own: a twelfth of all that an
-    /// entry costs.
     fn spare_created(&mut self) {
         if let Some(open) = Arc::get_mut(&mut self.open) {
-            open.facts = FACTS.difference(StatxFlags::BTIME);
+            open.tells_created = false;
         }
     }
 }
@@ -106,9 +104,13 @@ impl Open {
             return temporary::sweep(self.directory.as_fd(), name);
         }
         // Gone meanwhile, or not to be asked about: left out.
-        let found = look_at_these(self.directory.as_fd(), name, self.facts);
-        let Ok(found) = found else { return };
-        let facts = metadata(&found);
+        let directory = self.directory.as_fd();
+        let facts = if self.tells_created {
+            look_at(directory, name).map(|found| metadata(&found))
+        } else {
+            glance_at(directory, name).map(|found| metadata_at_a_glance(&found))
+        };
+        let Ok(facts) = facts else { return };
         if facts.kind == FileKind::Symlink {
             let path = [&self.path, bytes].concat();
             return batch.push(bytes, behind_link(&self.root, &path).unwrap_or(facts));

@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, Statx, StatxFlags, StatxTimestamp, Timespec, Timestamps,
-    UTIME_OMIT,
+    AtFlags, CWD, FileType, Mode, OFlags, Stat, Statx, StatxFlags, StatxTimestamp, Timespec,
+    Timestamps, UTIME_OMIT,
 };
 use rustix::io::Errno;
 use waft_core::storage::{ChangeFacts, ErrorKind, FileKind, Metadata, Space};
@@ -39,18 +39,36 @@ pub(crate) fn metadata(found: &Statx) -> Metadata {
     let created = found.stx_mask & StatxFlags::BTIME.bits() != 0;
     let device = rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor);
     Metadata {
-        kind: match FileType::from_raw_mode(found.stx_mode.into()) {
-            FileType::RegularFile => FileKind::File,
-            FileType::Directory => FileKind::Directory,
-            FileType::Symlink => FileKind::Symlink,
-            _ => FileKind::Other,
-        },
+        kind: kind(found.stx_mode.into()),
         size: found.stx_size,
         modified: Some(time(found.stx_mtime)),
         created: created.then(|| time(found.stx_btime)),
         mode: Some(u32::from(found.stx_mode) & 0o7777),
         links: found.stx_nlink.into(),
         unique: Some((device, found.stx_ino)),
+    }
+}
+
+/// The same of what it tells at a glance.
+#[allow(clippy::unnecessary_cast, reason = "types of these fields differ between processors")]
+pub(crate) fn metadata_at_a_glance(found: &Stat) -> Metadata {
+    Metadata {
+        kind: kind(found.st_mode),
+        size: u64::try_from(found.st_size).unwrap_or_default(),
+        modified: Some(Timestamp { seconds: found.st_mtime, nanos: found.st_mtime_nsec as u32 }),
+        created: None,
+        mode: Some(found.st_mode & 0o7777),
+        links: found.st_nlink as u64,
+        unique: Some((found.st_dev as u64, found.st_ino as u64)),
+    }
+}
+
+fn kind(mode: u32) -> FileKind {
+    match FileType::from_raw_mode(mode) {
+        FileType::RegularFile => FileKind::File,
+        FileType::Directory => FileKind::Directory,
+        FileType::Symlink => FileKind::Symlink,
+        _ => FileKind::Other,
     }
 }
 
