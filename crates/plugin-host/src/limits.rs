@@ -169,7 +169,7 @@ pub(crate) const REMEMBERED_ARGUMENT_BYTES_MAX: usize = 256;
 /// Kinds of sessions that a command is remembered to pass in, for each processor.
 pub(crate) const REMEMBERED_SESSIONS_MAX: usize = 32;
 
-/// Commands, on each processor, that are remembered when they come for the second time.
+/// Commands with arguments, on each processor, that are remembered when they come for the second time.
 pub(crate) const REMEMBERED_LATER_MAX: usize = 512;
 
 /// Facts of a session that a command is remembered to pass by.

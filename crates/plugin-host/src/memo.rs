@@ -8,8 +8,9 @@
 //! time. Nor is a call in which it used what says other things at other times, or wrote something.
 //!
 //! Each processor keeps its own, so that sessions do not meet here, and forgets what was not needed
-//! lately when it is full. It keeps a command when it is told of it for the second time: most names of
-//! files come once, and would cost more to keep than the call that they are kept for.
+//! lately when it is full. It keeps a command with an argument when it is told of it for the second
+//! time: most names of files come once, and would cost more to keep than the call that they are kept
+//! for.
 //! What is kept is gone with the version of the plugin. No argument of PASS, ACCT or ADAT is kept, as
 //! none is shown.
 
@@ -177,7 +178,7 @@ impl Memo {
     }
 
     /// Keeps that it let the command pass in a session of which that is true, if it is told of that
-    /// command for the second time; tells whether it is kept.
+    /// command for the second time or there is no argument to it; tells whether it is kept.
     pub(crate) fn note(&self, command: &Command, basis: Basis) -> bool {
         if !self.may_keep(command) {
             return false;
@@ -244,7 +245,7 @@ impl Known {
         let known = self.find(key, max).map(|kinds| kinds.contains(&basis));
         match known {
             Some(true) => return true,
-            None if !self.told.again(key.hash) => return false,
+            None if key.argument.is_some() && !self.told.again(key.hash) => return false,
             _ => {}
         }
         self.make_room(max);
@@ -330,7 +331,7 @@ mod tests {
         memo
     }
 
-    /// Tells it twice, as it keeps nothing before.
+    /// Tells it twice, as it keeps no command with an argument before.
     fn note(memo: &Memo, line: &str, user: Option<&str>) -> bool {
         let basis = || user.map_or_else(Basis::default, of_user);
         memo.note(&command(line), basis());
@@ -447,12 +448,18 @@ mod tests {
         let memo = memo(8);
         let mut verbs = VerbSet::EMPTY;
         verbs.insert(waft_proto::Verb::Stor);
-        for is_kept in [false, true] {
-            let mut basis = of_user("ann");
-            basis.note_skipped(verbs);
-            assert_eq!(memo.note(&command("NOOP"), basis), is_kept);
-        }
+        let mut basis = of_user("ann");
+        basis.note_skipped(verbs);
+        assert!(memo.note(&command("NOOP"), basis));
         assert_eq!(memo.passes(&session(Some("ann")), &command("NOOP")), Some(verbs));
         assert_eq!(memo.passes(&session(None), &command("NOOP")), None);
+    }
+
+    #[test]
+    fn a_command_with_an_argument_is_kept_when_it_comes_again() {
+        let memo = memo(8);
+        for (line, kept) in [("NOOP", [true, true]), ("SIZE a", [false, true])] {
+            assert_eq!(kept, kept.map(|_| memo.note(&command(line), Basis::default())), "{line}");
+        }
     }
 }
