@@ -10,7 +10,8 @@
 //! Each processor keeps its own, so that sessions do not meet here, and forgets what was not needed
 //! lately when it is full. It keeps a command with an argument when it is told of it for the second
 //! time: most names of files come once, and would cost more to keep than the call that they are kept
-//! for.
+//! for. One without is kept at once, and in a place that all processors share, where those look that do
+//! not have it: a thread that wakes up on another processor is not to ask again about NOOP.
 //! What is kept is gone with the version of the plugin. No argument of PASS, ACCT or ADAT is kept, as
 //! none is shown.
 
@@ -33,6 +34,8 @@ pub(crate) struct Memo {
     max: usize,
     hasher: RandomState,
     known: PerCpu<Mutex<Known>>,
+    /// Those without arguments that any processor has kept.
+    shared: Mutex<Known>,
 }
 
 /// What one processor keeps. Half of it is recent; when that is full, what was recent before and was not
@@ -73,7 +76,7 @@ struct Key<'a> {
 struct Told(Vec<u64>);
 
 /// What a plugin asked a session for in a call, and what it said of that session.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Basis {
     facts: Vec<Fact>,
     /// Of the texts in them.
@@ -83,7 +86,7 @@ pub(crate) struct Basis {
 }
 
 /// What a session's getters tell, but for what is true of no other session.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fact {
     User(Option<Arc<str>>),
     Address(IpAddr),
@@ -155,7 +158,8 @@ impl Basis {
 impl Memo {
     /// Keeps about so many commands on each processor.
     pub(crate) fn new(max: usize) -> Memo {
-        Memo { max, hasher: RandomState::new(), known: PerCpu::default() }
+        let (hasher, known) = (RandomState::new(), PerCpu::default());
+        Memo { max, hasher, known, shared: Mutex::default() }
     }
 
     /// Whether the command is one that is kept.
@@ -172,9 +176,14 @@ impl Memo {
             return None;
         }
         let key = self.key(command);
-        let mut known = lock(self.known.here());
-        let kinds = known.find(key, self.max)?;
-        kinds.iter().find(|basis| basis.holds(session)).map(|basis| basis.skips)
+        let known = lock(self.known.here()).passes(session, key, self.max).map(|basis| basis.skips);
+        if known.is_some() || key.argument.is_some() {
+            return known;
+        }
+        let basis = lock(&self.shared).passes(session, key, self.max).cloned()?;
+        let skips = basis.skips;
+        lock(self.known.here()).note(key, basis, self.max);
+        Some(skips)
     }
 
     /// Keeps that it let the command pass in a session of which that is true, if it is told of that
@@ -184,6 +193,9 @@ impl Memo {
             return false;
         }
         let key = self.key(command);
+        if key.argument.is_none() {
+            lock(&self.shared).note(key, basis.clone(), self.max);
+        }
         lock(self.known.here()).note(key, basis, self.max)
     }
 
@@ -231,6 +243,11 @@ impl Commands {
 }
 
 impl Known {
+    /// What is true of that session in which a command passes, if it is known to.
+    fn passes(&mut self, session: &SessionFacts, key: Key<'_>, max: usize) -> Option<&Basis> {
+        self.find(key, max)?.iter().find(|basis| basis.holds(session))
+    }
+
     /// The kinds of sessions that a command passes in; it is recent from now on, and in one of both
     /// places at most.
     fn find(&mut self, key: Key<'_>, max: usize) -> Option<&mut Vec<Basis>> {
@@ -461,5 +478,15 @@ mod tests {
         for (line, kept) in [("NOOP", [true, true]), ("SIZE a", [false, true])] {
             assert_eq!(kept, kept.map(|_| memo.note(&command(line), Basis::default())), "{line}");
         }
+    }
+
+    #[test]
+    fn other_processors_know_a_command_without_an_argument_and_no_other() {
+        let mut memo = memo(8);
+        assert!(note(&memo, "NOOP", Some("ann")) && note(&memo, "SIZE a", Some("ann")));
+        memo.known = PerCpu::one();
+        let passes = |user, line| passes(&memo, &session(Some(user)), &command(line));
+        assert!(passes("ann", "NOOP") && !passes("bob", "NOOP") && !passes("ann", "SIZE a"));
+        assert_eq!(memo.len(), 1, "it has its own from now on");
     }
 }
