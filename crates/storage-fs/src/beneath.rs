@@ -20,6 +20,9 @@ use crate::turn::{self, Taken, Turn};
 /// What is asked of `statx(2)`.
 const FACTS: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
 
+/// Of the entry itself, not of what it leads to.
+const ITSELF: AtFlags = AtFlags::SYMLINK_NOFOLLOW.union(AtFlags::NO_AUTOMOUNT);
+
 /// How often a path is looked up again when the kernel could not rule out that it led outside,
 /// because something was renamed meanwhile (`EAGAIN`).
 const LOOKUPS_MAX: usize = 64;
@@ -215,19 +218,20 @@ impl Place {
     }
 }
 
-/// Facts of the entry `name` of an open directory, a symbolic link's own.
+/// Facts of the entry `name` of an open directory, a symbolic link's own. What is mounted once somebody
+/// enters it stays as it is: a listing would mount all of them.
 pub(crate) fn look_at(directory: BorrowedFd<'_>, name: &CStr) -> std::result::Result<Statx, Errno> {
-    statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, FACTS)
+    statx(directory, name, ITSELF, FACTS)
 }
 
-/// The same without the time when it was made, for less: `stat(2)` is a twentieth quicker than
-/// `statx(2)` is when asked for no more, and ext4 has that time in a line of the processor's cache
-/// of its own, a twelfth of all that an entry costs.
+/// The same but for the time when it was made, and cheaper: `fstatat(2)` takes a twentieth less than a
+/// `statx(2)` that asks for no more, and ext4 keeps that time in a line of the processor's cache of its
+/// own, a twelfth of what an entry costs.
 pub(crate) fn glance_at(
     directory: BorrowedFd<'_>,
     name: &CStr,
 ) -> std::result::Result<Stat, Errno> {
-    statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+    statat(directory, name, ITSELF)
 }
 
 /// Facts of something open.
