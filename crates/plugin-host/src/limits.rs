@@ -166,10 +166,11 @@ pub(crate) const ANSWER_MARGIN: Duration = Duration::from_millis(100);
 /// Octets of the argument of a command that is remembered to pass.
 pub(crate) const REMEMBERED_ARGUMENT_BYTES_MAX: usize = 256;
 
-/// Kinds of sessions that a command is remembered to pass in, for each processor.
+/// Kinds of sessions that a command is remembered to pass in, by each processor and by all together.
 pub(crate) const REMEMBERED_SESSIONS_MAX: usize = 32;
 
-/// Commands with arguments, on each processor, that are remembered when they come for the second time.
+/// Commands with arguments or of other verbs than the server's, on each processor, that are remembered
+/// when they come for the second time.
 pub(crate) const REMEMBERED_LATER_MAX: usize = 512;
 
 /// Facts of a session that a command is remembered to pass by.

@@ -7,11 +7,12 @@
 //! else is kept: what a plugin refuses or changes, it is asked about, and that is logged and counted each
 //! time. Nor is a call in which it used what says other things at other times, or wrote something.
 //!
-//! Each processor keeps its own, so that sessions do not meet here, and forgets what was not needed
-//! lately when it is full. It keeps a command with an argument when it is told of it for the second
-//! time: most names of files come once, and would cost more to keep than the call that they are kept
-//! for. One without is kept at once, and in a place that all processors share, where those look that do
-//! not have it: a thread that wakes up on another processor is not to ask again about NOOP.
+//! Each processor keeps its own, so that sessions seldom meet here, and forgets what was not needed
+//! lately when it is full. It keeps a command when it is told of it for the second time: most names of
+//! files come once, and would cost more to keep than the call that they are kept for. There are few
+//! commands without an argument: one that the server knows is kept at once, and in a place that all
+//! processors share, where those look that do not have it. A thread that wakes up on another processor
+//! is not to ask again about NOOP.
 //! What is kept is gone with the version of the plugin. No argument of PASS, ACCT or ADAT is kept, as
 //! none is shown.
 
@@ -34,7 +35,7 @@ pub(crate) struct Memo {
     max: usize,
     hasher: RandomState,
     known: PerCpu<Mutex<Known>>,
-    /// Those without arguments that any processor has kept.
+    /// What all processors share. Nobody waits for it: while others are at it, nothing is known.
     shared: Mutex<Known>,
 }
 
@@ -177,29 +178,32 @@ impl Memo {
         }
         let key = self.key(command);
         let known = lock(self.known.here()).passes(session, key, self.max).map(|basis| basis.skips);
-        if known.is_some() || key.argument.is_some() {
+        if known.is_some() || !key.is_common() {
             return known;
         }
-        let basis = lock(&self.shared).passes(session, key, self.max).cloned()?;
+        let basis = self.shared.try_lock().ok()?.passes(session, key, self.max).cloned()?;
         let skips = basis.skips;
         lock(self.known.here()).note(key, basis, self.max);
         Some(skips)
     }
 
     /// Keeps that it let the command pass in a session of which that is true, if it is told of that
-    /// command for the second time or there is no argument to it; tells whether it is kept.
+    /// command for the second time or the command is a [common](Key::is_common) one; tells whether it
+    /// is kept.
     pub(crate) fn note(&self, command: &Command, basis: Basis) -> bool {
         if !self.may_keep(command) {
             return false;
         }
         let key = self.key(command);
-        if key.argument.is_none() {
-            lock(&self.shared).note(key, basis.clone(), self.max);
+        if key.is_common()
+            && let Ok(mut shared) = self.shared.try_lock()
+        {
+            shared.note(key, basis.clone(), self.max);
         }
         lock(self.known.here()).note(key, basis, self.max)
     }
 
-    /// What is kept on all processors.
+    /// What all processors keep, each for itself.
     pub(crate) fn len(&self) -> usize {
         self.known.iter().map(|known| lock(known).len()).sum()
     }
@@ -220,6 +224,13 @@ impl Memo {
 /// What a plugin is shown of the argument.
 fn argument(command: &Command) -> Option<&[u8]> {
     command.argument().filter(|_| !command.is_secret())
+}
+
+impl Key<'_> {
+    /// Whether there are few such commands, which come again and again.
+    fn is_common(&self) -> bool {
+        self.argument.is_none() && matches!(self.name, Name::Known(_))
+    }
 }
 
 impl Kept {
@@ -262,7 +273,7 @@ impl Known {
         let known = self.find(key, max).map(|kinds| kinds.contains(&basis));
         match known {
             Some(true) => return true,
-            None if key.argument.is_some() && !self.told.again(key.hash) => return false,
+            None if !key.is_common() && !self.told.again(key.hash) => return false,
             _ => {}
         }
         self.make_room(max);
@@ -348,7 +359,7 @@ mod tests {
         memo
     }
 
-    /// Tells it twice, as it keeps no command with an argument before.
+    /// Tells it twice, as it keeps only common commands before.
     fn note(memo: &Memo, line: &str, user: Option<&str>) -> bool {
         let basis = || user.map_or_else(Basis::default, of_user);
         memo.note(&command(line), basis());
@@ -473,20 +484,33 @@ mod tests {
     }
 
     #[test]
-    fn a_command_with_an_argument_is_kept_when_it_comes_again() {
+    fn a_command_that_is_not_common_is_kept_when_it_comes_again() {
         let memo = memo(8);
-        for (line, kept) in [("NOOP", [true, true]), ("SIZE a", [false, true])] {
+        let lines = [("NOOP", true), ("SIZE a", false), ("XUNKNOWN", false)];
+        for (line, kept) in lines.map(|(line, at_once)| (line, [at_once, true])) {
             assert_eq!(kept, kept.map(|_| memo.note(&command(line), Basis::default())), "{line}");
         }
     }
 
     #[test]
-    fn other_processors_know_a_command_without_an_argument_and_no_other() {
+    fn other_processors_know_a_common_command_and_no_other() {
         let mut memo = memo(8);
-        assert!(note(&memo, "NOOP", Some("ann")) && note(&memo, "SIZE a", Some("ann")));
+        for line in ["NOOP", "SIZE a", "XUNKNOWN"] {
+            assert!(note(&memo, line, Some("ann")));
+        }
         memo.known = PerCpu::one();
-        let passes = |user, line| passes(&memo, &session(Some(user)), &command(line));
-        assert!(passes("ann", "NOOP") && !passes("bob", "NOOP") && !passes("ann", "SIZE a"));
+        let knows = |user, line| passes(&memo, &session(Some(user)), &command(line));
+        assert!(knows("ann", "NOOP"));
+        for (user, line) in
+            [("bob", "NOOP"), ("ann", "SIZE a"), ("ann", "XUNKNOWN"), ("ann", "PWD")]
+        {
+            assert!(!knows(user, line), "{user}: {line}");
+        }
         assert_eq!(memo.len(), 1, "it has its own from now on");
+        for verb in ["NOOP", "PWD", "CDUP", "SYST", "FEAT", "PASV", "EPSV", "LIST", "MLSD", "QUIT"]
+        {
+            assert!(note(&memo, verb, Some("ann")));
+            assert!(lock(&memo.shared).len() <= 8, "{verb}");
+        }
     }
 }

@@ -213,7 +213,7 @@ fn instances() -> Vec<Row> {
         ),
         fixed!(
             REMEMBERED_LATER_MAX,
-            "commands that are remembered when they come again, on each processor",
+            "commands with arguments that are remembered when they come again, on each processor",
             "it is asked once more"
         ),
         fixed!(

@@ -532,6 +532,8 @@ async fn what_a_plugin_lets_pass_by_a_session_alone_is_remembered_and_nothing_el
         let asked = calls(&host, &other, &format!("XASK {what}"), 1).await;
         assert_eq!(asked, u64::from(what != "nothing"), "{what}, of another session");
     }
+    assert_eq!(calls(&host, &here, "NOOP", times).await, 1, "all processors know it at once");
+    assert_eq!(calls(&host, &other, "NOOP", times).await, 0, "and it is the same in any session");
     for what in [
         "id",
         "port",

@@ -11,6 +11,7 @@
 //! | `XHANG URL` | a web service, over and over, whatever comes of it |
 //! | `XPOST URL SIZE` | a body of so many octets |
 //! | `XASK WHAT` | asks for that, whatever comes of it, and lets the command pass |
+//! | `NOOP` | lets it pass |
 //! | `XCTL ban NETWORK SECONDS`, `unban NETWORK`, `kick SESSION WORDS` | the server |
 
 #![forbid(unsafe_code)]
@@ -24,9 +25,9 @@ use waft_plugin_sdk::{
 };
 
 /// The commands.
-const VERBS: [&str; 7] = ["XKV", "XMETER", "XGET", "XHANG", "XPOST", "XASK", "XCTL"];
+const VERBS: [&str; 8] = ["XKV", "XMETER", "XGET", "XHANG", "XPOST", "XASK", "XCTL", "NOOP"];
 
-/// Those that it answers.
+/// Those that it wants to see.
 #[derive(Debug)]
 pub struct Services(Vec<String>);
 
@@ -56,6 +57,7 @@ impl CommandFilter for Services {
                 let _ = fetch(&words);
             },
             "XPOST" => post(&words),
+            "NOOP" => return CommandDecision::Pass,
             "XASK" => {
                 ask(session, &words);
                 return CommandDecision::Pass;
