@@ -31,7 +31,7 @@ use crate::limits;
 
 /// The commands that one plugin lets pass.
 pub(crate) struct Memo {
-    /// What is kept on each processor, about: a command counts once for each kind of session.
+    /// What is kept in each place, about: a command counts once for each kind of session.
     max: usize,
     hasher: RandomState,
     known: PerCpu<Mutex<Known>>,
@@ -39,8 +39,8 @@ pub(crate) struct Memo {
     shared: Mutex<Known>,
 }
 
-/// What one processor keeps. Half of it is recent; when that is full, what was recent before and was not
-/// needed since is forgotten.
+/// What one processor keeps, or all together. Half of it is recent; when that is full, what was recent
+/// before and was not needed since is forgotten.
 #[derive(Default)]
 struct Known {
     recent: Commands,

@@ -208,7 +208,7 @@ fn instances() -> Vec<Row> {
         ),
         fixed!(
             REMEMBERED_SESSIONS_MAX,
-            "kinds of sessions that a command is remembered for, on each processor",
+            "kinds of sessions that a command is remembered for, on each processor and by all together",
             "the oldest is forgotten, and it is asked again"
         ),
         fixed!(
