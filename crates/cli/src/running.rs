@@ -97,7 +97,7 @@ impl Running {
     /// # Errors
     ///
     /// The configuration cannot be acted on, or the system refuses. Nothing runs then.
-    pub async fn start(config: &Config) -> Result<Self, StartError> {
+    pub async fn start(config: Config) -> Result<Self, StartError> {
         Self::begin(config, Beside::default()).await
     }
 
@@ -106,14 +106,14 @@ impl Running {
     /// # Errors
     ///
     /// Likewise.
-    pub(crate) async fn begin(config: &Config, beside: Beside) -> Result<Self, StartError> {
-        unless((), refusals(config))?;
+    pub(crate) async fn begin(config: Config, beside: Beside) -> Result<Self, StartError> {
+        unless((), refusals(&config))?;
         let (mut listeners, mut failed) = Listeners::bind(&config.listeners);
-        let mut acme = Acme::bind(config).unwrap_or_else(|error| {
+        let mut acme = Acme::bind(&config).unwrap_or_else(|error| {
             failed.push(error);
             None
         });
-        let metrics = bind_metrics(config).unwrap_or_else(|error| {
+        let metrics = bind_metrics(&config).unwrap_or_else(|error| {
             failed.push(error);
             None
         });
@@ -124,9 +124,9 @@ impl Running {
             process::become_user(user)
                 .map_err(|source| StartError::RunAs { user: user.clone(), source })?;
         }
-        let keeper = Keeper::new(config, beside.opened(config)?)?;
-        let Loaded { accounts, host, tls } = parts(config, &keeper, tested).await?;
-        let workers = Workers::start(worker_threads(config))?;
+        let keeper = Keeper::new(&config, beside.opened(&config)?)?;
+        let Loaded { accounts, host, tls } = parts(&config, &keeper, tested).await?;
+        let workers = Workers::start(worker_threads(&config))?;
         let workers = Arc::new(match config.server.scheduling {
             Scheduling::Batch => workers,
             Scheduling::Inherited => workers.unmoved(),
@@ -134,7 +134,7 @@ impl Running {
         let server = Server::new(
             TcpNetwork,
             Parts {
-                settings: assemble::server_settings(config),
+                settings: assemble::server_settings(&config),
                 authenticator: Arc::new(accounts),
                 guard: Arc::clone(&keeper.lockout) as _,
                 hooks: Arc::new(host.clone()),
@@ -144,7 +144,7 @@ impl Running {
         let server = Arc::new(server.with_workers(Arc::clone(&workers)));
         host.act_on(server.control());
         let _watching = watch(&host);
-        let _control = control(config, &server, &host);
+        let _control = control(&config, &server, &host);
         let measured = Measured::new(&server, &host);
         let _metrics = metrics.map(|socket| Telling::start(socket, measured)).transpose()?;
         listeners.accept(&config.listeners, tls.as_ref(), &server)?;
@@ -155,7 +155,7 @@ impl Running {
             keeper,
             listeners,
             acme,
-            config: config.clone(),
+            config,
             _watching,
             _control,
             _metrics,
@@ -169,6 +169,11 @@ impl Running {
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.addresses()
+    }
+
+    /// Returns the configuration that it goes by.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// Returns the server.
@@ -191,27 +196,27 @@ impl Running {
     /// # Errors
     ///
     /// The configuration cannot be acted on. Nothing has changed then.
-    pub async fn reload(&mut self, config: &Config) -> Result<(), Mistakes> {
-        unless((), refusals(config))?;
-        let verifier = self.keeper.verifier_for(config);
-        let places = assemble::Places::new(config, Some(&self.host));
-        let accounts = assemble::accounts(config, Arc::clone(&verifier), Arc::clone(&places) as _);
-        let accounts = both(accounts, assemble::tls(config)).map_err(|wrong| wrong.mistakes);
-        let ((accounts, tls), plugins) = both(accounts, assemble::host_settings(config))?;
+    pub async fn reload(&mut self, config: Config) -> Result<(), Mistakes> {
+        unless((), refusals(&config))?;
+        let verifier = self.keeper.verifier_for(&config);
+        let places = assemble::Places::new(&config, Some(&self.host));
+        let accounts = assemble::accounts(&config, Arc::clone(&verifier), Arc::clone(&places) as _);
+        let accounts = both(accounts, assemble::tls(&config)).map_err(|wrong| wrong.mistakes);
+        let ((accounts, tls), plugins) = both(accounts, assemble::host_settings(&config))?;
         if let Err(errors) = self.host.reconfigure(tested(plugins)).await {
-            unless((), assemble::plugin_mistakes(config, &errors))?;
+            unless((), assemble::plugin_mistakes(&config, &errors))?;
         }
         self.keeper.lent.go_by(&verifier, &places);
-        self.keeper.go_by(config, verifier);
-        self.server.reload(assemble::server_settings(config), Arc::new(accounts));
+        self.keeper.go_by(&config, verifier);
+        self.server.reload(assemble::server_settings(&config), Arc::new(accounts));
         for error in self.listeners.go_by(&config.listeners, tls.as_ref(), &self.server) {
             tracing::error!("{error}");
         }
-        self.acme = Acme::go_by(self.acme.take(), config);
-        for key in needing_restart(&self.config, config) {
+        self.acme = Acme::go_by(self.acme.take(), &config);
+        for key in needing_restart(&self.config, &config) {
             tracing::warn!(key, "takes effect when the server is restarted");
         }
-        self.config = config.clone();
+        self.config = config;
         Ok(())
     }
 

@@ -34,12 +34,12 @@ async fn greeting(address: SocketAddr) -> (BufReader<TcpStream>, String) {
 #[tokio::test]
 async fn a_server_is_started_reloaded_and_shut_down() {
     let root = tempfile::tempdir().unwrap();
-    let mut running = Running::start(&config(root.path(), ONE)).await.unwrap();
+    let mut running = Running::start(config(root.path(), ONE)).await.unwrap();
     let [address] = running.addresses().try_into().unwrap();
     let (mut client, line) = greeting(address).await;
     assert!(line.starts_with("220") && line.contains("one"), "{line}");
 
-    running.reload(&config(root.path(), TWO)).await.unwrap();
+    running.reload(config(root.path(), TWO)).await.unwrap();
     let [kept, added] = running.addresses().try_into().unwrap();
     assert_eq!(kept, address);
     assert!(greeting(added).await.1.contains("two"));
@@ -63,12 +63,12 @@ async fn a_configuration_that_cannot_be_acted_on_changes_nothing() {
     std::fs::write(root.path().join("broken.wasm"), "no component").unwrap();
     let broken = format!("{TWO}[[plugin]]\nname = \"broken\"\npath = \"broken.wasm\"\n");
     let broken = config(root.path(), &broken);
-    let refused = Running::start(&broken).await.err().unwrap();
+    let refused = Running::start(broken.clone()).await.err().unwrap();
     assert!(matches!(refused, StartError::Configuration(_)), "{refused}");
 
-    let mut running = Running::start(&config(root.path(), ONE)).await.unwrap();
+    let mut running = Running::start(config(root.path(), ONE)).await.unwrap();
     let before = running.addresses();
-    let mistakes = running.reload(&broken).await.unwrap_err();
+    let mistakes = running.reload(broken).await.unwrap_err();
     assert_eq!(mistakes.mistakes[0].key, "plugin.0.path");
     assert_eq!(running.addresses(), before);
     assert!(greeting(before[0]).await.1.contains("one"));

@@ -100,14 +100,14 @@ async fn a_listener_gets_and_loses_tls_on_the_same_port() {
     let tls = site.config();
     let mut clear = tls.clone();
     clear.listeners[1].tls = waft_config::TlsMode::Off;
-    let mut running = Running::start(&clear).await.unwrap();
+    let mut running = Running::start(clear.clone()).await.unwrap();
     let address = running.addresses()[1];
     let certificate = fs::read(site.path("cert.pem")).unwrap();
     greeting(address, &certificate).unwrap_err();
-    running.reload(&tls).await.unwrap();
+    running.reload(tls).await.unwrap();
     assert_eq!(running.addresses()[1], address);
     assert_eq!(greeting(address, &certificate).unwrap(), "220");
-    running.reload(&clear).await.unwrap();
+    running.reload(clear).await.unwrap();
     greeting(address, &certificate).unwrap_err();
 }
 

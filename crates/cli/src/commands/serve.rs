@@ -57,10 +57,10 @@ async fn serve(
     let (mut stop, mut hang_up) = (Stop::install()?, Reload::install()?);
     let mut changes = Changes::of(&config);
     let mut running = tokio::select! {
-        running = Running::begin(&config, beside) => running?,
+        running = Running::begin(config, beside) => running?,
         () = stop.next() => return Ok(()),
     };
-    warn(&crowded(&config, &running));
+    warn(&crowded(&running));
     loop {
         tokio::select! {
             () = stop.next() => break,
@@ -84,15 +84,15 @@ async fn reload(source: &Source, running: &mut Running, changes: &mut Changes, l
     let result = match source.load() {
         Ok((config, warnings)) => {
             changes.watch(&config);
-            running.reload(&config).await.map(|()| (config, warnings))
+            running.reload(config).await.map(|()| warnings)
         }
         Err(mistakes) => Err(mistakes),
     };
     match result {
-        Ok((config, warnings)) => {
-            logging.set_level(config.log.level);
+        Ok(warnings) => {
+            logging.set_level(running.config().log.level);
             warn(&warnings);
-            warn(&crowded(&config, running));
+            warn(&crowded(running));
             tracing::info!(source = source.name(), "configuration reloaded");
         }
         Err(mistakes) => refuse(&mistakes),
@@ -100,8 +100,8 @@ async fn reload(source: &Source, running: &mut Running, changes: &mut Changes, l
 }
 
 /// What plugins may want too much of, together.
-fn crowded(config: &Config, running: &Running) -> Warnings {
-    Warnings(assemble::crowded(config, &running.host().status()))
+fn crowded(running: &Running) -> Warnings {
+    Warnings(assemble::crowded(running.config(), &running.host().status()))
 }
 
 fn warn(Warnings(warnings): &Warnings) {

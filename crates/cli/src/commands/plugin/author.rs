@@ -102,7 +102,7 @@ pub(super) fn run(
     runtime(None)?.block_on(async {
         let beside =
             Beside { onlooker: Some(Arc::new(Printer)), keeps_core_dumps, ..Beside::default() };
-        let mut running = Running::begin(&site.config, beside)
+        let mut running = Running::begin(site.config.clone(), beside)
             .await
             .map_err(|error| anyhow::anyhow!("the server does not take the plugin: {error}"))?;
         follow(sources, seen, &site, &ground, &mut running).await?;
@@ -162,7 +162,7 @@ async fn follow(
 
 async fn go_by(site: &Site, ground: &Ground<'_>, running: &mut Running) -> anyhow::Result<()> {
     let config = site.reread(ground)?;
-    running.reload(&config).await.map_err(|wrong| {
+    running.reload(config).await.map_err(|wrong| {
         let told = told(ground, &site.directory.join(CONFIG), &wrong.mistakes);
         anyhow::anyhow!("the settings are not taken:\n{told}")
     })
