@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use waft_accounts::{LocalAccounts, Lockout, Verifier, VerifierOptions};
 use waft_config::{Config, Mistake, Mistakes, Origin, Scheduling};
+use waft_pages::Pages;
 use waft_plugin_host::{Host, HostSettings, Watching};
 use waft_server::net::tcp::TcpNetwork;
 use waft_server::{Parts, Server, Workers};
@@ -108,6 +109,7 @@ impl Running {
     /// Likewise.
     pub(crate) async fn begin(config: Config, beside: Beside) -> Result<Self, StartError> {
         unless((), refusals(&config))?;
+        let pages = Pages::find();
         let (mut listeners, mut failed) = Listeners::bind(&config.listeners);
         let mut acme = Acme::bind(&config).unwrap_or_else(|error| {
             failed.push(error);
@@ -160,7 +162,7 @@ impl Running {
             _control,
             _metrics,
             // From here on, what only the start needed is given back.
-            _footprint: Footprint::keep_small(workers),
+            _footprint: Footprint::keep_small(pages, workers),
         })
     }
 
