@@ -17,6 +17,7 @@ use crate::errors::{LoadError, Refusal, one_line};
 use crate::files::{self, Candidate, Content};
 use crate::guard::Guard;
 use crate::guest::Warm;
+use crate::hook::{COUNT, Hook};
 use crate::interest::Interest;
 use crate::lent::Services;
 use crate::limits;
@@ -216,6 +217,9 @@ fn outlined(outline: &Outline, digest: Digest, length: usize) -> Inspection {
         let name = export.ours()?.to_owned();
         Some(HookUse { name, available: export.is_served_hook() })
     });
+    let mut hooks: Vec<_> = hooks.collect();
+    // A linker writes them in an order of its own.
+    hooks.sort_by_key(|hook| Hook::from_name(&hook.name).map_or(COUNT, |hook| hook as usize));
     let capabilities = outline.imports.iter().map(|import| CapabilityUse {
         name: import.full.clone(),
         available: import.is_served_capability(),
@@ -228,7 +232,7 @@ fn outlined(outline: &Outline, digest: Digest, length: usize) -> Inspection {
         bytes: length as u64,
         sha256: digest.to_string(),
         wit_version: outline.wit_version().map(str::to_owned),
-        hooks: hooks.collect(),
+        hooks,
         capabilities: capabilities.collect(),
         grants: (!wanted.is_empty()).then(|| service::lines(wanted)),
         idle_grants: Vec::new(),
