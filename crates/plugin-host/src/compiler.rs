@@ -22,6 +22,7 @@ use crate::cache::deserialize;
 use crate::engine::{LinkedEngine, engine_to_compile};
 use crate::errors::{Refusal, one_line};
 use crate::limits;
+use crate::outline::has_lines;
 use crate::scarcity;
 use crate::workshop::Pace;
 
@@ -229,7 +230,7 @@ pub fn compile_apart(
     let octets = read(input, max).map_err(|error| error.to_string())?;
     let parts = octets.split_at_checked(WORD_BYTES);
     let (word, component) = parts.ok_or("there is no component on its stdin")?;
-    let engine = engine_to_compile().map_err(|error| format!("{error:#}"))?;
+    let engine = engine_to_compile(has_lines(component)).map_err(|error| format!("{error:#}"))?;
     let code = engine.precompile_component(component);
     let code = code.map_err(|error| one_line(&format!("{error:#}")))?;
     let written = output.write_all(word).and_then(|()| output.write_all(&code));
@@ -296,6 +297,21 @@ mod tests {
         assert_eq!(refused("cat > /dev/null; echo code"), ended);
         let foreign = "cannot be compiled: its process made code for another engine";
         assert_eq!(refused("head -c 32; cat > /dev/null; echo code"), foreign);
+    }
+
+    #[test]
+    fn where_code_comes_from_is_kept_for_components_that_tell_lines() {
+        let keeps_offsets = |section: &str| {
+            let module = format!("(func (export \"f\")) (@custom \"{section}\" \"\")");
+            let component = wat::parse_str(format!("(component (core module {module}))")).unwrap();
+            let engine = engine_to_compile(has_lines(&component)).unwrap();
+            let code = engine.precompile_component(&component).unwrap();
+            assert!(deserialize(linked(), &code).is_some(), "{section}");
+            let name = b".wasmtime.addrmap";
+            code.windows(name.len()).any(|octets| octets == name)
+        };
+        assert!(keeps_offsets(".debug_line"));
+        assert!(!keeps_offsets(".debug_info"));
     }
 
     #[test]

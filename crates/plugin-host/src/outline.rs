@@ -243,6 +243,18 @@ impl Outline {
     }
 }
 
+/// The section of a core module that tells which line of its source an instruction comes from (DWARF).
+const LINES: &str = ".debug_line";
+
+/// Whether a component tells that. Only then is there a use for where in a function an instance broke,
+/// which its core dump tells.
+pub(crate) fn has_lines(bytes: &[u8]) -> bool {
+    let mut payloads = Parser::new(0).parse_all(bytes).map_while(Result::ok);
+    payloads.any(
+        |payload| matches!(payload, Payload::CustomSection(section) if section.name() == LINES),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
