@@ -318,7 +318,7 @@ waft-plugin-sdk = {{ git = "{REPOSITORY}" }}
 
 # Small, and stopped by a panic; the names stay, for backtraces of traps.
 [profile.release]
-opt-level = "s"
+opt-level = 2
 lto = "fat"
 codegen-units = 1
 strip = "debuginfo"
