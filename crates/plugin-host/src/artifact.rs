@@ -17,7 +17,7 @@ use crate::compiler::Compiler;
 use crate::engine::{LinkedEngine, Need, Reservation, Sandbox};
 use crate::errors::{Refusal, one_line};
 use crate::guest::Guest;
-use crate::hook::Hook;
+use crate::hook::{COUNT, Hook, TABLE};
 use crate::limits;
 use crate::load::blocking;
 use crate::outline::{Interface, Outline};
@@ -51,8 +51,12 @@ impl fmt::Debug for Digest {
 pub(crate) struct Artifact {
     pub(crate) digest: Digest,
     pub(crate) outline: Outline,
+    /// Whether it exports each hook, in the order of their table: asked at every command.
+    hooks: [bool; COUNT],
     /// What it imports in which it may wait: interfaces with their functions.
     pub(crate) waiting: Vec<String>,
+    /// Whether a call of it may wait for something, there or in what else it imports.
+    pub(crate) may_wait: bool,
     /// In the engine that it was made for.
     first: Bound,
     /// In the other one.
@@ -183,7 +187,11 @@ impl Artifact {
         };
         let waiting = waiting(linked, &outline, &component);
         let first = Bound::new(linked, &outline, &component)?;
-        Ok(Artifact { digest, outline, waiting, first, other: OnceLock::new() })
+        // Of what comes from elsewhere (WASI) it is not told apart.
+        let is_foreign = |import: &Interface| import.ours().is_none();
+        let may_wait = !waiting.is_empty() || outline.imports.iter().any(is_foreign);
+        let hooks = TABLE.each_ref().map(|row| outline.exports_hook(row.hook));
+        Ok(Artifact { digest, outline, hooks, waiting, may_wait, first, other: OnceLock::new() })
     }
 
     /// Reserves places for its instances with such settings, and has it ready to become one there.
@@ -233,8 +241,9 @@ impl Artifact {
     }
 
     /// Whether it exports that hook.
+    #[expect(clippy::indexing_slicing, reason = "there is one for each")]
     pub(crate) fn has(&self, hook: Hook) -> bool {
-        self.outline.exports_hook(hook)
+        self.hooks[hook as usize]
     }
 
     /// Makes an instance in `store`, which is of an engine where it has room, and looks its functions

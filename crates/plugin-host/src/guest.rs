@@ -15,7 +15,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use waft_core::{SessionFacts, SessionId, auth};
 use waft_proto::VerbSet;
-use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
+use wasmtime::component::{
+    ComponentNamedList, Lift, Lower, Resource, ResourceTable, ResourceTableError, TypedFunc,
+};
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline, WasmBacktrace, WasmCoreDump};
 use wasmtime_wasi::WasiCtx;
 
@@ -112,6 +114,8 @@ pub(crate) struct Guest {
     computed: Duration,
     /// Whether that was more than it may be at the last tick.
     is_over: bool,
+    /// Whether the call in progress stays on its thread until it ends.
+    stays: bool,
 }
 
 impl Guest {
@@ -362,6 +366,7 @@ fn new_store(linked: &LinkedEngine, identity: Arc<Identity>) -> Store<Guest> {
         goes_by_more: AtomicBool::new(false),
         computed: Duration::ZERO,
         is_over: false,
+        stays: false,
     };
     let mut store = Store::new(&linked.engine, guest);
     store.limiter(|guest| &mut guest.quota);
@@ -381,6 +386,10 @@ fn new_store(linked: &LinkedEngine, identity: Arc<Identity>) -> Store<Guest> {
         if computed >= guest.budget.cpu && std::mem::replace(&mut guest.is_over, true) {
             return Err(OverCpu.into());
         }
+        if guest.stays {
+            let is_late = Instant::now() >= guest.deadline;
+            return if is_late { Err(OverWall.into()) } else { Ok(UpdateDeadline::Continue(1)) };
+        }
         // Without this a busy guest would keep its thread from all other sessions.
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
     });
@@ -396,12 +405,31 @@ fn begin(store: &mut Store<Guest>, caller: Caller, session: Option<SessionId>) -
     guest.budget = guest.identity.limits.budget(caller.hook);
     guest.computed = Duration::ZERO;
     guest.is_over = false;
+    guest.stays = false;
     let budget = guest.budget;
     guest.deadline = Instant::now() + budget.wall;
     let gate = guest.identity.share.http.as_ref().filter(|_| guest.granted);
     guest.http.begin(gate, guest.about, budget);
     store.set_epoch_deadline(1);
     budget
+}
+
+/// Calls a function of the guest, in the call that was begun: on a stack of its own, which it can leave to
+/// wait or to let others go on, or, if it is `quick` and waits for nothing, on that of the thread. That
+/// takes a seventh less time, and more where the other stack is in no cache.
+pub(crate) async fn enter<P, R>(
+    store: &mut Store<Guest>,
+    quick: bool,
+    function: TypedFunc<P, R>,
+    given: P,
+) -> wasmtime::Result<R>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentNamedList + Lift + 'static,
+{
+    let guest = store.data_mut();
+    guest.stays = quick && guest.budget.cpu <= limits::STAY_MAX;
+    if guest.stays { function.call(store, given) } else { function.call_async(store, given).await }
 }
 
 fn host_trap(error: ResourceTableError) -> Failure {
@@ -454,6 +482,9 @@ fn explain(store: &Store<Guest>, error: &wasmtime::Error) -> Failure {
     let guest = store.data();
     if error.is::<OverCpu>() {
         return Failure::Cpu(guest.budget.cpu);
+    }
+    if error.is::<OverWall>() {
+        return Failure::Wall(guest.budget.wall);
     }
     if let Some(unfit) = error.downcast_ref::<Unfit>() {
         return Failure::Misfit(unfit.to_string());
@@ -581,3 +612,8 @@ impl ResourceLimiter for Quota {
 #[derive(Debug, thiserror::Error)]
 #[error("over its computing time")]
 struct OverCpu;
+
+/// Why a call was stopped that nobody could give up, as it stayed on its thread.
+#[derive(Debug, thiserror::Error)]
+#[error("over its time")]
+struct OverWall;

@@ -157,6 +157,10 @@ pub(crate) const QUICK_CALL: Duration = Duration::from_millis(1);
 /// Calls in a row that were quick before a plugin is taken for one that is.
 pub(crate) const QUICK_CALLS_MIN: u32 = 16;
 
+/// The most computing time that a hook may be given and yet have quick calls stay on the thread of their
+/// session: until one of them ends, nobody else there goes on.
+pub(crate) const STAY_MAX: Duration = Duration::from_millis(50);
+
 /// How long a component is compiled before the log says so.
 pub(crate) const COMPILING_TOLD: Duration = Duration::from_secs(1);
 

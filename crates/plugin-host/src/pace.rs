@@ -1,5 +1,6 @@
-//! Whether a plugin says at once what it wants done with a command, going by what it was last asked:
-//! sessions that rest share one thread, and there only who is quick is asked.
+//! Whether a hook of a plugin answers at once, going by what it was last asked. Sessions that rest share one
+//! thread, and there only who is quick is asked; and what is quick needs no stack of its own, on which it
+//! could stop half-way and let others go on.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

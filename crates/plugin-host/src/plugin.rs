@@ -24,7 +24,7 @@ use crate::capability::log::{Gate, cleaned, shortened};
 use crate::engine::Sandbox;
 use crate::errors::{Failure, Refusal, lines, one_line};
 use crate::guest::{Caller, Identity, Warm};
-use crate::hook::Hook;
+use crate::hook::{COUNT, Hook};
 use crate::inspect::Descriptor;
 use crate::interest::Interest;
 use crate::lent::Services;
@@ -70,7 +70,8 @@ pub(crate) struct Plugin {
     differed: AtomicU64,
     pool: Pool,
     breaker: Breaker,
-    pace: Pace,
+    /// Of each hook, in the order of the table of hooks.
+    paces: [Pace; COUNT],
     memo: Memo,
     meters: Meters,
     last_error: Mutex<Option<LastError>>,
@@ -170,7 +171,7 @@ impl Plugin {
                 first,
             ),
             breaker: Breaker::default(),
-            pace: Pace::default(),
+            paces: Default::default(),
             memo: Memo::new(settings.limits.remembered_commands),
             meters: Meters::default(),
             last_error: Mutex::default(),
@@ -233,7 +234,17 @@ impl Plugin {
 
     /// Whether what it says about commands may take a while.
     pub(crate) fn may_take_long(&self) -> bool {
-        !self.pace.is_quick()
+        !self.pace(Hook::CommandFilter).is_quick()
+    }
+
+    /// Whether a call of that hook waits for nothing and will be over at once, going by the last ones.
+    pub(crate) fn is_quick(&self, hook: Hook) -> bool {
+        !self.artifact.may_wait && self.pace(hook).is_quick()
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "there is one for each")]
+    fn pace(&self, hook: Hook) -> &Pace {
+        &self.paces[hook as usize]
     }
 
     /// Whether it rewords replies of that code to that command.
@@ -542,9 +553,7 @@ impl<'a> Call<'a> {
                 let ended = lease.warm.rested;
                 self.plugin.breaker.succeeded(ended);
                 let elapsed = self.note_time(ended);
-                if self.caller.hook == Hook::CommandFilter {
-                    self.plugin.pace.note(elapsed);
-                }
+                self.plugin.pace(self.caller.hook).note(elapsed);
                 self.note_if_slow(&lease);
                 (Ok(verdict), Some(lease))
             }
@@ -571,9 +580,7 @@ impl<'a> Call<'a> {
         if matches!(failure, Failure::BreakerOpen | Failure::Gone) {
             return;
         }
-        if hook == Hook::CommandFilter {
-            plugin.pace.break_off();
-        }
+        plugin.pace(hook).break_off();
         self.note_time(Instant::now());
         let (reason, remedy) = (cleaned(&failure.to_string()), failure.remedy());
         // What the other transfer's call failed of tells more.

@@ -76,6 +76,10 @@ pub(crate) const MOMENT: Duration = Duration::from_millis(10);
 /// at once, and 12 octets each of a buffer that it keeps.
 const IO_EVENTS: usize = 128;
 
+/// Octets of a worker's stack: what a plugin's call may take of it (1 MiB), and as much again for the session
+/// above and what the call asks for below. Set here, whatever RUST_MIN_STACK says.
+const STACK_BYTES: usize = 2 * 1024 * 1024;
+
 /// The name of threads for work, as tools of the system show it.
 const WORK: &str = "waft-worker";
 
@@ -298,7 +302,8 @@ impl Worker {
             // What a session handed to the blocking pool and no longer waits for.
             runtime.shutdown_background();
         };
-        std::thread::Builder::new().name(name.to_owned()).spawn(serve)?;
+        let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+        thread.spawn(serve)?;
         Ok(Worker { runtime: handle, sessions })
     }
 

@@ -12,7 +12,7 @@ use crate::artifact::Exports;
 use crate::bindings::exports::waft::plugin::command_filter::CommandDecision;
 use crate::bindings::waft::plugin::types;
 use crate::errors::Failure;
-use crate::guest::{Caller, Guest};
+use crate::guest::{Caller, Guest, enter};
 use crate::hook::Hook;
 use crate::hooks::{Given, failed, made, not_unicode, shown};
 use crate::limits;
@@ -60,7 +60,8 @@ pub(crate) async fn ask(
         if plugin.may_remember(command) {
             store.data_mut().note_basis();
         }
-        let said = hook.call_on_command(&mut *store, session, &shown).await?;
+        let (function, quick) = (hook.func_on_command(), plugin.is_quick(Hook::CommandFilter));
+        let (said,) = enter(&mut *store, quick, function, (session, &shown)).await?;
         Ok((said, store.data_mut().take_basis()))
     };
     let check = |(said, basis)| {

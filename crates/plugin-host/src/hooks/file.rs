@@ -16,7 +16,7 @@ use crate::artifact::Exports;
 use crate::bindings::exports::waft::plugin::file_filter as wire;
 use crate::bindings::waft::plugin::types;
 use crate::errors::Failure;
-use crate::guest::{Caller, Guest};
+use crate::guest::{Caller, Guest, enter};
 use crate::hook::Hook;
 use crate::hooks::{Given, made, not_unicode};
 use crate::limits;
@@ -69,7 +69,10 @@ pub(crate) async fn ask(
     let Some(shown) = shown(op) else { return Verdict::Undecided(not_unicode()) };
     let caller = Caller { hook: Hook::FileFilter, generation };
     let ask = async |exports: &Exports, store: &mut Store<Guest>, session| match &exports.file {
-        Some(hook) => hook.call_on_file(store, session, &shown).await,
+        Some(hook) => {
+            let (function, quick) = (hook.func_on_file(), plugin.is_quick(Hook::FileFilter));
+            Ok(enter(store, quick, function, (session, &shown)).await?.0)
+        }
         None => Ok(wire::FileDecision::Pass),
     };
     let verdict = plugin.ask(caller, session, || told(op), ask, |said| check(op, said)).await;

@@ -10,7 +10,7 @@ use wasmtime::Store;
 use crate::artifact::Exports;
 use crate::bindings::waft::plugin::types;
 use crate::errors::Failure;
-use crate::guest::{Caller, Guest};
+use crate::guest::{Caller, Guest, enter};
 use crate::hook::Hook;
 use crate::hooks::{Given, made, shown};
 use crate::onlooker::Told;
@@ -37,7 +37,10 @@ pub(crate) async fn ask(
         format!("{}{to}", reply.told())
     };
     let ask = async |exports: &Exports, store: &mut Store<Guest>, session| match &exports.reply {
-        Some(hook) => hook.call_on_reply(store, session, &command, &old).await,
+        Some(hook) => {
+            let (function, quick) = (hook.func_on_reply(), plugin.is_quick(Hook::ReplyFilter));
+            Ok(enter(store, quick, function, (session, &command, &old)).await?.0)
+        }
         None => Ok(None),
     };
     let check = |new: Option<types::Reply>| new.map_or(Ok(None), |new| check(reply, new, given));

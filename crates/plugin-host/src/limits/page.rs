@@ -421,7 +421,12 @@ fn failures() -> Vec<Row> {
             "a command's call that counts as quick",
             "sessions that rest go to work for the plugin's next ones"
         ),
-        fixed!(QUICK_CALLS_MIN, "quick calls in a row before a plugin counts as quick", "likewise"),
+        fixed!(QUICK_CALLS_MIN, "quick calls in a row before a hook counts as quick", "likewise"),
+        fixed!(
+            STAY_MAX,
+            "computing time of a quick hook whose calls stay on their session's thread",
+            "they have a stack of their own, as all others have, and give way at every tick"
+        ),
         set(
             "lines that it writes to the log, a second",
             log_lines.shown(""),

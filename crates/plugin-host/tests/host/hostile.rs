@@ -1,11 +1,12 @@
 //! Guests that misbehave: each time one call is settled by the policy, and the next one works.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use waft_plugin_host::{HostSettings, Limits, OnError, PluginSettings};
+use waft_core::hooks::HookSource;
+use waft_plugin_host::{Host, HostSettings, Limits, OnError, PluginSettings};
 
 use crate::support::*;
 
@@ -22,6 +23,74 @@ fn bad(name: &str, config: &[(&str, &str)]) -> PluginSettings {
 }
 
 const DENIED: &str = "bad fails: 451 Local error: plugin failed.";
+
+/// What tells how often others got their turn on this thread.
+fn others() -> Arc<AtomicU64> {
+    let turns = Arc::<AtomicU64>::default();
+    let counted = Arc::clone(&turns);
+    tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    turns
+}
+
+/// A host of a guest that was quick with NOOP, commits `misdeed` with DELE, and may compute for so long.
+async fn quick_but_for(misdeed: &str, cpu: Duration) -> (Directory, Host) {
+    let config = [("command", misdeed), ("verbs.0", "DELE"), ("harmless.0", "NOOP")];
+    let mut settings = plugin("bad", &config);
+    settings.limits.cpu = Some(cpu);
+    settings.limits.wall = Some(Duration::from_secs(60));
+    let (directory, host) = host_of(&hostile(), settings).await;
+    let (hooks, session) = (host.current(), session());
+    // However busy the machine is, some calls in a row are.
+    for _ in 0..10_000 {
+        assert_eq!(ask(&host, "NOOP").await, "pass");
+        if !hooks.may_take_long(&session, &command("NOOP")) {
+            return (directory, host);
+        }
+    }
+    panic!("it is never quick");
+}
+
+#[tokio::test]
+async fn who_was_quick_stays_on_its_thread_is_stopped_all_the_same_and_gives_way_from_then_on() {
+    for (misdeed, reason) in [
+        ("loop", "over its computing time: 20ms"),
+        ("recursion", "trap: "),
+        ("trap", "trap: wasm trap: wasm `unreachable` instruction executed < "),
+        ("line-end", "bad verdict: "),
+    ] {
+        let (_directory, host) = quick_but_for(misdeed, Duration::from_millis(20)).await;
+        let turns = others();
+        let mut meanwhile = Vec::new();
+        for _ in 0..2 {
+            // One that rests is there to be asked.
+            assert_eq!(ask(&host, "NOOP").await, "pass");
+            tokio::task::yield_now().await;
+            let before = turns.load(Ordering::Relaxed);
+            assert_eq!(ask(&host, "DELE a").await, DENIED, "{misdeed}");
+            meanwhile.push(turns.load(Ordering::Relaxed) - before);
+            let error = host.status().plugins.remove(0).last_error.unwrap();
+            assert!(error.reason.starts_with(reason), "{misdeed}: {}", error.reason);
+        }
+        assert_eq!(meanwhile[0], 0, "{misdeed}: nobody waits meanwhile");
+        assert!(meanwhile[1] > 0 || misdeed != "loop", "{misdeed}: {meanwhile:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_may_compute_for_long_gives_way_however_quick_it_was() {
+    let (_directory, host) = quick_but_for("loop", Duration::from_millis(60)).await;
+    let turns = others();
+    assert_eq!(ask(&host, "NOOP").await, "pass");
+    tokio::task::yield_now().await;
+    let before = turns.load(Ordering::Relaxed);
+    assert_eq!(ask(&host, "DELE a").await, DENIED);
+    assert!(turns.load(Ordering::Relaxed) > before);
+}
 
 /// What a command of a guest that commits `misdeed` comes to, and which counter says so.
 async fn commit(misdeed: &str, on_error: OnError) -> (String, &'static str) {

@@ -2,7 +2,8 @@
 //!
 //! Settings: `start`, `command` and `reply` name a misdeed each, for when the instance starts and
 //! for the two hooks; `verbs` are the commands that the hooks misbehave with, all by default, and
-//! all others pass. The misdeeds are those of [`Misdeed`], in kebab case.
+//! all others pass; `harmless` are further ones that it is asked about. The misdeeds are those of
+//! [`Misdeed`], in kebab case.
 
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ pub struct Hostile {
     command: Option<Misdeed>,
     reply: Option<Misdeed>,
     verbs: Vec<String>,
+    harmless: Vec<String>,
 }
 
 impl Plugin for Hostile {
@@ -30,6 +32,7 @@ impl Plugin for Hostile {
             command: misdeed(&root, "command"),
             reply: misdeed(&root, "reply"),
             verbs: root.texts("verbs"),
+            harmless: root.texts("harmless"),
         };
         settings.finish()?;
         match start {
@@ -47,7 +50,8 @@ impl Plugin for Hostile {
         if self.verbs.is_empty() {
             return interest;
         }
-        interest.in_commands(self.verbs.iter()).in_replies_to(self.verbs.iter())
+        let commands = self.verbs.iter().chain(&self.harmless);
+        interest.in_commands(commands).in_replies_to(self.verbs.iter())
     }
 }
 
