@@ -270,11 +270,12 @@ impl Known {
     }
 
     fn note(&mut self, key: Key<'_>, basis: Basis, max: usize) -> bool {
-        let known = self.find(key, max).map(|kinds| kinds.contains(&basis));
-        match known {
-            Some(true) => return true,
-            None if !key.is_common() && !self.told.again(key.hash) => return false,
-            _ => {}
+        // Most names of files come once: nothing else is looked at for them.
+        if !key.is_common() && !self.told.again(key.hash) {
+            return false;
+        }
+        if self.find(key, max).is_some_and(|kinds| kinds.contains(&basis)) {
+            return true;
         }
         self.make_room(max);
         // It may be recent, or have been among those that made room.
