@@ -39,7 +39,8 @@ const BREAKING: [(&str, &str, &str); 10] = [
     ("memory", "XMEMORY", "trap at the memory limit of 67108864 bytes"),
     ("line-end", "XLINE", "bad verdict: a reply line cannot hold CR, LF or NUL"),
     ("code-999", "XCODE", "bad verdict: no reply code: 999"),
-    ("trap", "XTRAP", "`unreachable`"),
+    // With the functions it was in.
+    ("trap", "XTRAP", "`unreachable` instruction executed < "),
     ("liar-of-lists", "XLIL list", "list pointer/length out of bounds of memory"),
     ("liar-of-texts", "XLIT text", "string pointer/length out of bounds of memory"),
     ("liar-of-many", "XLIM many", "too much data is being copied between the host and the guest"),

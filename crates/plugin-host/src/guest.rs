@@ -491,9 +491,10 @@ fn explain(store: &Store<Guest>, error: &wasmtime::Error) -> Failure {
     }
     let mut trap = error.root_cause().to_string();
     let trace = error.downcast_ref::<WasmBacktrace>().map(WasmBacktrace::to_string);
-    // A line of it is `N: 0xADDRESS - MODULE!FUNCTION`, the function's name demangled.
+    // A line of it is `N: 0xADDRESS - MODULE!FUNCTION`, without the address where none was kept, and
+    // the function's name demangled.
     let frames = trace.iter().flat_map(|trace| trace.lines());
-    let functions = frames.filter_map(|line| Some(line.split_once(" - ")?.1.split_once('!')?.1));
+    let functions = frames.filter_map(|line| Some(line.split_once('!')?.1));
     for function in functions.take(limits::TRACE_FRAMES_MAX) {
         trap.push_str(" < ");
         trap.push_str(function);
