@@ -157,9 +157,9 @@ impl CompiledStore {
 )]
 pub(crate) fn deserialize(linked: &LinkedEngine, code: &[u8]) -> Option<Component> {
     // SAFETY: `code` is what wasmtime serialised. Either `check` found the tag over it right, made with
-    // a key that only this installation has, and only `put` makes such tags; or `compiler` has it from
-    // a process of this very program, over a pipe, behind a word that only that process was told; or
-    // `artifact` has just made it of a component that runs here.
+    // a key that only this installation has, and only `put` makes such tags; or `compiler` has just made
+    // it, or has it from a process of this very program, over a pipe, behind a word that only that
+    // process was told; or `artifact` has just made it of a component that runs here.
     unsafe { Component::deserialize(&linked.engine, code) }.ok()
 }
 

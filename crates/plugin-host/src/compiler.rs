@@ -72,7 +72,10 @@ impl Compiler {
             let foreign = || Refusal::Compile("its process made code for another engine".into());
             return deserialize(linked, &code).ok_or_else(foreign);
         }
-        Component::from_binary(&linked.engine, bytes).map_err(|error| cannot(&error))
+        let compiled = engine_to_compile(linked.is_cramped, has_lines(bytes))
+            .and_then(|engine| engine.precompile_component(bytes));
+        let code = compiled.map_err(|error| cannot(&error))?;
+        deserialize(linked, &code).ok_or_else(|| Refusal::Compile("for another engine".into()))
     }
 }
 
@@ -230,7 +233,8 @@ pub fn compile_apart(
     let octets = read(input, max).map_err(|error| error.to_string())?;
     let parts = octets.split_at_checked(WORD_BYTES);
     let (word, component) = parts.ok_or("there is no component on its stdin")?;
-    let engine = engine_to_compile(has_lines(component)).map_err(|error| format!("{error:#}"))?;
+    let engine =
+        engine_to_compile(false, has_lines(component)).map_err(|error| format!("{error:#}"))?;
     let code = engine.precompile_component(component);
     let code = code.map_err(|error| one_line(&format!("{error:#}")))?;
     let written = output.write_all(word).and_then(|()| output.write_all(&code));
@@ -304,7 +308,7 @@ mod tests {
         let keeps_offsets = |section: &str| {
             let module = format!("(func (export \"f\")) (@custom \"{section}\" \"\")");
             let component = wat::parse_str(format!("(component (core module {module}))")).unwrap();
-            let engine = engine_to_compile(has_lines(&component)).unwrap();
+            let engine = engine_to_compile(false, has_lines(&component)).unwrap();
             let code = engine.precompile_component(&component).unwrap();
             assert!(deserialize(linked(), &code).is_some(), "{section}");
             let name = b".wasmtime.addrmap";

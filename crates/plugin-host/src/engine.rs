@@ -194,13 +194,14 @@ fn tell_of_want(error: &wasmtime::Error) {
     );
 }
 
-/// An engine that makes what the sandbox's run, and reserves nothing to run it in; with a map from the
-/// code to `offsets` in the component, a sixth as large as the code, where they are of use.
+/// An engine that makes what the sandbox's run, be it [cramped](LinkedEngine::is_cramped) or not, and
+/// reserves nothing to run it in; with a map from the code to `offsets` in the component, a sixth as large
+/// as the code, where they are of use.
 ///
 /// # Errors
 /// The machine cannot have one.
-pub(crate) fn engine_to_compile(offsets: bool) -> wasmtime::Result<Engine> {
-    Engine::new(on_demand(false).generate_address_map(offsets))
+pub(crate) fn engine_to_compile(is_cramped: bool, offsets: bool) -> wasmtime::Result<Engine> {
+    Engine::new(on_demand(is_cramped).generate_address_map(offsets))
 }
 
 fn on_demand(is_cramped: bool) -> Config {
@@ -222,8 +223,8 @@ fn config(allocation: InstanceAllocationStrategy) -> Config {
         .concurrency_support(false)
         .epoch_interruption(true)
         .memory_init_cow(true)
-        // For debuggers and profilers of this process, and in memory as long as the component: a
-        // backtrace of the guest's calls needs neither.
+        // For debuggers and profilers of this process, and for backtraces of it through a guest; in memory
+        // as long as the component. A backtrace of the guest's own calls needs neither.
         .debug_symbols(false)
         .native_unwind_info(false)
         // What there is to know when a call breaks; it is written down where somebody wants it.
