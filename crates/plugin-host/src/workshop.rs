@@ -78,7 +78,9 @@ impl Workshop {
         let mut wait =
             Wait { result, worker: worker.clone(), lost: Arc::clone(&self.lost), is_over: false };
         let lost = Arc::clone(&self.lost);
-        let thread = thread::Builder::new().name("waft-plugin-load".to_owned()).spawn(move || {
+        // Whoever tries a plugin out has its calls made here, on this stack.
+        let thread = thread::Builder::new().stack_size(limits::CALL_STACK_BYTES);
+        let thread = thread.name("waft-plugin-load".to_owned()).spawn(move || {
             worker.begin();
             if pace == Pace::Behind {
                 worker.give_way();
