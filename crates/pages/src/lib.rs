@@ -34,8 +34,9 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Finds them. To be called before any library is loaded that could be unloaded, and before the
-    /// process gives up rights: it could not see its own pages any more.
+    /// Finds them. To be called before any library is loaded or file mapped that could be unmapped, on
+    /// which letting go of them relies; and before the process gives up rights, as it could not see its own
+    /// pages any more.
     #[must_use]
     pub fn find() -> Pages {
         Pages {
@@ -66,7 +67,8 @@ impl Pages {
             let Some(resident) = origins.unwritten(mapping)? else { continue };
             let start = std::ptr::without_provenance_mut(mapping.start);
             // SAFETY: a private mapping of a file, not writable and never written to. Its pages hold what
-            // the file holds, now and when they are read from it again.
+            // the file holds, now and when they are read from it again. It is still that mapping: what was
+            // mapped when these were found is the program and what it is linked with, and stays mapped.
             match unsafe { madvise(start, mapping.length, Advice::LinuxDontNeed) } {
                 Ok(()) => released += resident,
                 // It is locked into memory: somebody wants it there.
