@@ -1,7 +1,5 @@
 //! The whole policy: rules, the list of what everyone is denied, and reworded replies.
 
-use std::collections::BTreeMap;
-
 use waft_plugin_sdk::{Command, Moment, Reply, Section, Session, Settings, Template};
 
 use crate::commands::{Argument, Pattern, given};
@@ -38,6 +36,7 @@ pub struct Policy {
 pub(crate) struct Verb {
     name: String,
     is_of_login: bool,
+    may_be_denied: bool,
     cases: Vec<Case>,
 }
 
@@ -191,26 +190,41 @@ impl Policy {
 }
 
 /// The verbs that some of these rules may deny, and the rules themselves; with each rule come the
-/// commands that it is about.
+/// commands that it is about. Sorted into a list: a tree would make it 8 KB larger, compiled.
 fn by_verb(rules: Vec<(Vec<Pattern>, Rule)>) -> (Vec<Verb>, Vec<Rule>) {
-    let mut verbs = BTreeMap::<String, (bool, Vec<Case>)>::new();
+    let mut verbs = Vec::<Verb>::new();
     let sort = |(place, (patterns, rule)): (usize, (Vec<Pattern>, Rule))| {
-        for Pattern { verb, argument } in patterns {
-            let (may_be_denied, cases) = verbs.entry(verb).or_default();
-            *may_be_denied |= rule.denies();
-            match cases.last_mut().filter(|case| case.rule == place) {
-                Some(case) => case.arguments.push(argument),
-                None => cases.push(Case { rule: place, arguments: vec![argument] }),
+        for Pattern { verb: name, argument } in patterns {
+            let found = verbs.binary_search_by(|verb| verb.name.cmp(&name));
+            let at = found.unwrap_or_else(|at| {
+                verbs.insert(at, Verb::new(name));
+                at
+            });
+            if let Some(verb) = verbs.get_mut(at) {
+                verb.note(place, &rule, argument);
             }
         }
         rule
     };
     let rules = rules.into_iter().enumerate().map(sort).collect();
-    let verb = |(name, (may_be_denied, cases)): (String, _)| {
+    verbs.retain(|verb| verb.may_be_denied);
+    (verbs, rules)
+}
+
+impl Verb {
+    fn new(name: String) -> Self {
         let is_of_login = OF_LOGIN.contains(&name.as_str());
-        Some(Verb { name, is_of_login, cases }).filter(|_| may_be_denied)
-    };
-    (verbs.into_iter().filter_map(verb).collect(), rules)
+        Self { name, is_of_login, may_be_denied: false, cases: Vec::new() }
+    }
+
+    /// Notes that the rule at that place is about this verb with such an argument.
+    fn note(&mut self, place: usize, rule: &Rule, argument: Argument) {
+        self.may_be_denied |= rule.denies();
+        match self.cases.last_mut().filter(|case| case.rule == place) {
+            Some(case) => case.arguments.push(argument),
+            None => self.cases.push(Case { rule: place, arguments: vec![argument] }),
+        }
+    }
 }
 
 impl Answers<'_> {
