@@ -161,26 +161,22 @@ impl Interest {
     /// The descriptor's `extra`, which says the same more exactly.
     pub(crate) fn extra(&self, hooks: &[&str]) -> Vec<(String, String)> {
         let mut extra = Vec::new();
-        if hooks.contains(&"command_filter") {
-            extra.push(("command.verbs".to_owned(), self.commands.listed()));
-            if self.is_pure {
-                extra.push(("command.pure".to_owned(), "*".to_owned()));
+        let mut say = |hook: &str, name: &str, value: String| {
+            if hooks.contains(&hook) {
+                extra.push((name.to_owned(), value));
             }
+        };
+        say("command_filter", "command.verbs", self.commands.listed());
+        if self.is_pure {
+            say("command_filter", "command.pure", "*".to_owned());
         }
-        if hooks.contains(&"reply_filter") {
-            extra.push(("reply.verbs".to_owned(), self.replies.listed()));
-            extra.push(("reply.codes".to_owned(), self.codes.listed()));
-        }
-        if hooks.contains(&"file_filter") {
-            extra.push(("file.ops".to_owned(), self.file_ops.listed()));
-            let listings = if self.listings { "*" } else { "" };
-            extra.push(("file.list".to_owned(), listings.to_owned()));
-        }
-        if hooks.contains(&"timer") {
-            let named = |(name, period): &(String, Duration)| {
-                (format!("timer.{name}"), format!("{}ms", period.as_millis()))
-            };
-            extra.extend(self.timers.iter().map(named));
+        say("reply_filter", "reply.verbs", self.replies.listed());
+        say("reply_filter", "reply.codes", self.codes.listed());
+        say("file_filter", "file.ops", self.file_ops.listed());
+        let listings = if self.listings { "*" } else { "" };
+        say("file_filter", "file.list", listings.to_owned());
+        for (name, period) in &self.timers {
+            say("timer", &format!("timer.{name}"), format!("{}ms", period.as_millis()));
         }
         extra
     }
