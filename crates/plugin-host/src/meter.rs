@@ -1,6 +1,7 @@
 //! What the calls of one plugin came to, by hook: how many, how they ended, how long they took.
 //! Sessions add to it at the same time, without waiting for each other.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -27,9 +28,9 @@ enum Kind {
     GivenUp,
 }
 
-/// The meters of one plugin, one for each hook.
+/// The meters of one plugin: one for each hook, once it is called.
 #[derive(Debug, Default)]
-pub(crate) struct Meters(PerCpu<[Meter; COUNT]>);
+pub(crate) struct Meters([OnceLock<PerCpu<Meter>>; COUNT]);
 
 #[derive(Debug, Default)]
 struct Meter {
@@ -112,17 +113,16 @@ impl Meters {
 
     /// The numbers of the hooks that were called.
     pub(crate) fn counts(&self) -> Vec<HookCounts> {
-        let all = TABLE.iter().map(|row| {
-            let meters = self.0.iter().filter_map(|meters| meters.get(row.hook as usize));
-            let parts: Vec<HookCounts> = meters.map(|meter| meter.counts(row.name)).collect();
-            HookCounts { hook: row.name, ..HookCounts::sum(&parts) }
+        let called = TABLE.iter().zip(&self.0).filter_map(|(row, meters)| {
+            let parts: Vec<_> = meters.get()?.iter().map(|meter| meter.counts(row.name)).collect();
+            Some(HookCounts { hook: row.name, ..HookCounts::sum(&parts) })
         });
-        all.filter(|counts| counts.calls + counts.not_made > 0).collect()
+        called.filter(|counts| counts.calls + counts.not_made > 0).collect()
     }
 
     #[expect(clippy::indexing_slicing, reason = "one for each row of the table")]
     fn of(&self, hook: Hook) -> &Meter {
-        &self.0.here()[hook as usize]
+        self.0[hook as usize].get_or_init(PerCpu::default).here()
     }
 }
 
