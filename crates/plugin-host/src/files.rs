@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::beside::{Beside, Part, Written};
@@ -21,7 +22,7 @@ const DIRECTORY: &str = "(directory)";
 /// A plugin that should be there.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
-    pub(crate) settings: PluginSettings,
+    pub(crate) settings: Arc<PluginSettings>,
     pub(crate) file: PathBuf,
     /// What keeps it from being looked at, if anything does.
     pub(crate) problem: Option<Refusal>,
@@ -40,7 +41,7 @@ impl Candidate {
         file: PathBuf,
         problem: Option<Refusal>,
     ) -> Candidate {
-        let parts = Vec::new();
+        let (settings, parts) = (Arc::new(settings), Vec::new());
         Candidate { settings, file, problem, parts, unread: false, torn: false }
     }
 
@@ -69,8 +70,9 @@ pub(crate) fn plan(settings: &HostSettings) -> Plan {
         if settings.self_test.is_some() && candidate.problem.is_none() {
             candidate.parts.push(Part::scenario_of(&candidate.file));
         }
-        candidate.settings.holds_files = settings.storages.contains(&candidate.settings.name);
-        instances = instances.saturating_add(candidate.settings.limits.instances_max);
+        let own = Arc::make_mut(&mut candidate.settings);
+        own.holds_files = settings.storages.contains(&own.name);
+        instances = instances.saturating_add(own.limits.instances_max);
         if instances > limits::INSTANCES_CONFIGURED_MAX && candidate.problem.is_none() {
             let (wanted, max) = (instances, limits::INSTANCES_CONFIGURED_MAX);
             candidate.problem = Some(Refusal::TooManyInstances { wanted, max });

@@ -186,7 +186,7 @@ pub async fn check(
         let file = file.clone().unwrap_or_default();
         let (artifact, budget) = (Arc::new(artifact), Arc::new(Budget::new(u64::MAX)));
         let (sandbox, stock) = (sandbox()?, Arc::new(Stock::new(None, Services::default())));
-        let own = settings.clone();
+        let own = Arc::new(settings.clone());
         let plugin = Plugin::start(sandbox, artifact, own, file.clone(), 0, &stock, &budget);
         let plugin = plugin.await?;
         if let Some(tester) = &host.self_test {

@@ -79,7 +79,7 @@ pub(crate) type Slots = BTreeMap<Key, Slot>;
 /// One plugin that should be there.
 #[derive(Clone)]
 pub(crate) struct Slot {
-    settings: PluginSettings,
+    settings: Arc<PluginSettings>,
     /// The plugin in force, if there is one.
     pub(crate) plugin: Option<Arc<Plugin>>,
     /// A new version that serves a share of the sessions.
@@ -241,7 +241,7 @@ pub(crate) struct Gathered {
 /// Where a slot's file stands.
 enum Outcome {
     Keep(Box<Slot>),
-    Start { artifact: Arc<Artifact>, settings: Box<PluginSettings>, stamp: Option<Stamp> },
+    Start { artifact: Arc<Artifact>, settings: Arc<PluginSettings>, stamp: Option<Stamp> },
     Trouble { trouble: Trouble, stamp: Option<Stamp> },
     Wait,
 }
@@ -263,7 +263,7 @@ impl Loader {
             let key = (candidate.settings.name.clone(), candidate.file.clone());
             // Whatever is wanted now: what was wanted before is known.
             if let (true, Some(slot)) = (candidate.unread, old.get(&key)) {
-                candidate.settings = slot.settings.clone();
+                candidate.settings = Arc::clone(&slot.settings);
             }
             if candidate.problem.is_none() && self.disabled.contains(&candidate.settings.name) {
                 let plugin = candidate.settings.name.clone();
@@ -319,7 +319,7 @@ impl Loader {
         if let (false, Some(refusal)) = (torn, candidate.problem.clone()) {
             return Outcome::Trouble { trouble: Trouble::of_file(refusal), stamp: None };
         }
-        let settings = || Box::new(candidate.settings.clone());
+        let settings = || Arc::clone(&candidate.settings);
         let same = before.filter(|slot| slot.settings == candidate.settings);
         // What was refused under other settings may be taken under these.
         let good = |slot: &&Slot| slot.plugin.is_some() && slot.trouble.is_none();
@@ -348,7 +348,7 @@ impl Loader {
                 // A file that is being written is no reason to go on with what was taken away.
                 Some(plugin) if is_revoked(plugin, candidate) => {
                     let settings = plugin.version().settings_under(&candidate.settings);
-                    let (artifact, settings) = (Arc::clone(&plugin.artifact), Box::new(settings));
+                    let (artifact, settings) = (Arc::clone(&plugin.artifact), settings);
                     Outcome::Start { artifact, settings, stamp: None }
                 }
                 _ => Outcome::Wait,
@@ -421,7 +421,7 @@ impl Loader {
         let _told = AbortOnDrop(tokio::spawn(tell_of_compiling(candidate)));
         match self.artifact(digest, bytes, &candidate.settings).await {
             Ok(artifact) => {
-                Outcome::Start { artifact, settings: Box::new(candidate.settings.clone()), stamp }
+                Outcome::Start { artifact, settings: Arc::clone(&candidate.settings), stamp }
             }
             Err(refusal) => {
                 let trouble = Trouble { of: Refused::Component(digest), refusal };
@@ -496,11 +496,11 @@ impl Loader {
             Outcome::Wait => before.cloned(),
             Outcome::Start { artifact, settings, stamp } => {
                 let mark = Mark::of(artifact.digest, &settings);
-                let is_it = |it: &Arc<Plugin>| it.mark == mark && it.settings == *settings;
+                let is_it = |it: &Arc<Plugin>| it.mark == mark && it.settings == settings;
                 if let Some(running) = running.clone().filter(is_it) {
                     return Some(slot(candidate, Some(running), stamp, None));
                 }
-                let started = Candidate { settings: *settings, ..candidate.clone() };
+                let started = Candidate { settings, ..candidate.clone() };
                 match self.start_tested(&started, artifact, generation).await {
                     Ok(plugin) => {
                         let beside =
@@ -580,7 +580,7 @@ impl Loader {
         running: &Arc<Plugin>,
         generation: u64,
     ) -> Result<(Arc<Plugin>, Option<Arc<Plugin>>), Refusal> {
-        let (settings, artifact) = (candidate.settings.clone(), Arc::clone(&running.artifact));
+        let (settings, artifact) = (Arc::clone(&candidate.settings), Arc::clone(&running.artifact));
         let new = self.start(&candidate.file, settings, artifact, generation).await?;
         let beside = self.beside(candidate, Some(running), &new, generation).await;
         Ok((new, beside))
@@ -692,7 +692,7 @@ impl Loader {
     pub(crate) async fn start(
         &self,
         file: &Path,
-        settings: PluginSettings,
+        settings: Arc<PluginSettings>,
         artifact: Arc<Artifact>,
         generation: u64,
     ) -> Result<Arc<Plugin>, Refusal> {
@@ -831,7 +831,7 @@ fn slot(
     stamp: Option<Stamp>,
     trouble: Option<Trouble>,
 ) -> Slot {
-    let (settings, parts) = (candidate.settings.clone(), candidate.parts.clone());
+    let (settings, parts) = (Arc::clone(&candidate.settings), candidate.parts.clone());
     let concerns = Vec::new();
     Slot { settings, plugin, canary: None, parked: None, stamp, parts, trouble, concerns }
 }

@@ -56,7 +56,7 @@ const OPEN_HOOKS: [Hook; 4] =
 pub(crate) struct Plugin {
     pub(crate) name: Arc<str>,
     pub(crate) file: PathBuf,
-    pub(crate) settings: PluginSettings,
+    pub(crate) settings: Arc<PluginSettings>,
     pub(crate) artifact: Arc<Artifact>,
     /// What tells its version from others.
     pub(crate) mark: Mark,
@@ -110,7 +110,7 @@ impl Plugin {
     pub(crate) async fn start(
         sandbox: &'static Sandbox,
         artifact: Arc<Artifact>,
-        settings: PluginSettings,
+        settings: Arc<PluginSettings>,
         file: PathBuf,
         generation: u64,
         stock: &Arc<Stock>,

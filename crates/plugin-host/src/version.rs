@@ -58,31 +58,36 @@ pub(crate) struct Version {
 enum Own {
     Config(Vec<(String, String)>),
     /// All that lay beside the component. There are no grants among it.
-    File(Box<PluginSettings>),
+    File(Arc<PluginSettings>),
 }
 
 impl Version {
     /// That of a component which was started with such settings.
-    pub(crate) fn new(artifact: Arc<Artifact>, mark: Mark, settings: &PluginSettings) -> Version {
+    pub(crate) fn new(
+        artifact: Arc<Artifact>,
+        mark: Mark,
+        settings: &Arc<PluginSettings>,
+    ) -> Version {
         let own = match settings.listed {
-            Listed::Beside => Own::File(Box::new(settings.clone())),
+            Listed::Beside => Own::File(Arc::clone(settings)),
             Listed::Yes | Listed::No | Listed::HooksOnly => Own::Config(settings.config.clone()),
         };
         Version { artifact, mark, own }
     }
 
     /// Its settings where the operator wants `now` of the plugin.
-    pub(crate) fn settings_under(&self, now: &PluginSettings) -> PluginSettings {
+    pub(crate) fn settings_under(&self, now: &PluginSettings) -> Arc<PluginSettings> {
         let config = match &self.own {
             Own::File(file) if now.listed != Listed::Yes => {
-                return PluginSettings { holds_files: now.holds_files, ..(**file).clone() };
+                let holds_files = now.holds_files;
+                return Arc::new(PluginSettings { holds_files, ..(**file).clone() });
             }
             Own::File(file) => &file.config,
             Own::Config(config) => config,
         };
         // A pin that lies beside a component is about that one.
         let sha256 = now.sha256.clone().filter(|_| now.listed != Listed::Beside);
-        PluginSettings { config: config.clone(), sha256, ..now.clone() }
+        Arc::new(PluginSettings { config: config.clone(), sha256, ..now.clone() })
     }
 }
 
