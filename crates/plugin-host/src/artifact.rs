@@ -173,11 +173,9 @@ impl Artifact {
         let component = match kept {
             Some(component) => component,
             None => {
-                let component = compiler.compile(linked, bytes)?;
-                if let Some(store) = compiled {
-                    store.put(digest, &component, in_use);
-                }
-                component
+                let (component, code) = compiler.compile(linked, bytes)?;
+                let kept = compiled.and_then(|store| store.put(linked, digest, &code, in_use));
+                kept.unwrap_or(component)
             }
         };
         let many = if has_more(&component) { sandbox.engine_for(Need::Many)? } else { linked };

@@ -2,17 +2,20 @@
 //!
 //! Loading a compiled component runs whatever machine code it holds: this module is the one place
 //! of the crate with `unsafe`. What makes it sound, for files: they are made by this module only, in a
-//! directory that nobody else may enter, and each carries a keyed tag (HMAC-SHA-256, the key made
-//! at random for this installation) over its name and all its octets. The octets that were checked
-//! are the ones that are run: they are read once. Wasmtime itself refuses what another version or
-//! another configuration of it compiled. Nothing here is needed: whatever goes wrong costs one
-//! compilation.
+//! directory that nobody else may enter, and each ends with a keyed tag (HMAC-SHA-256, the key made
+//! at random for this installation) over its name and all octets before the tag. Wasmtime itself refuses
+//! what another version or another configuration of it compiled.
+//!
+//! A file that was found good is mapped, not copied: of a plugin's code only what it runs is in memory, and
+//! the system may take that back where it is short of it; an interpreter compiled to WebAssembly has tens
+//! of megabytes of it. So no file is ever written to once it has its name: it is exchanged whole, and whoever
+//! has mapped the one before keeps that. Nothing here is needed: whatever goes wrong costs one compilation.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -27,6 +30,9 @@ use crate::limits;
 const KEY_BYTES: usize = 32;
 const TAG_BYTES: usize = 32;
 const EXTENSION: &str = "cwasm";
+
+/// Octets of a file that are read at a time to check it.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// Whether a state directory is there and belongs to the user of this process: whoever only looks
 /// whether a server would start, as root maybe, leaves nothing there that the server cannot read.
@@ -68,34 +74,43 @@ impl CompiledStore {
     pub(crate) fn get(&self, linked: &LinkedEngine, digest: Digest) -> Option<Component> {
         let name = self.name(digest);
         let file = self.directory.join(&name);
-        let octets = fs::read(&file).ok()?;
+        let opened = File::open(&file).ok()?;
         // What is needed often is kept longest. Failing costs a compilation some day.
         let _ = File::options()
             .append(true)
             .open(&file)
             .and_then(|file| file.set_modified(SystemTime::now()));
-        let loaded = self.check(&name, &octets).and_then(|code| deserialize(linked, code));
+        let is_good = self.is_good(&name, opened).unwrap_or(false);
+        let loaded = if is_good { load_kept(linked, &file) } else { None };
         if loaded.is_none() {
             tracing::warn!(file = %file.display(), "stale or damaged compiled plugin, compiling anew");
         }
         loaded
     }
 
-    /// Keeps a compiled component beside those `in_use`. A failure is logged and costs nothing but
-    /// time later.
-    pub(crate) fn put(&self, digest: Digest, component: &Component, in_use: &BTreeSet<Digest>) {
+    /// Keeps the code of a component beside that of those `in_use`, and gives the component as it is kept.
+    /// A failure is logged and costs nothing but memory now and time later.
+    pub(crate) fn put(
+        &self,
+        linked: &LinkedEngine,
+        digest: Digest,
+        code: &[u8],
+        in_use: &BTreeSet<Digest>,
+    ) -> Option<Component> {
         let name = self.name(digest);
-        let kept = component
-            .serialize()
-            .map_err(|error| io::Error::other(format!("{error:#}")))
-            .and_then(|code| self.write(&name, &code));
-        match kept {
-            Ok(()) => self.prune(in_use),
-            Err(error) => tracing::warn!(
-                directory = %self.directory.display(),
-                reason = %error,
-                "compiled plugin not kept"
-            ),
+        match self.write(&name, code) {
+            Ok(()) => {
+                self.prune(in_use);
+                load_kept(linked, &self.directory.join(name))
+            }
+            Err(error) => {
+                tracing::warn!(
+                    directory = %self.directory.display(),
+                    reason = %error,
+                    "compiled plugin not kept"
+                );
+                None
+            }
         }
     }
 
@@ -103,14 +118,26 @@ impl CompiledStore {
         format!("{digest}-{}.{EXTENSION}", self.fingerprint)
     }
 
-    /// The code of a file whose tag is right.
-    fn check<'a>(&self, name: &str, octets: &'a [u8]) -> Option<&'a [u8]> {
-        let (tag, code) = octets.split_at_checked(TAG_BYTES)?;
-        self.mac(name, code).verify_slice(tag).ok()?;
-        Some(code)
+    /// Whether the tag of a file is right.
+    fn is_good(&self, name: &str, mut file: File) -> io::Result<bool> {
+        let Some(length) = file.metadata()?.len().checked_sub(TAG_BYTES as u64) else {
+            return Ok(false);
+        };
+        let mut mac = self.mac(name);
+        let mut code = (&mut file).take(length);
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let length = code.read(&mut piece)?;
+            let Some(read) = piece.get(..length).filter(|read| !read.is_empty()) else { break };
+            mac.update(read);
+        }
+        let mut tag = [0; TAG_BYTES];
+        file.read_exact(&mut tag)?;
+        Ok(mac.verify_slice(&tag).is_ok())
     }
 
-    fn mac(&self, name: &str, code: &[u8]) -> Hmac<Sha256> {
+    /// Of a file of that name, what is in it before the tag is still to be added.
+    fn mac(&self, name: &str) -> Hmac<Sha256> {
         // An array of any length is a key: `new` takes the one type that cannot be wrong.
         let mut block = [0; 64];
         for (octet, key) in block.iter_mut().zip(self.key) {
@@ -119,13 +146,14 @@ impl CompiledStore {
         let mut mac = Hmac::<Sha256>::new(&block.into());
         mac.update(name.as_bytes());
         mac.update(&[0]);
-        mac.update(code);
         mac
     }
 
     fn write(&self, name: &str, code: &[u8]) -> io::Result<()> {
-        let tag = self.mac(name, code).finalize().into_bytes();
-        write_whole(&self.directory.join(name), &[tag.as_slice(), code], Existing::Goes)
+        let mut mac = self.mac(name);
+        mac.update(code);
+        let tag = mac.finalize().into_bytes();
+        write_whole(&self.directory.join(name), &[code, tag.as_slice()], Existing::Goes)
     }
 
     /// Drops those over the limit that nobody has needed for longest, and none that is in use: the
@@ -151,16 +179,41 @@ impl CompiledStore {
     }
 }
 
+/// The component whose code these octets are.
+pub(crate) fn deserialize(linked: &LinkedEngine, code: &[u8]) -> Option<Component> {
+    load(linked, Code::Octets(code))
+}
+
+/// The component in a file that was found good, or has just been made. Where the system maps no code, as
+/// from a file system that nothing may be executed from (`noexec`), it is copied.
+fn load_kept(linked: &LinkedEngine, file: &Path) -> Option<Component> {
+    load(linked, Code::File(file)).or_else(|| deserialize(linked, &fs::read(file).ok()?))
+}
+
+/// Where a component's code is. What follows it, such as a tag, is of no account.
+enum Code<'a> {
+    Octets(&'a [u8]),
+    File(&'a Path),
+}
+
 #[expect(
     unsafe_code,
     reason = "running code that wasmtime compiled for this program, see the SAFETY comment"
 )]
-pub(crate) fn deserialize(linked: &LinkedEngine, code: &[u8]) -> Option<Component> {
-    // SAFETY: `code` is what wasmtime serialised. Either `check` found the tag over it right, made with
-    // a key that only this installation has, and only `put` makes such tags; or `compiler` has just made
-    // it, or has it from a process of this very program, over a pipe, behind a word that only that
-    // process was told; or `artifact` has just made it of a component that runs here.
-    unsafe { Component::deserialize(&linked.engine, code) }.ok()
+fn load(linked: &LinkedEngine, code: Code<'_>) -> Option<Component> {
+    // SAFETY: `code` is what wasmtime serialised. Of files, `is_good` found the tag over it right, made with
+    // a key that only this installation has, or `put` has just written it; and none changes afterwards, as
+    // this module only ever exchanges them whole, in a directory that nobody else may enter. Of octets, they
+    // are such a file's, or `compiler` has just made them, or has them from a process of this very
+    // program, over a pipe, behind a word that only that process was told; or `artifact` has just made
+    // them of a component that runs here.
+    let component = unsafe {
+        match code {
+            Code::Octets(octets) => Component::deserialize(&linked.engine, octets),
+            Code::File(file) => Component::deserialize_file(&linked.engine, file),
+        }
+    };
+    component.ok()
 }
 
 /// The installation's key; made at random the first time.
@@ -245,8 +298,8 @@ mod tests {
         let store = CompiledStore::open(state.path(), linked()).unwrap();
         let bytes = wat::parse_str("(component (core module))").unwrap();
         let digest = Digest::of(&bytes);
-        let component = Component::from_binary(&linked().engine, &bytes).unwrap();
-        store.put(digest, &component, &BTreeSet::new());
+        let code = linked().engine.precompile_component(&bytes).unwrap();
+        assert!(store.put(linked(), digest, &code, &BTreeSet::new()).is_some());
         (state, store, digest)
     }
 
@@ -268,18 +321,21 @@ mod tests {
         let (_state, store, digest) = store();
         let file = store.directory.join(store.name(digest));
         let good = fs::read(&file).unwrap();
-        for at in [0, TAG_BYTES, good.len() - 1] {
+        // What is mapped is not written to.
+        let put =
+            |file: &Path, octets: &[u8]| write_whole(file, &[octets], Existing::Goes).unwrap();
+        for at in [0, good.len() - TAG_BYTES - 1, good.len() - TAG_BYTES, good.len() - 1] {
             let mut bad = good.clone();
             bad[at] ^= 1;
-            fs::write(&file, bad).unwrap();
+            put(&file, &bad);
             assert!(get(&store, digest).is_none(), "{at}");
         }
-        fs::write(&file, &good[..TAG_BYTES - 1]).unwrap();
+        put(&file, &good[..TAG_BYTES - 1]);
         assert!(get(&store, digest).is_none());
         let other = Digest::of(b"other");
-        fs::write(store.directory.join(store.name(other)), &good).unwrap();
+        put(&store.directory.join(store.name(other)), &good);
         assert!(get(&store, other).is_none());
-        fs::write(&file, &good).unwrap();
+        put(&file, &good);
         assert!(get(&store, digest).is_some());
         let foreign = CompiledStore { key: [7; KEY_BYTES], ..store };
         assert!(get(&foreign, digest).is_none());
@@ -299,13 +355,29 @@ mod tests {
             let name = format!("{n}.{EXTENSION}");
             aged(&name);
         }
-        let component = get(&store, digest).unwrap();
-        store.put(digest, &component, &BTreeSet::from([before]));
+        let code = get(&store, digest).unwrap().serialize().unwrap();
+        assert!(store.put(linked(), digest, &code, &BTreeSet::from([before])).is_some());
         let left = fs::read_dir(&store.directory).unwrap().flatten();
         let left = left.filter(|entry| entry.path().extension().is_some_and(|e| e == EXTENSION));
         assert_eq!(left.count(), limits::COMPILED_KEPT_MAX + 1);
         assert!(store.directory.join(store.name(before)).exists());
         assert!(get(&store, digest).is_some());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn code_that_was_kept_is_mapped_from_its_file() {
+        let (_state, store, digest) = store();
+        let file = store.directory.join(store.name(digest));
+        let component = get(&store, digest).unwrap();
+        let mapped = fs::read_to_string("/proc/self/maps").unwrap();
+        let code = mapped.lines().find(|line| line.ends_with(file.to_str().unwrap()));
+        assert!(code.is_some(), "{mapped}");
+        // Another file of that name is another file.
+        let code = component.serialize().unwrap();
+        write_whole(&file, &[b"another"], Existing::Goes).unwrap();
+        assert_eq!(component.serialize().unwrap(), code);
+        assert!(get(&store, digest).is_none());
     }
 
     #[cfg(unix)]

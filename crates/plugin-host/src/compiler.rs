@@ -56,7 +56,7 @@ pub(crate) struct Compiler {
 }
 
 impl Compiler {
-    /// Compiles a component. Slow.
+    /// Compiles a component, and gives its code with it. Slow.
     ///
     /// # Errors
     /// It cannot be compiled, or whoever does so fails.
@@ -64,18 +64,18 @@ impl Compiler {
         &self,
         linked: &LinkedEngine,
         bytes: &[u8],
-    ) -> Result<Component, Refusal> {
+    ) -> Result<(Component, Vec<u8>), Refusal> {
         let apart = self.process.as_ref().filter(|_| !linked.is_cramped);
-        if let Some(process) = apart
-            && let Some(code) = process.compile(bytes, self.within, self.pace)?
-        {
-            let foreign = || Refusal::Compile("its process made code for another engine".into());
-            return deserialize(linked, &code).ok_or_else(foreign);
-        }
-        let compiled = engine_to_compile(linked.is_cramped, has_lines(bytes))
-            .and_then(|engine| engine.precompile_component(bytes));
-        let code = compiled.map_err(|error| cannot(&error))?;
-        deserialize(linked, &code).ok_or_else(|| Refusal::Compile("for another engine".into()))
+        let apart = apart.map(|process| process.compile(bytes, self.within, self.pace));
+        let code = match apart.transpose()?.flatten() {
+            Some(code) => code,
+            None => engine_to_compile(linked.is_cramped, has_lines(bytes))
+                .and_then(|engine| engine.precompile_component(bytes))
+                .map_err(|error| cannot(&error))?,
+        };
+        let foreign = || Refusal::Compile("the code is for another engine".to_owned());
+        let component = deserialize(linked, &code).ok_or_else(foreign)?;
+        Ok((component, code))
     }
 }
 
@@ -299,7 +299,7 @@ mod tests {
         // What does not know the word is not run.
         let ended = "cannot be compiled: its process ended: exit status: 0";
         assert_eq!(refused("cat > /dev/null; echo code"), ended);
-        let foreign = "cannot be compiled: its process made code for another engine";
+        let foreign = "cannot be compiled: the code is for another engine";
         assert_eq!(refused("head -c 32; cat > /dev/null; echo code"), foreign);
     }
 
