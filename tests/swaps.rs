@@ -119,11 +119,13 @@ impl Marking {
     }
 
     /// The compiled components that the server has in its memory: what may be executed there and is
-    /// of no file.
+    /// of no file, or of one that was compiled.
     fn components(&self) -> usize {
         let maps = self.waft.proc("maps");
-        let of_no_file = |line: &&str| line.contains(" r-xp ") && line.ends_with(" 0");
-        maps.lines().map(str::trim_end).filter(of_no_file).count()
+        let of_component = |line: &&str| {
+            line.contains(" r-xp ") && (line.ends_with(" 0") || line.contains(".cwasm"))
+        };
+        maps.lines().map(str::trim_end).filter(of_component).count()
     }
 }
 

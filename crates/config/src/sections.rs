@@ -94,8 +94,9 @@ section! {
         /// `sched_setscheduler` and `sched_setaffinity` are made for it: filters that kill for them
         /// (`SystemCallFilter=`) want "inherited".
         scheduling: Scheduling as Word<Scheduling> = Scheduling::Batch,
-        /// Directory for what the server keeps from one run to the next, such as compiled plugins. It must
-        /// not be within the root of any account, nor within what a plugin is granted for files.
+        /// Directory for what the server keeps from one run to the next, such as compiled plugins, on a
+        /// local disk: they run from there, and nobody else may write to them. It must not be within the
+        /// root of any account, nor within what a plugin is granted for files.
         state: Option<PathBuf> as Maybe<FileName> = None; "nothing is kept",
         /// The user that the server becomes once it listens, where it was started as root.
         run_as: Option<String> as Maybe<Name> = None; "it stays who it is",

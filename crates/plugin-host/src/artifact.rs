@@ -270,8 +270,7 @@ fn has_more(component: &Component) -> bool {
 fn taken_to(linked: &LinkedEngine, component: &Component) -> Result<Component, Refusal> {
     let failed = |error: wasmtime::Error| Refusal::Compile(one_line(&format!("{error:#}")));
     let code = component.serialize().map_err(failed)?;
-    let foreign = || Refusal::Compile("another engine cannot run its code".to_owned());
-    deserialize(linked, &code).ok_or_else(foreign)
+    deserialize(linked, &code).map_err(failed)
 }
 
 /// Instances that belong to transfers or to sessions are as many as those.
@@ -296,7 +295,7 @@ impl Bound {
     }
 }
 
-/// Has the memory made that all instances begin with. Where that fails, the first instance tries again,
+/// Has the memory made that all instances begin with, of a component that is not mapped. Where that fails, the first instance tries again,
 /// and tells why not.
 fn make_images(component: &Component) {
     let make = || component.initialize_copy_on_write_image();

@@ -8,8 +8,10 @@
 //!
 //! A file that was found good is mapped, not copied: of a plugin's code only what it runs is in memory, and
 //! the system may take that back where it is short of it; an interpreter compiled to WebAssembly has tens
-//! of megabytes of it. So no file is ever written to once it has its name: it is exchanged whole, and whoever
-//! has mapped the one before keeps that. Nothing here is needed: whatever goes wrong costs one compilation.
+//! of megabytes of it. So it has to stay what it was, as long as the plugin lives, as the program's own file
+//! has to: no file is ever written to once it has its name, but exchanged whole, with all octets on
+//! the disk, and whoever has mapped the one before keeps that. A disk that does not give back what was written
+//! ends the server. Nothing here is needed: whatever goes wrong before a file is mapped costs one compilation.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -25,14 +27,14 @@ use wasmtime::component::Component;
 
 use crate::artifact::Digest;
 use crate::engine::LinkedEngine;
+use crate::errors::one_line;
 use crate::limits;
 
 const KEY_BYTES: usize = 32;
 const TAG_BYTES: usize = 32;
 const EXTENSION: &str = "cwasm";
 
-/// Octets of a file that are read at a time to check it.
-const PIECE_BYTES: usize = 64 * 1024;
+const NOT_MAPPED: &str = "compiled plugin cannot be mapped: all of it stays in memory";
 
 /// Whether a state directory is there and belongs to the user of this process: whoever only looks
 /// whether a server would start, as root maybe, leaves nothing there that the server cannot read.
@@ -80,12 +82,29 @@ impl CompiledStore {
             .append(true)
             .open(&file)
             .and_then(|file| file.set_modified(SystemTime::now()));
-        let is_good = self.is_good(&name, opened).unwrap_or(false);
-        let loaded = if is_good { load_kept(linked, &file) } else { None };
-        if loaded.is_none() {
-            tracing::warn!(file = %file.display(), "stale or damaged compiled plugin, compiling anew");
-        }
+        let loaded = self.is_good(&name, opened).map_err(wasmtime::Error::from);
+        let loaded = loaded.and_then(|is_good| {
+            wasmtime::ensure!(is_good, "it is not what was written");
+            self.load_good(linked, &name)
+        });
         loaded
+            .inspect_err(|error| tell(&file, error, "compiled plugin of no use, compiling anew"))
+            .ok()
+    }
+
+    /// The component in a file that was found good. Where the system maps no code, as from a file system that
+    /// nothing may be executed from (`noexec`), it is copied.
+    fn load_good(&self, linked: &LinkedEngine, name: &str) -> wasmtime::Result<Component> {
+        let file = self.directory.join(name);
+        let mapped = load(linked, Code::File(&file));
+        mapped.inspect_err(|error| tell(&file, error, NOT_MAPPED)).or_else(|_| {
+            let octets = fs::read(&file)?;
+            wasmtime::ensure!(
+                self.is_good_in(name, &octets[..], octets.len() as u64)?,
+                "it was exchanged"
+            );
+            deserialize(linked, &octets)
+        })
     }
 
     /// Keeps the code of a component beside that of those `in_use`, and gives the component as it is kept.
@@ -98,45 +117,40 @@ impl CompiledStore {
         in_use: &BTreeSet<Digest>,
     ) -> Option<Component> {
         let name = self.name(digest);
-        match self.write(&name, code) {
-            Ok(()) => {
-                self.prune(in_use);
-                load_kept(linked, &self.directory.join(name))
-            }
-            Err(error) => {
-                tracing::warn!(
-                    directory = %self.directory.display(),
-                    reason = %error,
-                    "compiled plugin not kept"
-                );
-                None
-            }
+        let file = self.directory.join(&name);
+        if let Err(error) = self.write(&name, code) {
+            tracing::warn!(
+                directory = %self.directory.display(),
+                reason = %error,
+                "compiled plugin not kept"
+            );
+            return None;
         }
+        self.prune(in_use);
+        load(linked, Code::File(&file)).inspect_err(|error| tell(&file, error, NOT_MAPPED)).ok()
     }
 
     fn name(&self, digest: Digest) -> String {
         format!("{digest}-{}.{EXTENSION}", self.fingerprint)
     }
 
-    /// Whether the tag of a file is right.
-    fn is_good(&self, name: &str, mut file: File) -> io::Result<bool> {
-        let Some(length) = file.metadata()?.len().checked_sub(TAG_BYTES as u64) else {
-            return Ok(false);
-        };
-        let mut mac = self.mac(name);
-        let mut code = (&mut file).take(length);
-        let mut piece = vec![0; PIECE_BYTES];
-        loop {
-            let length = code.read(&mut piece)?;
-            let Some(read) = piece.get(..length).filter(|read| !read.is_empty()) else { break };
-            mac.update(read);
-        }
-        let mut tag = [0; TAG_BYTES];
-        file.read_exact(&mut tag)?;
-        Ok(mac.verify_slice(&tag).is_ok())
+    /// Whether the tag of a file of that name is right.
+    fn is_good(&self, name: &str, file: File) -> io::Result<bool> {
+        let length = file.metadata()?.len();
+        self.is_good_in(name, file, length)
     }
 
-    /// Of a file of that name, what is in it before the tag is still to be added.
+    /// Whether the tag is right in `length` octets.
+    fn is_good_in(&self, name: &str, mut octets: impl Read, length: u64) -> io::Result<bool> {
+        let Some(length) = length.checked_sub(TAG_BYTES as u64) else { return Ok(false) };
+        let mut mac = Tagging(self.mac(name));
+        io::copy(&mut octets.by_ref().take(length), &mut mac)?;
+        let mut tag = [0; TAG_BYTES];
+        octets.read_exact(&mut tag)?;
+        Ok(mac.0.verify_slice(&tag).is_ok())
+    }
+
+    /// The beginning of a tag: what stands before it in a file of that name is yet to be added.
     fn mac(&self, name: &str) -> Hmac<Sha256> {
         // An array of any length is a key: `new` takes the one type that cannot be wrong.
         let mut block = [0; 64];
@@ -179,18 +193,35 @@ impl CompiledStore {
     }
 }
 
+/// A tag that is written to.
+struct Tagging(Hmac<Sha256>);
+
+impl Write for Tagging {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.update(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn tell(file: &Path, error: &wasmtime::Error, what: &str) {
+    let reason = one_line(&format!("{error:#}"));
+    tracing::warn!(file = %file.display(), reason, "{what}");
+}
+
 /// The component whose code these octets are.
-pub(crate) fn deserialize(linked: &LinkedEngine, code: &[u8]) -> Option<Component> {
+///
+/// # Errors
+/// It is for another engine, or the system has no room for it.
+pub(crate) fn deserialize(linked: &LinkedEngine, code: &[u8]) -> wasmtime::Result<Component> {
     load(linked, Code::Octets(code))
 }
 
-/// The component in a file that was found good, or has just been made. Where the system maps no code, as
-/// from a file system that nothing may be executed from (`noexec`), it is copied.
-fn load_kept(linked: &LinkedEngine, file: &Path) -> Option<Component> {
-    load(linked, Code::File(file)).or_else(|| deserialize(linked, &fs::read(file).ok()?))
-}
-
-/// Where a component's code is. What follows it, such as a tag, is of no account.
+/// Where a component's code is. What follows it, such as a tag, is of no account, and comes back with it
+/// where a mapped component is serialised.
 enum Code<'a> {
     Octets(&'a [u8]),
     File(&'a Path),
@@ -200,20 +231,20 @@ enum Code<'a> {
     unsafe_code,
     reason = "running code that wasmtime compiled for this program, see the SAFETY comment"
 )]
-fn load(linked: &LinkedEngine, code: Code<'_>) -> Option<Component> {
-    // SAFETY: `code` is what wasmtime serialised. Of files, `is_good` found the tag over it right, made with
-    // a key that only this installation has, or `put` has just written it; and none changes afterwards, as
-    // this module only ever exchanges them whole, in a directory that nobody else may enter. Of octets, they
+fn load(linked: &LinkedEngine, code: Code<'_>) -> wasmtime::Result<Component> {
+    // SAFETY: `code` is what wasmtime serialised. Of files, `is_good` found the tag right, made with a key
+    // that only this installation has, or `put` has just written it; whatever has taken its name since is such
+    // a file, too; and none changes while it is mapped, as this module only ever exchanges them whole, in a
+    // directory that nobody else may enter, on a disk that gives back what was written to it. Of octets, they
     // are such a file's, or `compiler` has just made them, or has them from a process of this very
     // program, over a pipe, behind a word that only that process was told; or `artifact` has just made
     // them of a component that runs here.
-    let component = unsafe {
+    unsafe {
         match code {
             Code::Octets(octets) => Component::deserialize(&linked.engine, octets),
             Code::File(file) => Component::deserialize_file(&linked.engine, file),
         }
-    };
-    component.ok()
+    }
 }
 
 /// The installation's key; made at random the first time.
@@ -263,7 +294,9 @@ fn write_new(file: &Path, parts: &[&[u8]]) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut writer = options.open(file)?;
-    parts.iter().try_for_each(|part| writer.write_all(part))
+    parts.iter().try_for_each(|part| writer.write_all(part))?;
+    // What is mapped is read again from the disk whenever the system wants its memory back.
+    writer.sync_all()
 }
 
 fn make_private_directory(directory: &Path) -> io::Result<()> {
@@ -288,17 +321,23 @@ mod tests {
     use super::*;
     use crate::engine::sandbox;
 
+    /// With some code.
+    const COMPONENT: &str = r#"(component (core module (func (export "f"))))"#;
+
     fn linked() -> &'static LinkedEngine {
         sandbox().unwrap().first_engine()
+    }
+
+    fn compiled() -> Vec<u8> {
+        let bytes = wat::parse_str(COMPONENT).unwrap();
+        linked().engine.precompile_component(&bytes).unwrap()
     }
 
     /// A store with one compiled component in it.
     fn store() -> (tempfile::TempDir, CompiledStore, Digest) {
         let state = tempfile::tempdir().unwrap();
         let store = CompiledStore::open(state.path(), linked()).unwrap();
-        let bytes = wat::parse_str("(component (core module))").unwrap();
-        let digest = Digest::of(&bytes);
-        let code = linked().engine.precompile_component(&bytes).unwrap();
+        let (digest, code) = (Digest::of(COMPONENT.as_bytes()), compiled());
         assert!(store.put(linked(), digest, &code, &BTreeSet::new()).is_some());
         (state, store, digest)
     }
@@ -355,7 +394,7 @@ mod tests {
             let name = format!("{n}.{EXTENSION}");
             aged(&name);
         }
-        let code = get(&store, digest).unwrap().serialize().unwrap();
+        let code = compiled();
         assert!(store.put(linked(), digest, &code, &BTreeSet::from([before])).is_some());
         let left = fs::read_dir(&store.directory).unwrap().flatten();
         let left = left.filter(|entry| entry.path().extension().is_some_and(|e| e == EXTENSION));
@@ -371,8 +410,10 @@ mod tests {
         let file = store.directory.join(store.name(digest));
         let component = get(&store, digest).unwrap();
         let mapped = fs::read_to_string("/proc/self/maps").unwrap();
-        let code = mapped.lines().find(|line| line.ends_with(file.to_str().unwrap()));
-        assert!(code.is_some(), "{mapped}");
+        let path = fs::canonicalize(&file).unwrap();
+        let is_code =
+            |line: &str| line.contains(" r-xp ") && line.ends_with(path.to_str().unwrap());
+        assert!(mapped.lines().any(is_code), "{mapped}");
         // Another file of that name is another file.
         let code = component.serialize().unwrap();
         write_whole(&file, &[b"another"], Existing::Goes).unwrap();

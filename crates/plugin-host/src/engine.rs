@@ -223,8 +223,8 @@ fn config(allocation: InstanceAllocationStrategy) -> Config {
         .concurrency_support(false)
         .epoch_interruption(true)
         .memory_init_cow(true)
-        // For debuggers and profilers of this process, and for backtraces of it through a guest; in memory
-        // as long as the component. A backtrace of the guest's own calls needs neither.
+        // For debuggers and profilers of this process, and for backtraces of it through a guest; part of
+        // every component's code. A backtrace of the guest's own calls needs neither.
         .debug_symbols(false)
         .native_unwind_info(false)
         // What there is to know when a call breaks; it is written down where somebody wants it.

@@ -679,7 +679,7 @@ impl Loader {
     ) -> Result<Arc<Plugin>, Refusal> {
         let mark = Mark::of(artifact.digest, &candidate.settings);
         self.progress.note(candidate, mark, Step::Start);
-        let settings = candidate.settings.clone();
+        let settings = Arc::clone(&candidate.settings);
         let plugin = self.start(&candidate.file, settings, artifact, generation).await?;
         if let Some(tester) = &self.self_test {
             self.progress.note(candidate, mark, Step::Test);

@@ -1,5 +1,5 @@
 //! What the calls of one plugin came to, by hook: how many, how they ended, how long they took.
-//! Sessions add to it at the same time, without waiting for each other.
+//! Sessions add to it at the same time, without waiting for each other but at the first call.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};

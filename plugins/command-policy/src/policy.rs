@@ -36,6 +36,7 @@ pub struct Policy {
 pub(crate) struct Verb {
     name: String,
     is_of_login: bool,
+    /// As long as rules are sorted: the others are dropped.
     may_be_denied: bool,
     cases: Vec<Case>,
 }
