@@ -295,8 +295,8 @@ impl Bound {
     }
 }
 
-/// Has the memory made that all instances begin with, of a component that is not mapped. Where that fails, the first instance tries again,
-/// and tells why not.
+/// Has the memory made that all instances begin with; that of a mapped component is its file. Where that
+/// fails, the first instance tries again, and tells why not.
 fn make_images(component: &Component) {
     let make = || component.initialize_copy_on_write_image();
     if let Err(error) = again_while_busy(make, || thread::sleep(BUSY)) {

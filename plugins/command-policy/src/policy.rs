@@ -191,7 +191,8 @@ impl Policy {
 }
 
 /// The verbs that some of these rules may deny, and the rules themselves; with each rule come the
-/// commands that it is about. Sorted into a list: a tree would make it 8 KB larger, compiled.
+/// commands that it is about. Sorted into a list: a tree would make the component 8 KB larger,
+/// compiled.
 fn by_verb(rules: Vec<(Vec<Pattern>, Rule)>) -> (Vec<Verb>, Vec<Rule>) {
     let mut verbs = Vec::<Verb>::new();
     let sort = |(place, (patterns, rule)): (usize, (Vec<Pattern>, Rule))| {
