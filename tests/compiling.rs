@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use support::PATIENCE;
 use support::control::Control;
+use support::folder;
 use support::ftp::{Ftp, connect};
 use support::log::Line;
 use support::plugin::component;
@@ -148,6 +149,39 @@ fn a_process_that_dies_while_it_compiles_costs_the_new_version_only() {
     let reason = "cannot be compiled: its process ended: signal: 9 (SIGKILL)";
     assert_eq!(kept.field("reason"), reason);
     waft.log_in().expect("CWD /", 502);
+}
+
+/// How much of the code that components were compiled to a server has in memory, in KiB; nothing where none
+/// is mapped.
+#[cfg(target_os = "linux")]
+fn in_memory(waft: &Waft) -> Option<usize> {
+    let smaps = waft.proc("smaps");
+    // A mapping begins with where it is, and ends with what its pages are for.
+    let mappings = smaps.split_inclusive("\nVmFlags: ").filter(|it| it.contains(".cwasm"));
+    let code = mappings.filter(|it| it.contains(" r-xp "));
+    let resident = code.map(|mapping| {
+        let resident = mapping.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        resident.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap()
+    });
+    resident.reduce(|one, other| one + other)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_at_rest_lets_go_of_code_of_plugins_and_runs_it_again() {
+    let site = folder::site("");
+    let settings = "[[config.rule]]\ncommands = [\"CWD /one\", \"CWD /two\"]\n";
+    site.write(folder::SETTINGS, settings);
+    site.write(folder::COMPONENT, component("command-policy"));
+    let waft = site.serve();
+    let mut client = waft.log_in();
+    client.expect("CWD /one", 502);
+    let deadline = Instant::now() + PATIENCE;
+    while in_memory(&waft).expect("it is mapped") > 0 {
+        assert!(Instant::now() < deadline, "{}", waft.proc("smaps"));
+    }
+    client.expect("CWD /two", 502);
+    client.expect("CWD /", 250);
 }
 
 #[test]

@@ -151,6 +151,8 @@ impl Running {
         let _metrics = metrics.map(|socket| Telling::start(socket, measured)).transpose()?;
         listeners.accept(&config.listeners, tls.as_ref(), &server)?;
         acme.as_mut().map_or(Ok(()), Acme::begin)?;
+        // From here on, what only the start needed is given back.
+        let footprint = Footprint::keep_small(pages, workers, host.clone());
         Ok(Self {
             server,
             host,
@@ -161,8 +163,7 @@ impl Running {
             _watching,
             _control,
             _metrics,
-            // From here on, what only the start needed is given back.
-            _footprint: Footprint::keep_small(pages, workers),
+            _footprint: footprint,
         })
     }
 

@@ -4,7 +4,8 @@
 //! executed, and maps fifteen neighbours with it. Nothing ever unmaps them while there is memory, so that a
 //! server goes on holding what only its start needed: the command line, the configuration, a compiler,
 //! the dynamic linker. Here it lets go of all of it, and what it needs comes back by page faults that
-//! read nothing, as the files are in the system's cache: a few dozen, a few microseconds each.
+//! read nothing, as the files are in the system's cache: a few dozen, a few microseconds each. So it does
+//! with code that it mapped later, such as that of plugins.
 //!
 //! The allocator does likewise with memory that was freed: it keeps it for what comes next, of every
 //! thread on its own. A compiler leaves megabytes of it behind. Here it gives them back.
@@ -16,7 +17,9 @@
 //! octets: so only private mappings of files are touched that nobody may write to, and of which no page was
 //! ever written, by the dynamic linker for instance or a debugger (the system tells a page of a file from
 //! another: proc_pid_pagemap(5)). A page of a file is in the system's cache or read from the file, mapped or
-//! not: who changes the file changes both.
+//! not: who changes the file changes both. That it is still the same mapping when it is let go of needs
+//! something that keeps it so: the process as long as it runs, for what it began with; for what came later,
+//! a borrow.
 
 #[cfg(target_os = "linux")]
 mod mappings;
@@ -45,14 +48,14 @@ impl Pages {
         }
     }
 
-    /// Lets go of memory that was freed, and of the pages of code and constants. Returns how many octets
-    /// of those were in memory.
+    /// Lets go of memory that was freed, and of the pages of code and constants, with those of `images`:
+    /// octets that are mapped from files; others stay. Returns how many octets of all those were in memory.
     ///
     /// # Errors
     /// The system does not tell what is mapped, or keeps it.
     #[cfg(target_os = "linux")]
     #[expect(unsafe_code, reason = "discards what nobody misses, see the module's top")]
-    pub fn release(&self) -> io::Result<usize> {
+    pub fn release(&self, images: &[impl AsRef<[u8]>]) -> io::Result<usize> {
         use rustix::mm::{Advice, madvise};
 
         // SAFETY: it has no conditions.
@@ -63,12 +66,14 @@ impl Pages {
         let unseen = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
         let (mappings, origins) = self.mapped.as_ref().map_err(unseen)?;
         let mut released = 0;
-        for mapping in mappings {
-            let Some(resident) = origins.unwritten(mapping)? else { continue };
+        let images = images.iter().map(|image| Mapping::of(image.as_ref()));
+        for mapping in mappings.iter().cloned().chain(images) {
+            let Some(resident) = origins.unwritten(&mapping)? else { continue };
             let start = std::ptr::without_provenance_mut(mapping.start);
-            // SAFETY: a private mapping of a file, not writable and never written to. Its pages hold what
-            // the file holds, now and when they are read from it again. It is still that mapping: what was
-            // mapped when these were found is the program and what it is linked with, and stays mapped.
+            // SAFETY: pages of files, none of which was ever written to: they hold what the file holds, now and
+            // when they are read from it again. Nobody writes to them meanwhile, and they are still what was
+            // looked at: of what was mapped when these were found, as nobody may write there, and as the
+            // program and what it is linked with stay mapped; of an image, as it is borrowed.
             match unsafe { madvise(start, mapping.length, Advice::LinuxDontNeed) } {
                 Ok(()) => released += resident,
                 // It is locked into memory: somebody wants it there.
@@ -84,7 +89,7 @@ impl Pages {
     /// # Errors
     /// None.
     #[cfg(not(target_os = "linux"))]
-    pub fn release(&self) -> io::Result<usize> {
+    pub fn release(&self, _images: &[impl AsRef<[u8]>]) -> io::Result<usize> {
         Ok(0)
     }
 }
@@ -102,6 +107,9 @@ mod tests {
         ONE.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// No images.
+    const NONE: [&[u8]; 0] = [];
+
     /// KiB of the process that are in memory (proc_pid_status(5)).
     fn resident() -> usize {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -117,10 +125,20 @@ mod tests {
         let last = pieces.pop();
         drop(pieces);
         let before = resident();
-        Pages::find().release().unwrap();
+        Pages::find().release(&NONE).unwrap();
         let given_back = before.saturating_sub(resident());
         assert!(given_back > 16 * 1024, "KiB: {given_back}");
         drop(last);
+    }
+
+    #[test]
+    fn an_image_that_is_of_no_file_stays_as_it_is() {
+        let _alone = alone();
+        let page = rustix::param::page_size();
+        let image: Vec<u8> = (0..=u8::MAX).cycle().take(4 * page).collect();
+        let before = image.clone();
+        Pages::find().release(&[&image]).unwrap();
+        assert!(image == before);
     }
 
     #[test]
@@ -137,7 +155,7 @@ mod tests {
         let own = memory_that_was_freed_goes_back as *const () as usize;
         let of_libc = libc::qsort as *const () as usize;
         let before = [own, of_libc].map(of);
-        let released = pages.release().unwrap();
+        let released = pages.release(&NONE).unwrap();
         assert!(released >= before.iter().sum(), "{released} {before:?}");
         let after = [own, of_libc].map(of);
         assert!(after[0] < before[0] && after[1] < before[1], "{before:?} {after:?}");

@@ -4,14 +4,26 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// A private mapping of a file that nobody may write to, in octets.
+/// Where a private mapping of a file is that nobody may write to, or something else that may be one, in
+/// octets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mapping {
     pub(crate) start: usize,
     pub(crate) length: usize,
 }
 
-/// Those of this process.
+impl Mapping {
+    /// The whole pages of some octets.
+    pub(crate) fn of(octets: &[u8]) -> Mapping {
+        let page = rustix::param::page_size();
+        let all = octets.as_ptr_range();
+        let start = all.start.addr().next_multiple_of(page);
+        let length = all.end.addr().saturating_sub(start) / page * page;
+        Mapping { start, length }
+    }
+}
+
+/// Those of this process that are private, of a file, and that nobody may write to.
 pub(crate) fn read() -> io::Result<Vec<Mapping>> {
     Ok(fs::read_to_string("/proc/self/maps")?.lines().filter_map(parse).collect())
 }
@@ -116,8 +128,7 @@ mod tests {
         let origins = Origins::open().unwrap();
         let page = rustix::param::page_size();
         let memory = vec![1_u8; 4 * page];
-        let start = memory.as_ptr().addr().next_multiple_of(page);
-        assert_eq!(origins.unwritten(&Mapping { start, length: page }).unwrap(), None);
+        assert_eq!(origins.unwritten(&Mapping::of(&memory)).unwrap(), None);
         let code = a_page_of_this_process_that_was_written_to_is_seen as *const () as usize;
         let start = code / page * page;
         assert!(origins.unwritten(&Mapping { start, length: page }).unwrap().is_some());

@@ -12,7 +12,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Instance, InstancePre};
 
 use crate::bindings::exports::waft::plugin as exports;
-use crate::cache::{CompiledStore, deserialize};
+use crate::cache::{CompiledStore, Image, deserialize};
 use crate::compiler::Compiler;
 use crate::engine::{LinkedEngine, Need, Reservation, Sandbox};
 use crate::errors::{Refusal, one_line};
@@ -236,6 +236,12 @@ impl Artifact {
 
     fn component(&self) -> &Component {
         self.first.pre.component()
+    }
+
+    /// What it was compiled to, in each engine.
+    pub(crate) fn images(&self) -> impl Iterator<Item = Image> {
+        let bound = [Some(&self.first), self.other.get()].into_iter().flatten();
+        bound.map(|bound| Image::of(bound.pre.component()))
     }
 
     /// Whether it exports that hook.

@@ -1,23 +1,26 @@
 //! Compiled components on disk, so that none need be compiled again at every start.
 //!
 //! Loading a compiled component runs whatever machine code it holds: this module is the one place
-//! of the crate with `unsafe`. What makes it sound, for files: they are made by this module only, in a
+//! of the crate with `unsafe`, for that and for a look at what was loaded. What makes it sound, for files: they are made by this module only, in a
 //! directory that nobody else may enter, and each ends with a keyed tag (HMAC-SHA-256, the key made
 //! at random for this installation) over its name and all octets before the tag. Wasmtime itself refuses
 //! what another version or another configuration of it compiled.
 //!
 //! A file that was found good is mapped, not copied: of a plugin's code only what it runs is in memory, and
-//! the system may take that back where it is short of it; an interpreter compiled to WebAssembly has tens
-//! of megabytes of it. So it has to stay what it was, as long as the plugin lives, as the program's own file
-//! has to: no file is ever written to once it has its name, but exchanged whole, with all octets on
-//! the disk, and whoever has mapped the one before keeps that. A disk that does not give back what was written
-//! ends the server. Nothing here is needed: whatever goes wrong before a file is mapped costs one compilation.
+//! the system may take that back where it is short of it, as a server at rest gives it back; an interpreter
+//! compiled to WebAssembly has tens of megabytes of it. So it has to stay what it was, as long as the plugin
+//! lives, as the program's own file has to: no file is ever written to once it has its name, but exchanged
+//! whole, with all octets on the disk, and whoever has mapped the one before keeps that. A disk that does not
+//! give back what was written ends the server. Nothing here is needed: whatever goes wrong before a file is
+//! mapped costs one compilation.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -244,6 +247,36 @@ fn load(linked: &LinkedEngine, code: Code<'_>) -> wasmtime::Result<Component> {
             Code::Octets(octets) => Component::deserialize(&linked.engine, octets),
             Code::File(file) => Component::deserialize_file(&linked.engine, file),
         }
+    }
+}
+
+/// What a component was compiled to, code and constants, as long as this lives: mapped from a file, or copied.
+#[derive(Clone)]
+pub struct Image(Component);
+
+impl Image {
+    pub(crate) fn of(component: &Component) -> Image {
+        Image(component.clone())
+    }
+}
+
+impl AsRef<[u8]> for Image {
+    #[expect(
+        unsafe_code,
+        reason = "wasmtime tells where it is and no more, see the SAFETY comment"
+    )]
+    fn as_ref(&self) -> &[u8] {
+        let Range { start, end } = self.0.image_range();
+        // SAFETY: wasmtime made the range of such a slice. What it holds was initialised when the component was
+        // made, and nobody writes to it from then on; it stays where it is as long as there is a clone
+        // of the component.
+        unsafe { std::slice::from_raw_parts(start, end.addr() - start.addr()) }
+    }
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Image").field(&self.0.image_range()).finish()
     }
 }
 

@@ -18,7 +18,7 @@ use waft_core::hooks::{HookSource, Hooks};
 use waft_core::storage::Storage;
 
 use crate::budget::Budget;
-use crate::cache;
+use crate::cache::{self, Image};
 use crate::canary::Canary;
 use crate::capability::log::cleaned;
 use crate::chain::{Generation, InForce};
@@ -272,6 +272,18 @@ impl Host {
         self.shared.outbox.written().await;
         let stock = Arc::clone(&self.shared.stock);
         blocking(move || stock.flush()).await;
+    }
+
+    /// What the plugins that serve sessions were compiled to.
+    pub fn images(&self) -> Vec<Image> {
+        let canary = self.shared.canary.load();
+        let tried = canary.as_ref().map(|canary| Arc::clone(canary.generation.generation()));
+        let generations = std::iter::once(self.shared.generation()).chain(tried);
+        let images = |generation: Arc<Generation>| {
+            let artifacts = generation.plugins().iter().map(|plugin| &plugin.artifact);
+            artifacts.flat_map(|artifact| artifact.images()).collect::<Vec<_>>()
+        };
+        generations.flat_map(images).collect()
     }
 
     /// The plugins and their numbers.

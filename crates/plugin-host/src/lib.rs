@@ -70,6 +70,7 @@ mod watch;
 mod workshop;
 
 pub use beside::Beside;
+pub use cache::Image;
 pub use compiler::{CompilerProcess, compile_apart};
 pub use core_dumps::CoreDumps;
 pub use costs::{Instances, instances};

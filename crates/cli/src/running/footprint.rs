@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use waft_pages::Pages;
+use waft_plugin_host::Host;
 use waft_server::Workers;
 
 /// When the start is over at the latest, with all that goes on beside it.
@@ -21,13 +22,13 @@ pub(super) struct Footprint(AbortHandle);
 impl Footprint {
     /// Gives back what only the start needed, and later what only logins and transfers do, each time
     /// that all sessions have come to rest.
-    pub(super) fn keep_small(pages: Pages, workers: Arc<Workers>) -> Footprint {
+    pub(super) fn keep_small(pages: Pages, workers: Arc<Workers>, host: Host) -> Footprint {
         let keeping = async move {
             let [mut kept, kept_max] = KEPT;
             // Whether somebody was there already or nobody.
             let _ = timeout(STARTED, workers.all_at_rest()).await;
             loop {
-                give_back(&pages);
+                give_back(&pages, &host);
                 sleep(kept).await;
                 kept = kept_max.min(kept * 2);
                 workers.all_at_rest().await;
@@ -37,8 +38,8 @@ impl Footprint {
     }
 }
 
-fn give_back(pages: &Pages) {
-    match pages.release() {
+fn give_back(pages: &Pages, host: &Host) {
+    match pages.release(&host.images()) {
         Ok(octets) => tracing::debug!(octets, "memory that is not in use given back"),
         Err(error) => tracing::debug!(%error, "memory that is not in use is kept"),
     }
