@@ -232,9 +232,9 @@ impl Plugin {
         }
     }
 
-    /// Whether what it says about commands may take a while.
+    /// Whether what it says about commands may take a while, as it did lately.
     pub(crate) fn may_take_long(&self) -> bool {
-        !self.pace(Hook::CommandFilter).is_quick()
+        self.pace(Hook::CommandFilter).is_slow()
     }
 
     /// Whether a call of that hook waits for nothing and will be over at once, going by the last ones.

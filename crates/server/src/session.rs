@@ -127,8 +127,8 @@ pub(crate) type Flow = ControlFlow<&'static str>;
 /// The longest wait that is no wait at all: what an unset time-out becomes.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// What clients keep a session alive with, answered from memory, and by plugins only if those are
-/// quick: no reason to go to work.
+/// What clients keep a session alive with, answered from memory, and by plugins unless those were slow
+/// lately: no reason to go to work.
 const AT_REST: [Verb; 4] = [Verb::Noop, Verb::Pwd, Verb::Type, Verb::Xpwd];
 
 /// Commands that a session answers at rest, one behind the other: more is work.

@@ -6,7 +6,7 @@
 //! never moves.
 //!
 //! On the thread for rest a session only answers what keeps it alive and costs next to nothing, with
-//! what plugins say about it if they have been quick lately: one that would do more there kept all
+//! what plugins say about it unless they were slow lately: one that would do more there kept all
 //! others waiting.
 
 use std::fmt;
