@@ -1,4 +1,4 @@
-//! The WebAssembly engines of the process and their clock.
+//! The WebAssembly engines of the process.
 //!
 //! A pooling engine keeps books of every instance that it could have, made or not. So there are two:
 //! one of few instances for most plugins, and one of many, made once a plugin needs it. What
@@ -7,17 +7,15 @@
 //! for one machine. None has concurrency support: without it a call costs a third, and components that
 //! want `async` in their interface are refused.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use waft_per_cpu::PerCpu;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::bindings::Served;
 use crate::capability::wasi;
+use crate::clock::{Clock, Running};
 use crate::errors::{Refusal, one_line};
 use crate::guest::Guest;
 use crate::limits;
@@ -78,7 +76,7 @@ pub(crate) fn sandbox() -> Result<&'static Sandbox, Refusal> {
 impl Sandbox {
     fn new() -> wasmtime::Result<Sandbox> {
         let few = LinkedEngine::few()?;
-        let clock = start_clock(few.engine.clone())?;
+        let clock = Clock::start(few.engine.clone())?;
         Ok(Sandbox {
             few,
             many: OnceLock::new(),
@@ -250,96 +248,6 @@ fn pool(instances: u32, core_instances: u32, tables: u32) -> PoolingAllocationCo
         .table_keep_resident(0)
         .max_unused_warm_slots(limits::UNUSED_SLOTS_MAX);
     pool
-}
-
-/// What the ticking thread and the calls share.
-#[derive(Default)]
-struct Clock {
-    calls: PerCpu<Calls>,
-    /// Those whose epoch it moves.
-    engines: Mutex<Vec<Engine>>,
-    parked: AtomicBool,
-    thread: OnceLock<thread::Thread>,
-}
-
-/// Calls that began and ended so far; those that run are the difference.
-#[derive(Default)]
-struct Calls {
-    began: AtomicUsize,
-    ended: AtomicUsize,
-}
-
-/// While one lives, the clock ticks.
-pub(crate) struct Running(&'static Calls);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-impl Clock {
-    fn tick_for(&self, engine: Engine) {
-        self.engines.lock().unwrap_or_else(PoisonError::into_inner).push(engine);
-    }
-
-    fn tick(&self) {
-        for engine in &*self.engines.lock().unwrap_or_else(PoisonError::into_inner) {
-            engine.increment_epoch();
-        }
-    }
-
-    fn begin(&'static self) -> Running {
-        let calls = self.calls.here();
-        calls.began.fetch_add(1, Ordering::SeqCst);
-        if self.parked.load(Ordering::SeqCst)
-            && let Some(thread) = self.thread.get()
-        {
-            thread.unpark();
-        }
-        Running(calls)
-    }
-
-    /// How many calls began so far.
-    fn began(&self) -> usize {
-        let began = self.calls.iter().map(|calls| calls.began.load(Ordering::SeqCst));
-        began.fold(0, usize::wrapping_add)
-    }
-
-    /// Whether a call runs.
-    fn runs(&self) -> bool {
-        self.calls.iter().any(|calls| {
-            let ended = calls.ended.load(Ordering::SeqCst);
-            calls.began.load(Ordering::SeqCst) != ended
-        })
-    }
-}
-
-/// Starts the thread that moves the engines' epoch every tick while calls are made, and sleeps
-/// otherwise: an idle server wakes nobody up.
-fn start_clock(engine: Engine) -> wasmtime::Result<&'static Clock> {
-    let clock: &'static Clock = Box::leak(Box::default());
-    clock.tick_for(engine);
-    let thread = thread::Builder::new().name("waft-plugin-clock".to_owned()).spawn(move || {
-        loop {
-            let began = clock.began();
-            thread::sleep(limits::TICK);
-            clock.tick();
-            // Short calls are seldom seen running: as long as some begin, none has to wake this.
-            if clock.began() != began || clock.runs() {
-                continue;
-            }
-            clock.parked.store(true, Ordering::SeqCst);
-            // A call that begins between these two lines sees the flag, and its unpark is kept.
-            while clock.began() == began {
-                thread::park();
-            }
-            clock.parked.store(false, Ordering::SeqCst);
-        }
-    })?;
-    // Set by nobody else: the clock was made above.
-    let _ = clock.thread.set(thread.thread().clone());
-    Ok(clock)
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod cache;
 mod canary;
 mod capability;
 mod chain;
+mod clock;
 mod compiler;
 mod core_dumps;
 mod costs;
