@@ -7,7 +7,17 @@
 //! use, and then two threads meet at one value, as they always may.
 #![forbid(unsafe_code)]
 
+use std::num::NonZeroUsize;
+use std::sync::LazyLock;
 use std::thread::available_parallelism;
+
+/// How many processors this process may use: as many as when it was first asked, which takes a dozen system
+/// calls.
+pub fn processors() -> usize {
+    static PROCESSORS: LazyLock<usize> =
+        LazyLock::new(|| available_parallelism().map_or(1, NonZeroUsize::get));
+    *PROCESSORS
+}
 
 /// One value for each processor.
 #[derive(Debug)]
@@ -27,8 +37,7 @@ impl<T: Default> Default for PerCpu<T> {
 impl<T> PerCpu<T> {
     /// As many as there are processors, each as `make` makes it.
     pub fn new(make: impl Fn() -> T) -> PerCpu<T> {
-        let processors = available_parallelism().map_or(1, usize::from);
-        PerCpu((0..processors).map(|_| Line(make())).collect())
+        PerCpu((0..processors()).map(|_| Line(make())).collect())
     }
 
     /// A single one that all processors use, for tests that go by what is in it.
@@ -94,6 +103,21 @@ mod tests {
         });
         let sum: usize = counter.iter().map(|count| count.load(Ordering::Relaxed)).sum();
         assert_eq!(sum, 8000);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn there_are_as_many_wherever_they_are_made() {
+        use rustix::thread::{CpuSet, sched_setaffinity};
+        let all = processors();
+        std::thread::spawn(move || {
+            let mut one = CpuSet::new();
+            one.set(processor());
+            sched_setaffinity(None, &one).unwrap();
+            assert_eq!(PerCpu::<AtomicUsize>::default().iter().count(), all);
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]

@@ -29,12 +29,12 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use std::thread::available_parallelism;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, mpsc};
+use waft_per_cpu::processors;
 
 pub(crate) use near::{Lookout, Visit};
 pub(crate) use pace::Pace;
@@ -110,9 +110,6 @@ thread_local! {
 /// Sessions on threads of workers, of the whole process: they share its processors.
 static AT_WORK: AtomicUsize = AtomicUsize::new(0);
 
-static PROCESSORS: LazyLock<usize> =
-    LazyLock::new(|| available_parallelism().map_or(1, NonZeroUsize::get));
-
 /// A session on a worker's thread; made and dropped there.
 #[derive(Debug)]
 pub(crate) struct Presence(());
@@ -127,7 +124,7 @@ pub(crate) fn has_thread_to_itself() -> bool {
 /// only then one may be kept busy with nothing but waiting. What other programs do is not asked, nor
 /// whether those sessions only wait for slow clients.
 pub(crate) fn leaves_processors_to_clients() -> bool {
-    AT_WORK.load(Ordering::Relaxed) <= *PROCESSORS / 2
+    AT_WORK.load(Ordering::Relaxed) <= processors() / 2
 }
 
 /// Counts a command of the session that runs here, and has the thread move [`near`] its client now and

@@ -193,9 +193,11 @@ mod linux {
         use std::thread;
         use std::time::Duration;
 
+        use waft_per_cpu::processors;
+
         use super::super::{Lookout, Pace, Visit};
         use super::*;
-        use crate::workers::{Nearness, PROCESSORS, Presence, Seat, Workers, stay_near};
+        use crate::workers::{Nearness, Presence, Seat, Workers, stay_near};
 
         /// After which a thread is given up.
         const LIMIT: Duration = Duration::from_secs(60);
@@ -319,7 +321,7 @@ mod linux {
             let (_, [here, there]) = two_processors();
             let (told, heard) = mpsc::channel();
             let mut others = Vec::new();
-            for _ in 0..=*PROCESSORS / 2 {
+            for _ in 0..=processors() / 2 {
                 let seat = Seat::take(Some(&workers));
                 let (runtime, told) = (seat.runtime.clone(), told.clone());
                 let (other, mut ends) = tokio::sync::mpsc::channel::<()>(1);
