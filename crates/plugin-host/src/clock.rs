@@ -1,22 +1,33 @@
 //! The clock that calls of guests are measured by: it moves the epoch that their code looks at.
+//!
+//! It is a thread that waits for a timer, and no call wakes it: the first one sets the timer, which the clock
+//! sets again as long as there are calls. A call that comes alone and is over in time stops it, so that a
+//! server that asks a plugin now and then, as about what keeps a session alive, disturbs nobody else's
+//! processor for it.
+
+mod timer;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
+use timer::Timer;
 use waft_per_cpu::PerCpu;
 use wasmtime::Engine;
 
 use crate::limits;
 
 /// What the ticking thread and the calls share.
-#[derive(Default)]
 pub(crate) struct Clock {
     calls: PerCpu<Calls>,
     /// Those whose epoch it moves.
     engines: Mutex<Vec<Engine>>,
-    parked: AtomicBool,
-    thread: OnceLock<thread::Thread>,
+    timer: Timer,
+    /// Whether the timer is set.
+    ticks: AtomicBool,
+    /// Held while that changes.
+    lately: Mutex<Lately>,
 }
 
 /// Calls that began and ended so far; those that run are the difference.
@@ -26,65 +37,116 @@ struct Calls {
     ended: AtomicUsize,
 }
 
+/// What was when the timer was set.
+#[derive(Default)]
+struct Lately {
+    /// When a call did so.
+    set: Option<Instant>,
+    /// How many calls had begun.
+    began: usize,
+}
+
 /// While one lives, the clock ticks.
-pub(crate) struct Running(&'static Calls);
+pub(crate) struct Running {
+    calls: &'static Calls,
+    /// The clock that ticks for this call alone, as far as is known.
+    alone: Option<&'static Clock>,
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Ordering::SeqCst);
+        self.calls.ended.fetch_add(1, Ordering::SeqCst);
+        if let Some(clock) = self.alone {
+            clock.stop();
+        }
     }
 }
 
 impl Clock {
-    /// Starts the thread that moves the engines' epoch every tick while calls are made, and sleeps
-    /// otherwise: an idle server wakes nobody up.
+    /// Starts the thread that moves the engines' epoch every tick while calls are made.
+    ///
+    /// # Errors
+    /// The system has no thread or no timer.
     pub(crate) fn start(engine: Engine) -> wasmtime::Result<&'static Clock> {
-        let clock: &'static Clock = Box::leak(Box::default());
-        clock.tick_for(engine);
-        let thread =
-            thread::Builder::new().name("waft-plugin-clock".to_owned()).spawn(move || {
-                loop {
-                    let began = clock.began();
-                    thread::sleep(limits::TICK);
-                    clock.tick();
-                    // Short calls are seldom seen running: as long as some begin, none has to wake this.
-                    if clock.began() != began || clock.runs() {
-                        continue;
-                    }
-                    clock.parked.store(true, Ordering::SeqCst);
-                    // A call that begins between these two lines sees the flag, and its unpark is kept.
-                    while clock.began() == began {
-                        thread::park();
-                    }
-                    clock.parked.store(false, Ordering::SeqCst);
-                }
-            })?;
-        // Set by nobody else: the clock was made above.
-        let _ = clock.thread.set(thread.thread().clone());
+        let clock: &'static Clock = Box::leak(Box::new(Clock {
+            calls: PerCpu::default(),
+            engines: Mutex::new(vec![engine]),
+            timer: Timer::new()?,
+            ticks: AtomicBool::new(false),
+            lately: Mutex::default(),
+        }));
+        let ticking = move || {
+            loop {
+                clock.timer.wait();
+                clock.tick();
+                clock.go_on();
+            }
+        };
+        thread::Builder::new().name("waft-plugin-clock".to_owned()).spawn(ticking)?;
         Ok(clock)
     }
 
     /// Moves the epoch of that engine, too.
     pub(crate) fn tick_for(&self, engine: Engine) {
-        self.engines.lock().unwrap_or_else(PoisonError::into_inner).push(engine);
+        lock(&self.engines).push(engine);
     }
 
     fn tick(&self) {
-        for engine in &*self.engines.lock().unwrap_or_else(PoisonError::into_inner) {
-            engine.increment_epoch();
-        }
+        lock(&self.engines).iter().for_each(Engine::increment_epoch);
     }
 
     /// Notes that a call begins; ticks until it has ended.
     pub(crate) fn begin(&'static self) -> Running {
         let calls = self.calls.here();
+        // Who stops ticking looks at this afterwards: if that is not seen here, this is seen there.
         calls.began.fetch_add(1, Ordering::SeqCst);
-        if self.parked.load(Ordering::SeqCst)
-            && let Some(thread) = self.thread.get()
-        {
-            thread.unpark();
+        let alone = if self.ticks.load(Ordering::SeqCst) { None } else { self.set() };
+        Running { calls, alone }
+    }
+
+    /// Sets the timer for a call. Returns the clock where none did so within the tick before: of calls that
+    /// follow each other, each would set it and stop it again.
+    #[cold]
+    fn set(&'static self) -> Option<&'static Clock> {
+        let mut lately = lock(&self.lately);
+        if self.ticks.swap(true, Ordering::SeqCst) {
+            return None;
         }
-        Running(calls)
+        self.timer.set();
+        let now = Instant::now();
+        let before = lately.set.replace(now);
+        lately.began = self.began();
+        let is_alone = before.is_none_or(|before| now.duration_since(before) > limits::TICK);
+        is_alone.then_some(self)
+    }
+
+    /// Stops ticking, unless there is another call.
+    fn stop(&self) {
+        let _lately = lock(&self.lately);
+        self.ticks.store(false, Ordering::SeqCst);
+        if self.runs() {
+            self.ticks.store(true, Ordering::SeqCst);
+        } else {
+            self.timer.stop();
+        }
+    }
+
+    /// Goes on ticking as long as calls begin or run: short ones are seldom seen running.
+    fn go_on(&self) {
+        let mut lately = lock(&self.lately);
+        if !self.ticks.load(Ordering::SeqCst) {
+            return;
+        }
+        let began = self.began();
+        if began == lately.began && !self.runs() {
+            self.ticks.store(false, Ordering::SeqCst);
+            if self.began() == began {
+                return;
+            }
+            self.ticks.store(true, Ordering::SeqCst);
+        }
+        lately.began = began;
+        self.timer.set();
     }
 
     /// How many calls began so far.
@@ -99,5 +161,59 @@ impl Clock {
             let ended = calls.ended.load(Ordering::SeqCst);
             calls.began.load(Ordering::SeqCst) != ended
         })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waits until the clock rests.
+    fn rests(clock: &Clock) {
+        let deadline = Instant::now() + std::time::Duration::from_secs(60);
+        while clock.ticks.load(Ordering::SeqCst) {
+            assert!(Instant::now() < deadline, "it ticks on and on");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_call_that_comes_alone_leaves_the_clock_at_rest() {
+        let clock = Clock::start(Engine::default()).unwrap();
+        let ticks = || clock.ticks.load(Ordering::SeqCst);
+        assert!(!ticks());
+        let call = clock.begin();
+        assert!(ticks());
+        drop(call);
+        assert!(!ticks());
+    }
+
+    #[test]
+    fn calls_that_follow_each_other_leave_it_ticking_for_a_while() {
+        let clock = Clock::start(Engine::default()).unwrap();
+        // However busy the machine is, two follow each other within a tick some time.
+        let mut deadline = 0..10_000;
+        while !clock.ticks.load(Ordering::SeqCst) {
+            assert!(deadline.next().is_some(), "each stops it");
+            drop(clock.begin());
+        }
+        rests(clock);
+        assert!(!clock.runs());
+    }
+
+    #[test]
+    fn a_call_goes_on_being_measured_whoever_set_the_timer() {
+        let clock = Clock::start(Engine::default()).unwrap();
+        let first = clock.begin();
+        let second = clock.begin();
+        assert!(first.alone.is_some() && second.alone.is_none());
+        drop(first);
+        assert!(clock.ticks.load(Ordering::SeqCst), "of the second");
+        drop(second);
+        rests(clock);
     }
 }
