@@ -80,31 +80,48 @@ pub const SKIPPING_PLUGINS_MAX: usize = 64;
 /// The commands that plugins need not be asked about, as they said themselves, while the facts stay
 /// what they are: by a number that each version of a plugin has to itself.
 #[derive(Debug, Default)]
-pub struct Skips(Mutex<Vec<(u64, VerbSet)>>);
+pub struct Skips(Mutex<Said>);
+
+/// What plugins said. Few servers have two that say something: what the first did is in no allocation of its
+/// own, which each session would make in the middle of a command.
+#[derive(Debug, Default)]
+struct Said {
+    /// Nobody's as long as there is no verb in it.
+    first: (u64, VerbSet),
+    others: Vec<(u64, VerbSet)>,
+}
 
 impl Skips {
     /// Whether that plugin need not be asked about commands of that verb.
     pub fn contains(&self, plugin: u64, verb: Verb) -> bool {
-        self.lock().iter().any(|(known, verbs)| *known == plugin && verbs.contains(Some(verb)))
+        let Said { first, others } = &*self.lock();
+        let mut all = std::iter::once(first).chain(others);
+        all.any(|(known, verbs)| *known == plugin && verbs.contains(Some(verb)))
     }
 
     /// That plugin need not be asked about commands of these verbs, either; tells whether that is new
     /// of some.
     pub fn add(&self, plugin: u64, verbs: VerbSet) -> bool {
-        let mut all = self.lock();
-        if let Some((_, known)) = all.iter_mut().find(|(known, _)| *known == plugin) {
-            let before = std::mem::replace(known, known.union(verbs));
-            return before != *known;
+        if verbs == VerbSet::EMPTY {
+            return false;
         }
-        // Versions come and go while a session lasts.
-        if all.len() == SKIPPING_PLUGINS_MAX {
-            all.clear();
+        let said = &mut *self.lock();
+        let mut all = std::iter::once(&mut said.first).chain(&mut said.others);
+        let place = all.find(|(known, verbs)| *known == plugin || *verbs == VerbSet::EMPTY);
+        if let Some(place) = place {
+            let (_, before) = std::mem::replace(place, (plugin, place.1.union(verbs)));
+            return before != place.1;
         }
-        all.push((plugin, verbs));
-        verbs != VerbSet::EMPTY
+        if said.others.len() + 1 < SKIPPING_PLUGINS_MAX {
+            said.others.push((plugin, verbs));
+        } else {
+            // Versions come and go while a session lasts.
+            *said = Said { first: (plugin, verbs), others: Vec::new() };
+        }
+        true
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(u64, VerbSet)>> {
+    fn lock(&self) -> MutexGuard<'_, Said> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
