@@ -3,7 +3,7 @@
 //! It is a thread that waits for a timer, and no call wakes it: the first one sets the timer, which the clock
 //! sets again as long as there are calls. A call that comes alone and is over in time stops it, so that a
 //! server that asks a plugin now and then, as about what keeps a session alive, disturbs nobody else's
-//! processor for it.
+//! processor for it. (Systems that have no timer like that of Linux do wake the thread.)
 
 mod timer;
 
@@ -24,9 +24,9 @@ pub(crate) struct Clock {
     /// Those whose epoch it moves.
     engines: Mutex<Vec<Engine>>,
     timer: Timer,
-    /// Whether the timer is set.
+    /// Whether there will be another tick: the timer is set, or it is up and the thread is about to go on. What
+    /// is seen while `lately` is held; whoever holds it may be about to change it.
     ticks: AtomicBool,
-    /// Held while that changes.
     lately: Mutex<Lately>,
 }
 
@@ -123,7 +123,10 @@ impl Clock {
     /// Stops ticking, unless there is another call.
     fn stop(&self) {
         let _lately = lock(&self.lately);
-        self.ticks.store(false, Ordering::SeqCst);
+        // The thread may have been first, after the last tick of the call: then no timer is set.
+        if !self.ticks.swap(false, Ordering::SeqCst) {
+            return;
+        }
         if self.runs() {
             self.ticks.store(true, Ordering::SeqCst);
         } else {
@@ -203,6 +206,36 @@ mod tests {
         }
         rests(clock);
         assert!(!clock.runs());
+    }
+
+    #[test]
+    fn who_stops_it_after_it_has_come_to_rest_leaves_another_call_to_set_it() {
+        let clock = Clock::start(Engine::default()).unwrap();
+        let lone = clock.begin();
+        lone.calls.ended.fetch_add(1, Ordering::SeqCst);
+        // Its thread ends the call and gets no further before the next tick finds nothing to do.
+        rests(clock);
+        let calls = clock.calls.here();
+        calls.began.fetch_add(1, Ordering::SeqCst);
+        clock.stop();
+        assert!(!clock.ticks.load(Ordering::SeqCst), "no timer is set");
+        calls.ended.fetch_add(1, Ordering::SeqCst);
+        std::mem::forget(lone);
+    }
+
+    #[test]
+    fn a_crowd_of_calls_leaves_it_to_be_set_by_the_next_one() {
+        let clock = Clock::start(Engine::default()).unwrap();
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..50_000).for_each(|_| drop(clock.begin())));
+            }
+        });
+        rests(clock);
+        assert!(!clock.timer.is_set());
+        let _call = clock.begin();
+        let _lately = lock(&clock.lately);
+        assert!(clock.ticks.load(Ordering::SeqCst));
     }
 
     #[test]

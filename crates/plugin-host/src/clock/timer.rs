@@ -1,4 +1,4 @@
-//! A timer of one tick, which one thread waits for and others set and stop without waking it.
+//! A timer of one tick, which one thread waits for and others set and stop, on Linux without waking it.
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -22,8 +22,11 @@ mod tests {
     macro_rules! wakes {
         ($timer:expr) => {
             let timer = $timer.unwrap();
+            assert!(!timer.is_set());
             timer.set();
+            assert!(timer.is_set());
             timer.stop();
+            assert!(!timer.is_set());
             thread::scope(|scope| {
                 let waiting = scope.spawn(|| timer.wait());
                 timer.set();

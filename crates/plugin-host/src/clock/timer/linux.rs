@@ -14,28 +14,49 @@ use crate::limits;
 
 pub(crate) struct Timer(OwnedFd);
 
+const TICK: Timespec = Timespec {
+    tv_sec: limits::TICK.as_secs().cast_signed(),
+    tv_nsec: limits::TICK.subsec_nanos() as i64,
+};
+
+const NEVER: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
+fn told(done: io::Result<()>) {
+    if let Err(error) = done {
+        tracing::error!(%error, "the clock of plugins cannot be set");
+    }
+}
+
 impl Timer {
     /// # Errors
     /// The process has as many files open as it may.
     pub(crate) fn new() -> io::Result<Timer> {
-        Ok(Timer(timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?))
+        let timer = Timer(timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?);
+        // What could be wrong with it is found here.
+        timer.go_by(TICK)?;
+        timer.go_by(NEVER)?;
+        Ok(timer)
     }
 
     /// Is up once, a tick from now.
     pub(crate) fn set(&self) {
-        self.go_by(Timespec { tv_sec: 0, tv_nsec: limits::TICK.subsec_nanos().into() });
+        told(self.go_by(TICK));
     }
 
     /// Is not up any more.
     pub(crate) fn stop(&self) {
-        self.go_by(Timespec::default());
+        told(self.go_by(NEVER));
     }
 
-    fn go_by(&self, it_value: Timespec) {
-        let once = Itimerspec { it_interval: Timespec::default(), it_value };
-        if let Err(error) = timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once) {
-            tracing::error!(%error, "the clock of plugins cannot be set");
-        }
+    fn go_by(&self, it_value: Timespec) -> io::Result<()> {
+        let once = Itimerspec { it_interval: NEVER, it_value };
+        timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once)?;
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_set(&self) -> bool {
+        rustix::time::timerfd_gettime(&self.0).unwrap().it_value != NEVER
     }
 
     /// Waits until it is up, or a little less.

@@ -31,6 +31,11 @@ impl Timer {
         *lock(&self.due) = None;
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_set(&self) -> bool {
+        lock(&self.due).is_some()
+    }
+
     /// Waits until it is up.
     pub(crate) fn wait(&self) {
         let mut due = lock(&self.due);
