@@ -176,9 +176,13 @@ fn a_server_at_rest_lets_go_of_code_of_plugins_and_runs_it_again() {
     let waft = site.serve();
     let mut client = waft.log_in();
     client.expect("CWD /one", 502);
-    let deadline = Instant::now() + PATIENCE;
-    while in_memory(&waft).expect("it is mapped") > 0 {
-        assert!(Instant::now() < deadline, "{}", waft.proc("smaps"));
+    loop {
+        let mark = waft.log.mark();
+        if in_memory(&waft).expect("it is mapped") == 0 {
+            break;
+        }
+        let given_back = |line: &Line| line.message() == "memory that is not in use given back";
+        waft.log.wait_since(mark, "what is given back", given_back);
     }
     client.expect("CWD /two", 502);
     client.expect("CWD /", 250);

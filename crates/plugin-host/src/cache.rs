@@ -1,10 +1,10 @@
 //! Compiled components on disk, so that none need be compiled again at every start.
 //!
 //! Loading a compiled component runs whatever machine code it holds: this module is the one place
-//! of the crate with `unsafe`, for that and for a look at what was loaded. What makes it sound, for files: they are made by this module only, in a
-//! directory that nobody else may enter, and each ends with a keyed tag (HMAC-SHA-256, the key made
-//! at random for this installation) over its name and all octets before the tag. Wasmtime itself refuses
-//! what another version or another configuration of it compiled.
+//! of the crate with `unsafe`, for that and for a look at what was loaded. What makes it sound, for files:
+//! they are made by this module only, in a directory that nobody else may enter, and each ends with a keyed
+//! tag (HMAC-SHA-256, the key made at random for this installation) over its name and all octets before the
+//! tag. Wasmtime itself refuses what another version or another configuration of it compiled.
 //!
 //! A file that was found good is mapped, not copied: of a plugin's code only what it runs is in memory, and
 //! the system may take that back where it is short of it, as a server at rest gives it back; an interpreter
@@ -251,7 +251,6 @@ fn load(linked: &LinkedEngine, code: Code<'_>) -> wasmtime::Result<Component> {
 }
 
 /// What a component was compiled to, code and constants, as long as this lives: mapped from a file, or copied.
-#[derive(Clone)]
 pub struct Image(Component);
 
 impl Image {

@@ -623,6 +623,9 @@ impl<'a> Call<'a> {
             self.note_failure(&failure);
         } else {
             self.plugin.meters.failed(self.caller.hook, &failure);
+            if took > limits::QUICK_CALL {
+                self.plugin.pace(self.caller.hook).break_off();
+            }
             self.tell(|| failure.to_string());
             self.note_time(Instant::now());
         }

@@ -419,9 +419,13 @@ fn failures() -> Vec<Row> {
         fixed!(
             QUICK_CALL,
             "a command's call that counts as quick",
-            "sessions that rest go to work for the plugin's next ones"
+            "sessions that rest go to work for the next ones"
         ),
-        fixed!(QUICK_CALLS_MIN, "quick calls in a row before a hook counts as quick", "likewise"),
+        fixed!(
+            QUICK_CALLS_MIN,
+            "quick calls in a row before a hook counts as quick, and after one that was not",
+            "until then its calls have a stack of their own; after that one, sessions that rest go to work for it"
+        ),
         fixed!(
             STAY_MAX,
             "computing time of a quick hook whose calls stay on their session's thread",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use waft_core::control::{Control, Network};
+use waft_core::hooks::HookSource;
 use waft_core::{SessionFacts, SessionId, VirtualPath};
 use waft_plugin_host::{
     CallLimits, Grants, Hook, Host, HostSettings, HttpGrant, Isolation, KvGrant, Listed,
@@ -396,8 +397,11 @@ async fn a_call_that_is_given_up_is_counted_and_one_that_had_its_time_is_a_failu
         let answer = tokio::time::timeout(Duration::from_millis(after), told(&host, &line));
         answer.await.expect_err("nobody answers");
     };
+    let may_take_long = || host.current().may_take_long(&session(), &command(&line));
+    assert!(!may_take_long(), "nothing is known of it");
     for _ in 0..10 {
         give_up(900).await;
+        assert!(may_take_long());
     }
     assert_eq!((status().counts.given_up, status().breaker_open), (10, false));
     for _ in 0..5 {

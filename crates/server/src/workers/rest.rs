@@ -7,7 +7,7 @@
 //!
 //! On the thread for rest a session only answers what keeps it alive and costs next to nothing, with
 //! what plugins say about it unless they were slow lately: one that would do more there kept all
-//! others waiting.
+//! others waiting. A plugin that nobody has asked yet may be, once, and lets others go on at every tick.
 
 use std::fmt;
 use std::future::{Future, poll_fn};

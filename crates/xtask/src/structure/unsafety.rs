@@ -26,7 +26,10 @@ const FILES: [(&str, &str); 3] = [
         "crates/pages/src/lib.rs",
         "discards memory that was freed, and pages that come back as they were",
     ),
-    ("crates/plugin-host/src/cache.rs", "maps code that this server compiled and has a key for"),
+    (
+        "crates/plugin-host/src/cache.rs",
+        "maps code that this server compiled and has a key for, and tells where it is",
+    ),
     ("crates/scheduling/src/lib.rs", "asks the system for a thread's scheduling policy"),
 ];
 
