@@ -16,11 +16,11 @@
 //! What is kept is gone with the version of the plugin. No argument of PASS, ACCT or ADAT is kept, as
 //! none is shown.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use waft_core::session::TlsFacts;
 use waft_core::{SessionFacts, VirtualPath};
 use waft_per_cpu::PerCpu;
@@ -33,7 +33,9 @@ use crate::limits;
 pub(crate) struct Memo {
     /// What is kept in each place, about: a command counts once for each kind of session.
     max: usize,
-    hasher: RandomState,
+    /// A quick one, sown anew for each memo: who finds commands of one hash all the same has them compared
+    /// with each other, as many as are kept.
+    hasher: DefaultHashBuilder,
     known: PerCpu<Mutex<Known>>,
     /// What all processors share. Nobody waits for it: while others are at it, nothing is known.
     shared: Mutex<Known>,
@@ -159,7 +161,7 @@ impl Basis {
 impl Memo {
     /// Keeps about so many commands on each processor.
     pub(crate) fn new(max: usize) -> Memo {
-        let (hasher, known) = (RandomState::new(), PerCpu::default());
+        let (hasher, known) = (DefaultHashBuilder::default(), PerCpu::default());
         Memo { max, hasher, known, shared: Mutex::default() }
     }
 

@@ -144,7 +144,15 @@ impl Argument {
 
 /// The argument of a command; none where it consists of space.
 pub(crate) fn given(command: &Command) -> Option<&str> {
-    command.arg.as_deref().map(str::trim).filter(|text| !text.is_empty())
+    command.arg.as_deref().map(str::trim_ascii).filter(|text| !text.is_empty())
+}
+
+/// A verb as a number, sooner compared than a text and in the same order; none if it is longer than all
+/// that there are.
+pub(crate) fn number(verb: &str) -> Option<u64> {
+    let octets = verb.bytes().fold(0, |number, octet| number << 8 | u64::from(octet));
+    let unused = 8_usize.checked_sub(verb.len())?;
+    octets.checked_shl(u32::try_from(8 * unused).ok()?)
 }
 
 #[cfg(test)]
@@ -176,6 +184,13 @@ mod tests {
     #[test]
     fn verbs_are_listed_once_and_in_order() {
         assert!(VERBS.is_sorted_by(|left, right| left < right));
+    }
+
+    #[test]
+    fn every_verb_has_a_number_and_they_are_in_the_same_order() {
+        let numbers = VERBS.map(|verb| number(verb).unwrap());
+        assert!(numbers.is_sorted_by(|left, right| left < right));
+        assert_eq!(number("EXCEEDING"), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use waft_plugin_sdk::{Command, Moment, Reply, Section, Session, Settings, Template};
 
-use crate::commands::{Argument, Pattern, given};
+use crate::commands::{Argument, Pattern, given, number};
 use crate::rule::{self, Outcome, Rule};
 
 /// What a refusal says where nothing else is written: that there is no such command.
@@ -35,6 +35,8 @@ pub struct Policy {
 #[derive(Debug)]
 pub(crate) struct Verb {
     name: String,
+    /// What it is found by.
+    number: u64,
     is_of_login: bool,
     /// As long as rules are sorted: the others are dropped.
     may_be_denied: bool,
@@ -105,7 +107,8 @@ impl Policy {
 
     /// What is known of a verb, if some rule may deny it.
     pub(crate) fn verb(&self, name: &str) -> Option<&Verb> {
-        let place = self.verbs.binary_search_by(|verb| verb.name.as_str().cmp(name)).ok()?;
+        let number = number(name)?;
+        let place = self.verbs.binary_search_by(|verb| verb.number.cmp(&number)).ok()?;
         self.verbs.get(place)
     }
 
@@ -197,9 +200,10 @@ fn by_verb(rules: Vec<(Vec<Pattern>, Rule)>) -> (Vec<Verb>, Vec<Rule>) {
     let mut verbs = Vec::<Verb>::new();
     let sort = |(place, (patterns, rule)): (usize, (Vec<Pattern>, Rule))| {
         for Pattern { verb: name, argument } in patterns {
-            let found = verbs.binary_search_by(|verb| verb.name.cmp(&name));
+            let Some(number) = number(&name) else { continue };
+            let found = verbs.binary_search_by(|verb| verb.number.cmp(&number));
             let at = found.unwrap_or_else(|at| {
-                verbs.insert(at, Verb::new(name));
+                verbs.insert(at, Verb::new(name, number));
                 at
             });
             if let Some(verb) = verbs.get_mut(at) {
@@ -214,9 +218,9 @@ fn by_verb(rules: Vec<(Vec<Pattern>, Rule)>) -> (Vec<Verb>, Vec<Rule>) {
 }
 
 impl Verb {
-    fn new(name: String) -> Self {
+    fn new(name: String, number: u64) -> Self {
         let is_of_login = OF_LOGIN.contains(&name.as_str());
-        Self { name, is_of_login, may_be_denied: false, cases: Vec::new() }
+        Self { name, number, is_of_login, may_be_denied: false, cases: Vec::new() }
     }
 
     /// Notes that the rule at that place is about this verb with such an argument.
