@@ -317,6 +317,28 @@ fn what_a_policy_skips_of_a_session_ends_with_its_login_and_with_the_policy() {
 }
 
 #[test]
+fn a_policy_about_words_is_asked_about_no_other_argument() {
+    let waft = with_policy(
+        "[[plugin]]\nname = \"command-policy\"\n[plugin.config]\n\
+         deny = [\"SITE CHMOD\", \"STAT *\", \"DELE secret.txt\", \"DELE old.txt\", \"ALLO\"]\n",
+    );
+    let mut ftp = waft.log_in();
+    let before = calls(&waft);
+    for (line, code) in
+        [("SITE HELP", 214), ("STAT", 211), ("DELE notes.txt", 550), ("DELE notes secret.txt", 550)]
+    {
+        ftp.expect(line, code);
+    }
+    assert_eq!(calls(&waft), before);
+    let denied =
+        ["SITE CHMOD 644 a", "site  chmod", "STAT /", "DELE secret.txt", "dele OLD.TXT", "ALLO 1"];
+    for line in denied {
+        ftp.expect(line, 502);
+    }
+    assert_eq!(calls(&waft), before + denied.len() as u64);
+}
+
+#[test]
 fn what_a_policy_lets_pass_is_asked_once_for_all_that_are_alike() {
     let rule = |word: &str, remembered: &str| {
         format!(

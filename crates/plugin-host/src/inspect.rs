@@ -101,6 +101,9 @@ pub struct Descriptor {
     pub description: String,
     /// The verbs whose commands it wants to see; `None` is all.
     pub command_verbs: Option<Vec<String>>,
+    /// A verb and the word that its commands' arguments have to begin with, or `*` for any word, where it
+    /// does not want to see others of that verb.
+    pub command_words: Vec<String>,
     /// The verbs about whose commands it decides by nothing but the command and the session; `None` is
     /// all.
     pub pure_verbs: Option<Vec<String>>,
@@ -133,6 +136,7 @@ impl Descriptor {
             version: text(&said.version),
             description: text(&said.description),
             command_verbs: interest.commands.names(),
+            command_words: interest.words.names(),
             pure_verbs: interest.pure.names(),
             reply_verbs: interest.replies.names(),
             reply_codes: interest.codes().map(|codes| codes.iter().copied().collect()),

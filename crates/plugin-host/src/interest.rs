@@ -4,13 +4,14 @@ mod events;
 mod files;
 mod own;
 mod times;
+mod words;
 
 use std::collections::BTreeSet;
 
 use waft_core::hooks::SiteCommand;
 use waft_proto::command::Name;
 use waft_proto::verb::TABLE;
-use waft_proto::{Code, Verb, VerbSet};
+use waft_proto::{Code, Command, Verb, VerbSet};
 
 use crate::bindings::exports::waft::plugin::lifecycle;
 use crate::limits;
@@ -18,6 +19,7 @@ use crate::limits;
 pub(crate) use events::Events;
 pub(crate) use files::Files;
 pub(crate) use times::Timer;
+use words::Words;
 
 /// Stands for everything in a list that is named in `extra`.
 const ALL: &str = "*";
@@ -77,6 +79,8 @@ impl Verbs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Interest {
     pub(crate) commands: Verbs,
+    /// The arguments of these.
+    pub(crate) words: Words,
     /// The commands that it decides about by nothing but the command and what it asks of the session.
     pub(crate) pure: Verbs,
     pub(crate) replies: Verbs,
@@ -114,6 +118,7 @@ impl Interest {
         };
         let mut interest = Interest {
             commands: common.clone(),
+            words: Words::default(),
             pure: Verbs::NONE,
             replies: common,
             codes: None,
@@ -126,6 +131,7 @@ impl Interest {
         for (key, value) in &descriptor.extra {
             match key.as_str() {
                 "command.verbs" => interest.commands = listed(value)?,
+                "command.words" => interest.words = Words::read(value)?,
                 "command.pure" => interest.pure = listed(value)?,
                 "reply.verbs" => interest.replies = listed(value)?,
                 "reply.codes" => interest.codes = codes(value)?,
@@ -140,6 +146,11 @@ impl Interest {
             }
         }
         Ok(interest)
+    }
+
+    /// Whether the command is wanted.
+    pub(crate) fn wants_command(&self, command: &Command) -> bool {
+        self.commands.contains(Some(command.name())) && self.words.contain(command)
     }
 
     /// Whether replies of that code are wanted.
@@ -199,7 +210,7 @@ mod tests {
     }
 
     fn name(line: &str) -> Name {
-        waft_proto::Command::parse(line.as_bytes()).unwrap().name().clone()
+        Command::parse(line.as_bytes()).unwrap().name().clone()
     }
 
     #[test]
@@ -228,6 +239,15 @@ mod tests {
         assert_eq!(interest.commands.set(), VerbSet::EMPTY);
         assert_eq!(interest.replies.set(), VerbSet::ALL);
         assert!(interest.wants_code(Code::TRANSFER_DONE) && !interest.wants_code(Code::OKAY));
+    }
+
+    #[test]
+    fn commands_are_wanted_by_their_verbs_and_by_words() {
+        let extra = [("command.verbs", "SITE,DELE"), ("command.words", "SITE CHMOD,RETR a")];
+        let interest = interest(&[], &extra).unwrap();
+        let wants = |line: &str| interest.wants_command(&Command::parse(line.as_bytes()).unwrap());
+        assert!(wants("SITE CHMOD 644 a") && wants("DELE a"));
+        assert!(!wants("SITE HELP") && !wants("RETR a"));
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl Plugin {
     pub(crate) fn wants_command(&self, session: &SessionFacts, command: &Command) -> bool {
         let is_skipped = |verb| session.skips.contains(self.identity.version, verb);
         self.artifact.has(Hook::CommandFilter)
-            && self.interest.commands.contains(Some(command.name()))
+            && self.interest.wants_command(command)
             && !command.verb().is_some_and(is_skipped)
             && !self.is_known_to_pass(session, command)
     }

@@ -33,6 +33,9 @@ pub struct Interest {
     pub(crate) features: Vec<String>,
 }
 
+/// The most entries of a list that a server takes.
+const WORDS_MAX: usize = 1024;
+
 /// All things of a kind, or some.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Of<T> {
@@ -70,9 +73,10 @@ impl Interest {
         }
     }
 
-    /// Of the commands, those with these verbs, in upper case.
-    pub fn in_commands<V: Into<String>>(mut self, verbs: impl IntoIterator<Item = V>) -> Self {
-        self.commands = Of::these(verbs.into_iter().map(Into::into));
+    /// Of the commands, those with these verbs, in upper case: all of them (`SITE`), those whose argument
+    /// begins with a word, in any case (`SITE CHMOD`), or those with an argument (`STAT *`).
+    pub fn in_commands<C: Into<String>>(mut self, commands: impl IntoIterator<Item = C>) -> Self {
+        self.commands = Of::these(commands.into_iter().map(Into::into));
         self
     }
 
@@ -143,7 +147,7 @@ impl Interest {
             match wanted {
                 _ if !hooks.contains(&hook) => {}
                 Of::All => return Vec::new(),
-                Of::These(verbs) => union.extend(verbs.iter().cloned()),
+                Of::These(verbs) => union.extend(verbs.iter().map(|verb| verb_of(verb).to_owned())),
             }
         }
         distinct(union)
@@ -166,7 +170,11 @@ impl Interest {
                 extra.push((name.to_owned(), value));
             }
         };
-        say("command_filter", "command.verbs", self.commands.listed());
+        say("command_filter", "command.verbs", self.commands.verbs().listed());
+        let words = self.commands.words();
+        if !words.is_empty() {
+            say("command_filter", "command.words", words.join(","));
+        }
         if self.is_pure {
             say("command_filter", "command.pure", "*".to_owned());
         }
@@ -199,6 +207,32 @@ impl<T: ToString + PartialEq> Of<T> {
             }
         }
     }
+}
+
+impl Of<String> {
+    /// The verbs of commands.
+    fn verbs(&self) -> Self {
+        match self {
+            Self::All => Self::All,
+            Self::These(commands) => Self::these(commands.iter().map(|of| verb_of(of).to_owned())),
+        }
+    }
+
+    /// The commands of verbs that are not wanted whole; none if there are too many for a list. One that
+    /// cannot stand there has its verb wanted whole.
+    fn words(&self) -> Vec<&str> {
+        let Self::These(commands) = self else { return Vec::new() };
+        let is_whole = |command: &str| command.split(' ').count() != 2 || command.contains(',');
+        let whole = commands.iter().filter(|of| is_whole(of));
+        let whole: Vec<&str> = whole.map(|of| verb_of(of)).collect();
+        let words = commands.iter().filter(|of| !whole.contains(&verb_of(of)));
+        let words: Vec<&str> = words.map(String::as_str).collect();
+        if words.len() > WORDS_MAX { Vec::new() } else { words }
+    }
+}
+
+fn verb_of(command: &str) -> &str {
+    command.split_once(' ').map_or(command, |(verb, _)| verb)
 }
 
 /// Each thing once, where it first stood.
@@ -238,6 +272,24 @@ mod tests {
         let extra = [("command.verbs", "PORT"), ("command.pure", "*")];
         assert_eq!(pairs(&interest.extra(&COMMANDS)), extra);
         assert_eq!(pairs(&interest.extra(&REPLIES)).len(), 2);
+    }
+
+    #[test]
+    fn commands_with_a_word_are_told_apart_from_whole_verbs() {
+        let told = |commands: &[&str]| {
+            let interest = Interest::everything().in_commands(commands.iter().copied());
+            let extra = interest.extra(&COMMANDS);
+            assert_eq!(interest.verbs(&COMMANDS).join(","), extra[0].1);
+            extra.into_iter().map(|(_, value)| value).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            told(&["SITE CHMOD", "DELE", "SITE UTIME", "STAT *"]),
+            ["SITE,DELE,STAT", "SITE CHMOD,SITE UTIME,STAT *"]
+        );
+        assert_eq!(told(&["SITE CHMOD", "STAT *", "SITE"]), ["SITE,STAT", "STAT *"]);
+        assert_eq!(told(&["STOR a,b", "STOR c", "SITE CHMOD 644"]), ["STOR,SITE"]);
+        let many: Vec<String> = (0..=WORDS_MAX).map(|word| format!("STOR {word}")).collect();
+        assert_eq!(told(&many.iter().map(String::as_str).collect::<Vec<_>>()), ["STOR"]);
     }
 
     #[test]

@@ -130,6 +130,15 @@ impl Pattern {
 }
 
 impl Argument {
+    /// A command with that verb, as an operator writes it.
+    pub(crate) fn of(&self, verb: &str) -> String {
+        match self {
+            Self::Whatever => verb.to_owned(),
+            Self::Some => format!("{verb} *"),
+            Self::Word(word) => format!("{verb} {word}"),
+        }
+    }
+
     /// Whether what was [`given`] with the verb is meant.
     pub(crate) fn matches(&self, given: Option<&str>) -> bool {
         match self {
@@ -164,11 +173,7 @@ mod tests {
     }
 
     fn shown(pattern: &Pattern) -> String {
-        match &pattern.argument {
-            Argument::Whatever => pattern.verb.clone(),
-            Argument::Some => format!("{} *", pattern.verb),
-            Argument::Word(word) => format!("{} {word}", pattern.verb),
-        }
+        pattern.argument.of(&pattern.verb)
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! FTP's verbs and the bundles of them that have names. Nothing is remembered from one command to
 //! the next.
 //!
-//! The plugin asks to see only the verbs that something here may deny, and only the reply codes
+//! The plugin asks to see only the commands that something here may deny, and only the reply codes
 //! that have another text: all others cost the server nothing. Of a session that no rule is about
 //! it asks to see no more: rules depend on the user, the address and TLS, and the server asks again
 //! when one of them changes. And as it decides by nothing but the command and that, the server
@@ -28,7 +28,8 @@ impl Plugin for Policy {
     }
 
     fn interest(&self) -> Interest {
-        let interest = Interest::everything().in_commands(self.denied_verbs()).with_pure_commands();
+        let interest =
+            Interest::everything().in_commands(self.denied_commands()).with_pure_commands();
         if self.reworded_codes().next().is_none() {
             return interest.in_replies_to([""; 0]).in_codes([]);
         }

@@ -100,9 +100,13 @@ impl Policy {
         settings.finish().map(|()| policy)
     }
 
-    /// The verbs that some rule may deny.
-    pub(crate) fn denied_verbs(&self) -> impl Iterator<Item = &str> {
-        self.verbs.iter().map(|verb| verb.name.as_str())
+    /// The commands that some rule may deny: verbs, or verbs with a word.
+    pub(crate) fn denied_commands(&self) -> impl Iterator<Item = String> {
+        self.verbs.iter().flat_map(|verb| {
+            let denied = self.cases(verb).filter(|(_, rule)| rule.denies());
+            let arguments = denied.flat_map(|(case, _)| &case.arguments);
+            arguments.map(|argument| argument.of(&verb.name))
+        })
     }
 
     /// What is known of a verb, if some rule may deny it.
@@ -323,7 +327,7 @@ mod tests {
     fn without_settings_everything_is_allowed() {
         let policy = policy(&[]);
         assert_eq!(denial(&policy, &TestSession::new(), "PORT 1,2,3,4,5,6"), None);
-        assert_eq!(policy.denied_verbs().next(), None);
+        assert_eq!(policy.denied_commands().next(), None);
     }
 
     #[test]
@@ -333,7 +337,7 @@ mod tests {
         assert_eq!(denial(&policy, &session, "PORT 1,2,3,4,5,6"), refused(502, "passive, please"));
         assert_eq!(denial(&policy, &session, "EPRT |1|::|5|"), refused(502, "passive, please"));
         assert_eq!(denial(&policy, &session, "PASV"), None);
-        assert_eq!(policy.denied_verbs().collect::<Vec<_>>(), ["EPRT", "PORT"]);
+        assert_eq!(policy.denied_commands().collect::<Vec<_>>(), ["EPRT", "PORT"]);
     }
 
     #[test]

@@ -175,6 +175,7 @@ fn interests(
     let codes = descriptor.reply_codes.as_deref();
     let rows = [
         ("command-filter", "commands", verbs(&descriptor.command_verbs)),
+        ("command-filter", "of these only", wanted_only(&descriptor.command_words)),
         ("command-filter", "pure", verbs(&descriptor.pure_verbs)),
         ("reply-filter", "replies to", verbs(&descriptor.reply_verbs)),
         ("reply-filter", "reply codes", wanted(codes)),
@@ -198,6 +199,11 @@ fn producer(producer: &Producer) -> String {
 fn told(problem: &Problem) -> String {
     let remedy = problem.remedy.as_ref().map(|remedy| format!("; remedy: {remedy}"));
     format!("{}{}", problem.reason, remedy.unwrap_or_default())
+}
+
+/// Where nothing is said of arguments, all are wanted.
+fn wanted_only(words: &[String]) -> String {
+    if words.is_empty() { "all".to_owned() } else { words.join(", ") }
 }
 
 fn wanted(items: Option<&[impl ToString]>) -> String {

@@ -70,6 +70,9 @@ const VERBS: [&str; 14] = [
     "MDTM", "NOOP",
 ];
 
+/// Those that a client never sends without an argument.
+const VERBS_OF_FILES: [&str; 5] = ["RETR", "STOR", "SIZE", "MDTM", "MLST"];
+
 /// Measures waft with plugins against waft without.
 ///
 /// # Errors
@@ -97,9 +100,14 @@ fn variants(components: &Path) -> Vec<Contender> {
         let rule = "\n[[plugin]]\nname = \"command-policy\"\n[[plugin.config.rule]]\n";
         format!("{rule}commands = [{commands}]\n{more}\n")
     };
-    let named = |argument: &str| VERBS.map(|verb| format!("\"{verb}{argument}\"")).join(", ");
+    let named = |argument: &str| listed_with(&VERBS, argument);
     let others = rule(&named(""), "users = [\"nobody-of-this-name\"]");
-    let arguments = rule(&named(" never-sent"), "");
+    let words = rule(&named(" never-sent"), "");
+    let each = format!(
+        "{}[[plugin.config.rule]]\ncommands = [{}]\n",
+        rule(&listed_with(&VERBS_OF_FILES, " *"), "allow = true"),
+        listed_with(&VERBS_OF_FILES, ""),
+    );
     let content = |interest: &str| {
         format!(
             "\n[[plugin]]\nname = \"customs\"\n[plugin.config]\nupload = \"{interest}\"\n\
@@ -112,11 +120,17 @@ fn variants(components: &Path) -> Vec<Contender> {
     vec![
         waft::plain(),
         waft::with("command-policy, about others", others, vec![policy.clone()]),
-        waft::with("command-policy, looks at every command", arguments, vec![policy]),
+        waft::with("command-policy, about words", words, vec![policy.clone()]),
+        waft::with("command-policy, asked about each file", each, vec![policy]),
         waft::with("content-filter, inspects", content("inspect"), vec![customs.clone()]),
         waft::with("content-filter, transforms", content("transform"), vec![customs]),
         Contender { download: Some("vault/made".to_owned()), upload: "vault/sink", ..storage },
     ]
+}
+
+/// Commands with this behind each verb, as in a list of TOML.
+fn listed_with(verbs: &[&str], argument: &str) -> String {
+    verbs.iter().map(|verb| format!("\"{verb}{argument}\"")).collect::<Vec<_>>().join(", ")
 }
 
 fn version(site: &Site) -> Result<String> {

@@ -82,15 +82,19 @@ impl Calls<'_> {
         self.note("connection-filter", "on-connect", act).await;
     }
 
-    /// A command that the plugin wants to see.
-    fn command(&self, verbs: Option<&Vec<String>>) -> Result<Command> {
-        let verb = verbs.and_then(|verbs| verbs.first());
-        Ok(Command::parse(verb.map_or("NOOP", String::as_str).as_bytes())?)
+    /// A command that the plugin wants to see, of these verbs; with the word for it, if there are some.
+    fn command(&self, verbs: Option<&Vec<String>>, words: &[String]) -> Result<Command> {
+        let verb = verbs.and_then(|verbs| verbs.first()).map_or("NOOP", String::as_str);
+        let is_of_it = |line: &&String| line.split(' ').next() == Some(verb);
+        let line = words.iter().find(is_of_it).map_or(verb, String::as_str);
+        Ok(Command::parse(line.as_bytes())?)
     }
 
     async fn commands(&mut self) -> Result<()> {
         let descriptor = self.inspection.descriptor.as_ref();
-        let command = self.command(descriptor.and_then(|told| told.command_verbs.as_ref()))?;
+        let words = descriptor.map_or(&[][..], |told| &told.command_words);
+        let verbs = descriptor.and_then(|told| told.command_verbs.as_ref());
+        let command = self.command(verbs, words)?;
         let (hooks, session) = (self.hooks, Arc::clone(&self.session));
         // Of a session that nothing was skipped of, or it would be the first call and no other.
         let anew =
@@ -106,7 +110,8 @@ impl Calls<'_> {
 
     async fn replies(&mut self) -> Result<()> {
         let descriptor = self.inspection.descriptor.as_ref();
-        let command = self.command(descriptor.and_then(|told| told.reply_verbs.as_ref()))?;
+        let verbs = descriptor.and_then(|told| told.reply_verbs.as_ref());
+        let command = self.command(verbs, &[])?;
         let code = descriptor.and_then(|told| told.reply_codes.as_ref()?.first().copied());
         let reply = Reply::new(code.and_then(Code::new).unwrap_or(Code::OKAY), "Done.");
         let (hooks, session) = (self.hooks, Arc::clone(&self.session));
