@@ -51,17 +51,21 @@ type Settings = &'static [(&'static str, &'static str)];
 
 /// How much of the command SIZE the plugins want to see, the rule that makes them, how many commands they
 /// are remembered to let pass, and how many names there are, which come in turn.
-const LOOKS: [(&str, Settings, usize, usize); 5] = [
+const LOOKS: [(&str, Settings, usize, usize); 6] = [
     ("about other verbs", &[("rule.0.commands", "DELE")], 0, 1),
+    ("about other words", &[("rule.0.commands", "SIZE never-sent")], 0, 1),
     ("about other users", &[("rule.0.commands", "SIZE"), ("rule.0.users.0", "nobody")], 0, 1),
-    ("which look", &[("rule.0.commands", "SIZE *.exe"), ("rule.0.tls", "false")], 0, 1),
-    ("remembered", &[("rule.0.commands", "SIZE *.exe"), ("rule.0.tls", "false")], 1024, 1),
-    (
-        "another name each time",
-        &[("rule.0.commands", "SIZE *.exe"), ("rule.0.tls", "false")],
-        1024,
-        4096,
-    ),
+    ("which look", LOOKING, 0, 1),
+    ("remembered", LOOKING, 1024, 1),
+    ("another name each time", LOOKING, 1024, 4096),
+];
+
+/// Each SIZE with an argument passes, and one without would not.
+const LOOKING: Settings = &[
+    ("rule.0.commands", "SIZE *"),
+    ("rule.0.allow", "true"),
+    ("rule.1.commands", "SIZE"),
+    ("rule.1.tls", "false"),
 ];
 
 /// A command as the server asks about it.

@@ -16,7 +16,7 @@
 //! What is kept is gone with the version of the plugin. No argument of PASS, ACCT or ADAT is kept, as
 //! none is shown.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -33,9 +33,9 @@ use crate::limits;
 pub(crate) struct Memo {
     /// What is kept in each place, about: a command counts once for each kind of session.
     max: usize,
-    /// A quick one, sown anew for each memo: who finds commands of one hash all the same has them compared
-    /// with each other, as many as are kept.
     hasher: DefaultHashBuilder,
+    /// What every hash begins with, so that no client can tell which commands have the same.
+    seed: u64,
     known: PerCpu<Mutex<Known>>,
     /// What all processors share. Nobody waits for it: while others are at it, nothing is known.
     shared: Mutex<Known>,
@@ -162,7 +162,8 @@ impl Memo {
     /// Keeps about so many commands on each processor.
     pub(crate) fn new(max: usize) -> Memo {
         let (hasher, known) = (DefaultHashBuilder::default(), PerCpu::default());
-        Memo { max, hasher, known, shared: Mutex::default() }
+        let seed = RandomState::new().hash_one(0);
+        Memo { max, hasher, seed, known, shared: Mutex::default() }
     }
 
     /// Whether the command is one that is kept.
@@ -213,6 +214,7 @@ impl Memo {
     fn key<'a>(&self, command: &'a Command) -> Key<'a> {
         let (name, argument) = (command.name(), argument(command));
         let mut hasher = self.hasher.build_hasher();
+        hasher.write_u64(self.seed);
         hasher.write(name.as_str().as_bytes());
         if let Some(argument) = argument {
             // Which stands in no verb.

@@ -192,8 +192,8 @@ impl Plugin {
     pub(crate) fn wants_command(&self, session: &SessionFacts, command: &Command) -> bool {
         let is_skipped = |verb| session.skips.contains(self.identity.version, verb);
         self.artifact.has(Hook::CommandFilter)
-            && self.interest.wants_command(command)
             && !command.verb().is_some_and(is_skipped)
+            && self.interest.wants_command(command)
             && !self.is_known_to_pass(session, command)
     }
 

@@ -74,7 +74,9 @@ impl Interest {
     }
 
     /// Of the commands, those with these verbs, in upper case: all of them (`SITE`), those whose argument
-    /// begins with a word, in any case (`SITE CHMOD`), or those with an argument (`STAT *`).
+    /// begins with a word, in any case (`SITE CHMOD`), or those with an argument (`STAT *`). Arguments that
+    /// are not shown, as that of PASS, begin with no word. Anything else behind a verb stands for all of it,
+    /// as do more than 1,024 words.
     pub fn in_commands<C: Into<String>>(mut self, commands: impl IntoIterator<Item = C>) -> Self {
         self.commands = Of::these(commands.into_iter().map(Into::into));
         self
@@ -222,10 +224,10 @@ impl Of<String> {
     /// cannot stand there has its verb wanted whole.
     fn words(&self) -> Vec<&str> {
         let Self::These(commands) = self else { return Vec::new() };
-        let is_whole = |command: &str| command.split(' ').count() != 2 || command.contains(',');
-        let whole = commands.iter().filter(|of| is_whole(of));
+        let whole = commands.iter().filter(|of| word_of(of).is_none());
         let whole: Vec<&str> = whole.map(|of| verb_of(of)).collect();
-        let words = commands.iter().filter(|of| !whole.contains(&verb_of(of)));
+        let is_whole = |of: &str| whole.iter().any(|verb| verb.eq_ignore_ascii_case(verb_of(of)));
+        let words = commands.iter().filter(|of| !is_whole(of));
         let words: Vec<&str> = words.map(String::as_str).collect();
         if words.len() > WORDS_MAX { Vec::new() } else { words }
     }
@@ -233,6 +235,13 @@ impl Of<String> {
 
 fn verb_of(command: &str) -> &str {
     command.split_once(' ').map_or(command, |(verb, _)| verb)
+}
+
+/// The word behind a verb, if it is one that can stand in a list.
+fn word_of(command: &str) -> Option<&str> {
+    let (_, word) = command.split_once(' ')?;
+    let is_word = !word.is_empty() && !word.contains(|c: char| c == ',' || c.is_whitespace());
+    is_word.then_some(word)
 }
 
 /// Each thing once, where it first stood.
@@ -287,7 +296,9 @@ mod tests {
             ["SITE,DELE,STAT", "SITE CHMOD,SITE UTIME,STAT *"]
         );
         assert_eq!(told(&["SITE CHMOD", "STAT *", "SITE"]), ["SITE,STAT", "STAT *"]);
-        assert_eq!(told(&["STOR a,b", "STOR c", "SITE CHMOD 644"]), ["STOR,SITE"]);
+        assert_eq!(told(&["STOR a,b", "STOR c", "SITE CHMOD 644", "STAT "]), ["STOR,SITE,STAT"]);
+        assert_eq!(told(&["SITE A\tB", "STAT A\u{a0}", "LIST  -R"]), ["SITE,STAT,LIST"]);
+        assert_eq!(told(&["site", "SITE CHMOD"]), ["site,SITE"]);
         let many: Vec<String> = (0..=WORDS_MAX).map(|word| format!("STOR {word}")).collect();
         assert_eq!(told(&many.iter().map(String::as_str).collect::<Vec<_>>()), ["STOR"]);
     }

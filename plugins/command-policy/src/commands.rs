@@ -102,6 +102,11 @@ impl Pattern {
         if UNDENIABLE.contains(&verb) {
             return Err(format!("cannot be denied: {verb}"));
         }
+        if let Argument::Word(word) = &pattern.argument
+            && word.contains(char::is_whitespace)
+        {
+            return Err(format!("more than one word behind the command: {text}"));
+        }
         if !VERBS.contains(&verb) {
             let names = VERBS.iter().chain(BUNDLES.iter().map(|(name, _)| name));
             return Err(match closest(text, names.copied()) {
@@ -218,6 +223,10 @@ mod tests {
         );
         assert_eq!(Pattern::read("everything").unwrap_err(), "no command or bundle: everything");
         assert_eq!(Pattern::read("quit").unwrap_err(), "cannot be denied: QUIT");
+        assert_eq!(
+            Pattern::read("SITE CHMOD\t644").unwrap_err(),
+            "more than one word behind the command: SITE CHMOD\t644"
+        );
     }
 
     #[test]

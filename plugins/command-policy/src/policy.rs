@@ -14,6 +14,9 @@ const DEFAULT_TEXT: &str = "Command not implemented.";
 const DEFAULT_TEXT_ACTIVE: &str =
     "Command not implemented. (ACTIVE mode is not supported - use PASSIVE instead!)";
 
+/// The most words of one verb that the server is told, which compares each with what a client sends.
+const WORDS_MAX: usize = 32;
+
 /// Verbs behind which TLS begins or another user comes.
 const OF_LOGIN: [&str; 5] = ["ACCT", "AUTH", "PASS", "REIN", "USER"];
 
@@ -100,12 +103,14 @@ impl Policy {
         settings.finish().map(|()| policy)
     }
 
-    /// The commands that some rule may deny: verbs, or verbs with a word.
+    /// The commands that some rule may deny: verbs, or verbs with a word, if there are not too many.
     pub(crate) fn denied_commands(&self) -> impl Iterator<Item = String> {
         self.verbs.iter().flat_map(|verb| {
             let denied = self.cases(verb).filter(|(_, rule)| rule.denies());
             let arguments = denied.flat_map(|(case, _)| &case.arguments);
-            arguments.map(|argument| argument.of(&verb.name))
+            let some: Vec<_> = arguments.take(WORDS_MAX + 1).collect();
+            let all = if some.len() > WORDS_MAX { vec![&Argument::Whatever] } else { some };
+            all.into_iter().map(|argument| argument.of(&verb.name))
         })
     }
 
@@ -344,6 +349,28 @@ mod tests {
     fn a_refusal_of_active_mode_says_what_to_do_by_default() {
         let policy = policy(&[("deny", "active-mode"), ("code", "500")]);
         assert_eq!(denial(&policy, &TestSession::new(), "PORT 1"), refused(500, SERV_U));
+    }
+
+    #[test]
+    fn the_server_is_told_the_words_that_may_be_denied() {
+        let named = |values: &[(&str, &str)]| policy(values).denied_commands().collect::<Vec<_>>();
+        let words = [
+            ("rule.0.commands.0", "SITE HELP"),
+            ("rule.0.commands.1", "DELE"),
+            ("rule.0.allow", "true"),
+            ("deny.0", "site chmod"),
+            ("deny.1", "STAT *"),
+            ("deny.2", "DELE a"),
+            ("deny.3", "SITE UTIME"),
+        ];
+        assert_eq!(named(&words), ["DELE A", "SITE CHMOD", "SITE UTIME", "STAT *"]);
+        let files = |count| {
+            let file = |number: usize| (format!("deny.{number}"), format!("STOR {number}"));
+            let settings = Settings::of((0..count).map(file));
+            Policy::read(&settings).unwrap().denied_commands().collect::<Vec<_>>()
+        };
+        assert_eq!(files(WORDS_MAX).len(), WORDS_MAX);
+        assert_eq!(files(WORDS_MAX + 1), ["STOR"]);
     }
 
     #[test]

@@ -35,7 +35,8 @@ impl Words {
         Ok(words)
     }
 
-    /// Whether a command is wanted as far as its argument goes. A secret one is none, as it is shown.
+    /// Whether a command is wanted as far as its argument goes. Of one that no plugin is shown, as that of
+    /// PASS, nothing is known here either: it begins with no word.
     pub(crate) fn contain(&self, command: &Command) -> bool {
         if self.0.is_empty() {
             return true;
@@ -86,6 +87,9 @@ mod tests {
             ("SITE CHMOD 644 a", true),
             ("SITE chmod", true),
             ("SITE  CHMOD\t644", true),
+            ("SITE \tCHMOD", true),
+            ("SITE \x0bCHMOD", false),
+            ("SITE \u{a0}CHMOD", false),
             ("SITE UTIME 1 a", true),
             ("SITE CHMODX 644 a", false),
             ("SITE HELP CHMOD", false),
