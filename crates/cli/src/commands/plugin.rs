@@ -175,7 +175,7 @@ fn interests(
     let codes = descriptor.reply_codes.as_deref();
     let rows = [
         ("command-filter", "commands", verbs(&descriptor.command_verbs)),
-        ("command-filter", "with these words only", wanted_only(&descriptor.command_words)),
+        ("command-filter", "first words", wanted_only(&descriptor.command_words)),
         ("command-filter", "pure", verbs(&descriptor.pure_verbs)),
         ("reply-filter", "replies to", verbs(&descriptor.reply_verbs)),
         ("reply-filter", "reply codes", wanted(codes)),
