@@ -8,6 +8,7 @@
 //! Only the first octets of a file go in the session's task: for a small file, handing over would
 //! cost more than the work.
 
+mod pipe;
 mod receive;
 pub(super) mod sealed;
 mod send;

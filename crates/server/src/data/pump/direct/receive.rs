@@ -17,7 +17,8 @@ use rustix::event::PollFlags;
 use rustix::io::{Errno, read};
 use waft_core::storage::{LocalFile, StorageError};
 
-use super::splice::{self, Pipe, Splice};
+use super::pipe::Pipe;
+use super::splice::{self, PIPE_BYTES, Splice};
 use super::{Collar, Leash, ON_THE_SPOT_BYTES, is_ready, storage_error};
 use crate::data::pump::{Progress, PumpError, aside};
 use crate::net::tcp::Tcp;
@@ -100,7 +101,7 @@ async fn gather(
         if filled.map_err(PumpError::Network)? {
             return Ok((sink, Gathered::All));
         }
-        if waited == 0 && length >= BUFFER_BYTES && pipe.open() {
+        if waited == 0 && length >= BUFFER_BYTES && pipe.open(PIPE_BYTES).is_some() {
             return Ok((sink, Gathered::UntilFast));
         }
         tcp.watched().map_err(PumpError::Network)?;

@@ -7,51 +7,22 @@
 //! packet would wake a worker, too, which costs more than the copy.
 
 use std::net::TcpStream;
-use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::PollFlags;
 use rustix::io::{Errno, read};
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use rustix::pipe::{SpliceFlags, splice};
 use waft_core::storage::{ErrorKind, StorageError};
 
+use super::pipe::{Ends, Pipe};
 use super::receive::Sink;
 use super::{BURST_BYTES_MIN, BURST_TIME, PATIENCE, is_ready, storage_error};
 use crate::data::pump::{Progress, PumpError, aside};
 use crate::workers::Nearness;
 
-/// Octets of the pipe, where its pages are full. A user may have 128 of them by default
-/// (`/proc/sys/fs/pipe-user-pages-soft`); further uploads stay in the low gear.
-const PIPE_BYTES: usize = 512 * 1024;
-
-/// The pipe of an upload.
-pub(super) enum Pipe {
-    /// Not needed yet.
-    Untried,
-    Open {
-        reader: OwnedFd,
-        writer: OwnedFd,
-    },
-    /// The system has none for us, or the file takes none.
-    Unusable,
-}
-
-impl Pipe {
-    /// Opens the pipe if it was not tried before; tells whether it can be used.
-    pub(super) fn open(&mut self) -> bool {
-        if matches!(self, Pipe::Untried) {
-            *self = pipe_with(PipeFlags::CLOEXEC).map_or(Pipe::Unusable, |(reader, writer)| {
-                // A small pipe is slower than no pipe.
-                match fcntl_setpipe_size(&writer, PIPE_BYTES) {
-                    Ok(_) => Pipe::Open { reader, writer },
-                    Err(_) => Pipe::Unusable,
-                }
-            });
-        }
-        matches!(self, Pipe::Open { .. })
-    }
-}
+/// Octets of the pipe; an upload that gets none stays in the low gear.
+pub(super) const PIPE_BYTES: usize = 512 * 1024;
 
 /// A connection that is spliced into a file.
 pub(super) struct Splice {
@@ -103,7 +74,7 @@ impl Splice {
                 let is_slow = self.sink.offset - begin < BURST_BYTES_MIN;
                 return Ok(if is_slow { Stop::GearTooHigh } else { Stop::BurstReceived });
             }
-            let Pipe::Open { writer, .. } = &self.pipe else { return Ok(Stop::GearTooHigh) };
+            let Pipe::Open(Ends { writer, .. }) = &self.pipe else { return Ok(Stop::GearTooHigh) };
             match splice(&self.socket, None, writer, None, PIPE_BYTES, flags) {
                 Ok(0) => return Ok(Stop::StreamEnded),
                 Ok(length) => self.empty_pipe(length)?,
@@ -118,7 +89,7 @@ impl Splice {
 
     /// Moves what is in the pipe to the file.
     fn empty_pipe(&mut self, mut length: usize) -> Result<(), StorageError> {
-        let Pipe::Open { reader, .. } = &self.pipe else { return Ok(()) };
+        let Pipe::Open(Ends { reader, .. }) = &self.pipe else { return Ok(()) };
         while length > 0 {
             let Sink { file, offset, collar, .. } = &mut self.sink;
             let moved = collar

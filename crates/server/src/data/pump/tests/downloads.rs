@@ -252,6 +252,26 @@ async fn a_slow_client_is_waited_for_as_long_as_anything_moves() {
     assert!(received == data);
 }
 
+#[tokio::test]
+async fn a_client_that_pauses_gets_every_octet_once() {
+    let data = octets(32 * 1024 * 1024 + 17);
+    let (server, client) = tcp_pair().await;
+    let mut reader = TestReader::new(Way::Direct, &data);
+    let progress = Progress::new();
+    let sending = async {
+        send(server, IMAGE.of(&mut reader), &progress, STALL).await.unwrap();
+    };
+    let reading = async {
+        // Nothing is reported before the server is tired of waiting.
+        while progress.bytes.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        receive_all(client).await.unwrap()
+    };
+    let ((), received) = tokio::join!(sending, reading);
+    assert!(received == data);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_next_piece_is_read_while_the_client_takes_its_time() {
     let data = octets(1024 * 1024);
