@@ -262,6 +262,8 @@ impl Part {
     fn send_waiting(&mut self, socket: impl AsFd, pipe: &mut Pipe) -> Result<Stop, Errno> {
         let began = Instant::now();
         let mut chunk_began = began;
+        // The first chunk goes as it comes, so that nobody waits for a whole one of a slow file.
+        let mut is_first = true;
         while !self.left.is_none() {
             if !self.collar.is_wanted() || began.elapsed() >= BURST_TIME {
                 return Ok(Stop::BurstSent);
@@ -270,9 +272,13 @@ impl Part {
                 return Ok(Stop::SocketFull);
             }
             chunk_began = Instant::now();
-            match self.send_chunk_gathered(&socket, pipe) {
+            let sent = match is_first {
+                true => self.send_chunk(&socket),
+                false => self.send_chunk_gathered(&socket, pipe),
+            };
+            match sent {
                 Ok(0) => break,
-                Ok(_) | Err(Errno::INTR) => {}
+                Ok(_) | Err(Errno::INTR) => is_first = false,
                 Err(Errno::AGAIN) => return Ok(Stop::SocketFull),
                 Err(errno) => return Err(errno),
             }
@@ -301,6 +307,7 @@ impl Part {
         }
         Ok(Stop::FileSent)
     }
+
     /// Hands the socket as much as it takes of a chunk; tells how much. Zero is the file's end.
     fn send_chunk(&mut self, socket: impl AsFd) -> Result<usize, Errno> {
         let length = self.left.at_most(CHUNK_BYTES);
@@ -321,19 +328,60 @@ impl Part {
         self.send_chunk(socket)
     }
 
-    /// Sends what an empty pipe takes of the file. After an error the pipe is not empty any more,
-    /// but what it holds is still to be sent.
+    /// Sends what an empty pipe takes of the file. The pipe is empty again unless the socket fails or
+    /// does not take all of it: what is left in there is still to be sent.
     fn splice_chunk(&mut self, pipe: &Ends, socket: impl AsFd) -> Result<usize, Errno> {
-        let (Ends { reader, writer }, flags) = (pipe, SpliceFlags::MOVE);
+        let (Ends { reader, writer, .. }, flags) = (pipe, SpliceFlags::MOVE);
         let mut ahead = self.offset;
         let gathered = splice(&*self.file, Some(&mut ahead), writer, None, CHUNK_BYTES, flags)?;
         if gathered == 0 {
             return Ok(0);
         }
+        // Not to the caller, who would fill the pipe once more.
         let sent = retry_on_intr(|| splice(reader, None, &socket, None, gathered, flags))?;
         self.offset += sent as u64;
         self.left.take(sent);
-        // The socket waited in vain for the client to take the rest.
+        // The socket waited in vain for the client to take the rest, or the file lost it: whoever goes
+        // on without the pipe will see.
         if sent < gathered { Err(Errno::AGAIN) } else { Ok(sent) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn whole_chunks_go_through_the_pipe_and_the_rest_does_not() {
+        let data: Vec<u8> = (0..2 * CHUNK_BYTES + 17).map(|n| (n / 5) as u8).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&data).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        let reading = thread::spawn(move || {
+            let mut received = Vec::new();
+            (&client).read_to_end(&mut received).unwrap();
+            received
+        });
+
+        let leash = Leash::default();
+        let left = Left::new(Some(data.len() as u64), None);
+        let mut part = Part { file: Arc::new(file), offset: 0, left, collar: leash.collar() };
+        let mut pipe = Pipe::Untried;
+        for (sent, is_open) in [(CHUNK_BYTES, true), (CHUNK_BYTES, true), (17, false), (0, false)] {
+            if !is_open {
+                pipe.close();
+            }
+            assert_eq!(part.send_chunk_gathered(&server, &mut pipe), Ok(sent));
+            assert_eq!(matches!(pipe, Pipe::Open(_)), is_open);
+        }
+        assert!(part.left.is_none());
+        drop(server);
+        assert!(reading.join().unwrap() == data);
     }
 }

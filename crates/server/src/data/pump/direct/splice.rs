@@ -21,7 +21,8 @@ use super::{BURST_BYTES_MIN, BURST_TIME, PATIENCE, is_ready, storage_error};
 use crate::data::pump::{Progress, PumpError, aside};
 use crate::workers::Nearness;
 
-/// Octets of the pipe; an upload that gets none stays in the low gear.
+/// Octets of the pipe; an upload that gets none stays in the low gear, and a smaller one would not be
+/// faster than that.
 pub(super) const PIPE_BYTES: usize = 512 * 1024;
 
 /// A connection that is spliced into a file.
