@@ -54,7 +54,6 @@ pub(in crate::data::pump) async fn receive(
         let Some(paused) = splice::receive(splice, progress).await? else { return Ok(()) };
         tcp = Tcp::Unwatched(paused.socket);
         (pipe, sink) = (paused.pipe, paused.sink);
-        pipe.close();
     }
 }
 

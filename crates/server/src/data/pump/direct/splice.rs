@@ -40,7 +40,8 @@ enum Stop {
     GearTooHigh,
 }
 
-/// Receives until the client is slow, and gives everything back; nothing if the stream has ended.
+/// Receives until the client is slow, and gives everything but the pipe's room back; nothing if the
+/// stream has ended.
 pub(super) async fn receive(
     mut spliced: Splice,
     progress: &Progress,
@@ -54,7 +55,10 @@ pub(super) async fn receive(
         match stop? {
             Stop::StreamEnded => return Ok(None),
             Stop::BurstReceived => {}
-            Stop::GearTooHigh => return Ok(Some(spliced)),
+            Stop::GearTooHigh => {
+                spliced.pipe.close();
+                return Ok(Some(spliced));
+            }
         }
     }
 }
@@ -115,5 +119,36 @@ impl Splice {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::os::unix::fs::FileExt;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::data::pump::direct::Leash;
+
+    #[tokio::test]
+    async fn a_slow_client_leaves_its_pipe_to_others() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        client.write_all(b"so far").unwrap();
+
+        let (leash, file) = (Leash::default(), Arc::new(tempfile::tempfile().unwrap()));
+        let sink = Sink::new(Arc::clone(&file), 0, leash.collar());
+        let mut pipe = Pipe::Untried;
+        assert!(pipe.open(PIPE_BYTES).is_some());
+        let progress = Progress::new();
+        let slow = receive(Splice { socket, pipe, sink }, &progress).await.unwrap().unwrap();
+        assert!(matches!(slow.pipe, Pipe::Untried), "the pipe is open while nobody needs it");
+        let mut stored = [0; 7];
+        assert_eq!((slow.sink.offset, file.read_at(&mut stored, 0).unwrap()), (6, 6));
+        assert_eq!(&stored[..6], b"so far");
     }
 }
