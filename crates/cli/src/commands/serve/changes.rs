@@ -26,8 +26,8 @@ const QUIET: Duration = Duration::from_millis(250);
 const QUIET_AWAITED: Duration = Duration::from_secs(2);
 
 /// Writes to files that stay open, after which somebody is taken to keep a log beside the
-/// configuration.
-const WRITES_MAX: u32 = 1000;
+/// configuration. An editor that writes half a megabyte is as well: the change is noticed all the same.
+const WRITES_MAX: u32 = 100;
 
 /// How often files are looked at where the system does not tell of them.
 const POLL: Duration = Duration::from_secs(2);
