@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use waft_core::BoxFuture;
 use waft_core::auth::{PasswordVerifier, Secret, VerifyError};
@@ -38,15 +39,20 @@ impl Default for VerifierOptions {
 }
 
 /// Verifies passwords. Made once, and shared by one configuration's accounts after the other's.
+///
+/// The threads that work are those of the runtime that it was made in, whichever runtime somebody logs in
+/// in: as many as work at a time, and not some for each of a server's many runtimes.
 #[derive(Debug)]
 pub struct Verifier {
     memory: Memory,
+    threads: Handle,
     working: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
 }
 
 /// A place among those who work.
 struct Place {
+    threads: Handle,
     _working: OwnedSemaphorePermit,
     _admitted: OwnedSemaphorePermit,
 }
@@ -60,13 +66,14 @@ impl Verifier {
     /// A verifier that remembers nothing yet.
     ///
     /// # Errors
-    /// The system gives no random numbers.
+    /// The system gives no random numbers, or there is no runtime around.
     pub fn new(options: VerifierOptions) -> std::io::Result<Verifier> {
         let parallel = options.parallel.get().min(Semaphore::MAX_PERMITS / 2);
         let waiting = options.waiting_max.min(Semaphore::MAX_PERMITS / 2);
         Ok(Verifier {
             memory: Memory::new(options.remember, options.remembered_max)
                 .map_err(std::io::Error::other)?,
+            threads: Handle::try_current().map_err(std::io::Error::other)?,
             working: Arc::new(Semaphore::new(parallel)),
             admitted: Arc::new(Semaphore::new(parallel + waiting)),
         })
@@ -112,13 +119,14 @@ impl Verifier {
             Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => return Err(Overloaded),
         };
         let working = Arc::clone(&self.working).acquire_owned().await.map_err(|_| Overloaded)?;
-        Ok(Place { _working: working, _admitted: admitted })
+        Ok(Place { threads: self.threads.clone(), _working: working, _admitted: admitted })
     }
 }
 
 impl Place {
     async fn work(self, stored: &Arc<StoredHash>, password: &Secret) -> Result<bool, Overloaded> {
         let (stored, password) = (Arc::clone(stored), password.clone());
+        let threads = self.threads.clone();
         let work = move || {
             let right = stored.verify(password.expose());
             // Not before: the work goes on even if nobody waits for it any more.
@@ -126,7 +134,7 @@ impl Place {
             right
         };
         // The runtime shutting down is no answer to the client.
-        tokio::task::spawn_blocking(work).await.map_err(|_| Overloaded)
+        threads.spawn_blocking(work).await.map_err(|_| Overloaded)
     }
 }
 
@@ -143,5 +151,36 @@ impl PasswordVerifier for Verifier {
             let right = self.work(&Arc::new(stored), password).await;
             right.map_err(|Overloaded| VerifyError::Overloaded)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+
+    /// "pässword", for next to nothing.
+    const QUICK: &str = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$\
+                         OdFYA7BxGSdTRBBwiJ5KZBUWydkzbjB1JVmWwfypW80";
+
+    #[test]
+    fn the_runtime_that_made_it_works_whoever_asks() {
+        let runtime = || Builder::new_current_thread().build().unwrap();
+        let (made_in, asked_in): (Runtime, Runtime) = (runtime(), runtime());
+        let verifier =
+            made_in.block_on(async { Verifier::new(VerifierOptions::default()).unwrap() });
+        let stored = Arc::new(StoredHash::parse(QUICK).unwrap());
+        let ask = || {
+            asked_in.block_on(verifier.work(&stored, &Secret::new("pässword".as_bytes().to_vec())))
+        };
+        assert_eq!(ask(), Ok(true));
+        made_in.shutdown_background();
+        assert_eq!(ask(), Err(Overloaded));
+    }
+
+    #[test]
+    fn without_a_runtime_there_is_nobody_to_work() {
+        assert!(Verifier::new(VerifierOptions::default()).is_err());
     }
 }

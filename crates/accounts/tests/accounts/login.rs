@@ -144,8 +144,8 @@ async fn sessions_share_a_storage_and_the_last_one_closes_it() {
     assert_eq!(setup.opened.load(Ordering::Relaxed), 3);
 }
 
-#[test]
-fn all_mistakes_are_told_together_and_no_password_with_them() {
+#[tokio::test]
+async fn all_mistakes_are_told_together_and_no_password_with_them() {
     let setup = Setup::new(VerifierOptions::default());
     let specs = [
         setup.spec("alice", QUICK),

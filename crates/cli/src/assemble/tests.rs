@@ -143,8 +143,8 @@ fn mode_z_can_be_refused() {
     assert_eq!(server_settings(&config(text)).transfers.deflate, None);
 }
 
-#[test]
-fn accounts_have_what_was_written() {
+#[tokio::test]
+async fn accounts_have_what_was_written() {
     let hash = waft_accounts::hash_password(b"secret").unwrap();
     let root = tempfile::tempdir().unwrap();
     let shown = root.path().display();
