@@ -11,8 +11,10 @@ use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use waft_config::{Config, Mistake, Scheduling};
 use waft_plugin_host::CompilerProcess;
+use waft_server::Workers;
 
 use crate::findings::mistake;
+use crate::running::worker_threads;
 
 /// Open files for which there is room from the beginning, if the configuration does not let more
 /// sessions in: 8 octets of the kernel's memory each.
@@ -43,15 +45,17 @@ pub(crate) fn compiler() -> Option<CompilerProcess> {
 }
 
 /// Lets the process open as many files as the system allows it to, and warns where that is not
-/// enough for the sessions that the configuration allows: each of them has a control and a data
-/// connection.
+/// enough for the sessions that the configuration allows, each with a control and a data connection, and
+/// for their threads.
 pub(crate) fn raise_open_files(config: &Config) {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "cannot raise the number of open files");
     }
-    let wanted = config.limits.sessions.map_or(0, u64::from) * 2;
+    let of_threads = Workers::open_files(worker_threads(config));
+    let of_sessions = config.limits.sessions.map_or(0, u64::from) * 2;
+    let wanted = of_sessions.saturating_add(of_threads.try_into().unwrap_or(u64::MAX));
     let allowed = getrlimit(Resource::Nofile).current;
     make_room(wanted.clamp(ROOM_MIN, ROOM_MAX).min(allowed.unwrap_or(u64::MAX)));
     let Some(allowed) = allowed else { return };

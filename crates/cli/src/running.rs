@@ -35,7 +35,7 @@ use listeners::Listeners;
 const WORKERS_PER_PROCESSOR: usize = 16;
 
 /// A server that accepts clients until it is shut down. Dropped, it stops accepting and leaves
-/// its sessions to themselves.
+/// its sessions to themselves; nobody logs in any more once the runtime that it was begun in is gone.
 #[must_use = "dropping it stops accepting"]
 pub struct Running {
     server: Arc<Server<TcpNetwork>>,
@@ -329,7 +329,7 @@ async fn parts(
 }
 
 /// The most threads that serve sessions: some for each processor, unless the operator says how many.
-fn worker_threads(config: &Config) -> NonZeroUsize {
+pub(crate) fn worker_threads(config: &Config) -> NonZeroUsize {
     let wanted = config.server.worker_threads.and_then(|threads| usize::try_from(threads).ok());
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let usual = processors.saturating_mul(WORKERS_PER_PROCESSOR);

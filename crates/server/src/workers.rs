@@ -10,11 +10,12 @@
 //! threads as processors it is less.
 //!
 //! Some threads are begun before there are sessions, the others as they are needed. Linux takes a
-//! thread that has just begun for one that always works: with 16 of them at once, the server's part of
-//! each processor, which it has beside its clients' (sched(7), "The autogroup feature"; control
-//! groups), is so small that its threads wait for their turns, which keeps it so for as long as they
-//! are busy. Begun a moment before, they give 16 clients a twentieth more small files and take a fifth
-//! more from them.
+//! thread that has just begun for one that always works. Where its clients are in another group of
+//! processes (sched(7), "The autogroup feature"; control groups), a server of many such threads has
+//! its part divided among all processors, and they have nearly the whole of theirs on each, as they
+//! wait most of the time: its threads wait for their turns, which counts as work, and keeps it so for as
+//! long as they are busy. With the threads begun a moment before, the first 16 clients of a server got a
+//! twentieth more small files, and uploaded a quarter more.
 //!
 //! Sessions that wait for a command longer than a moment go to one thread that all of them
 //! [`rest`] on, and from there back to work. Spread over all threads, nearly every NOOP of a
@@ -39,7 +40,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Notify, mpsc};
 use waft_per_cpu::processors;
 
@@ -68,8 +69,14 @@ struct Threads {
 /// How long a session waits for a command before it rests.
 const REST_AFTER: Duration = Duration::from_millis(200);
 
-/// Threads begun before there are sessions, for each processor: 25 KiB each.
+/// Threads begun before there are sessions, for each processor: 25 KiB and [`THREAD_FILES`] each.
 const AHEAD_PER_PROCESSOR: usize = 4;
+
+/// The most of them.
+const AHEAD_MAX: usize = 64;
+
+/// Open files of a thread's runtime.
+const THREAD_FILES: usize = 4;
 
 /// How long no session has been at work when all are said to rest.
 const REST_OF_ALL: Duration = Duration::from_millis(100);
@@ -170,14 +177,23 @@ impl Workers {
     /// # Errors
     /// The system gives no thread, or its runtime not what it needs.
     pub fn start(max: NonZeroUsize) -> io::Result<Workers> {
-        Workers::start_with(AHEAD_PER_PROCESSOR.saturating_mul(processors()), max)
+        Workers::start_with((AHEAD_PER_PROCESSOR * processors()).min(AHEAD_MAX), max)
     }
 
-    /// As many threads ahead of sessions, one at least.
+    /// Open files of so many threads, and the one for sessions at rest.
+    #[must_use]
+    pub fn open_files(max: NonZeroUsize) -> usize {
+        max.get().saturating_add(1).saturating_mul(THREAD_FILES)
+    }
+
+    /// As many threads ahead of sessions, or one where there are not as many.
     fn start_with(ahead: usize, max: NonZeroUsize) -> io::Result<Workers> {
         let max = max.get();
-        let mut working = vec![Worker::start(WORK, max)?];
-        working.extend((1..ahead.min(max)).map_while(|_| Worker::start_more(max)));
+        let first = Worker::start(WORK, max)?;
+        let more = (1..ahead.min(max)).map(|_| Worker::start_more(max).ok_or(()));
+        // Where not all could be had, what they took is needed elsewhere.
+        let more = more.collect::<Result<Vec<Worker>, ()>>().unwrap_or_default();
+        let working = std::iter::once(first).chain(more).collect();
         let threads = Threads { working, resting: None };
         let (threads, left) = (Mutex::new(threads), Notify::new());
         Ok(Workers { threads, max, rest_after: REST_AFTER, moves_threads: true, left })
@@ -257,7 +273,8 @@ impl Workers {
 }
 
 fn none_started(error: &io::Error) {
-    tracing::warn!(%error, remedy = "raise the limit of threads", "no thread for more sessions");
+    let remedy = "raise the limits of threads and of open files";
+    tracing::warn!(%error, remedy, "no thread for more sessions");
 }
 
 impl Seat {
@@ -303,6 +320,10 @@ impl Drop for Presence {
 
 impl Worker {
     fn start(name: &str, workers_max: usize) -> io::Result<Worker> {
+        Worker::start_with(name, workers_max, STACK_BYTES)
+    }
+
+    fn start_with(name: &str, workers_max: usize, stack_bytes: usize) -> io::Result<Worker> {
         let pool = (POOL_THREADS_MAX / workers_max).max(POOL_THREADS_MIN);
         let mut builder = Builder::new_current_thread();
         builder.enable_all().thread_name("waft-pool").max_blocking_threads(pool);
@@ -310,14 +331,27 @@ impl Worker {
         let runtime = builder.build()?;
         let handle = runtime.handle().clone();
         let (sessions, mut held) = mpsc::channel(1);
+        // The runtime follows its thread: without one it must not be dropped just so, where this is called
+        // in another runtime.
+        let (give, given) = std::sync::mpsc::channel::<Runtime>();
         let serve = move || {
+            let Ok(runtime) = given.recv() else { return };
             runtime.block_on(held.recv());
             // What a session handed to the blocking pool and no longer waits for.
             runtime.shutdown_background();
         };
-        let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
-        thread.spawn(serve)?;
-        Ok(Worker { runtime: handle, sessions })
+        let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(stack_bytes);
+        match thread.spawn(serve) {
+            Ok(_) => {
+                // It waits for it.
+                let _ = give.send(runtime);
+                Ok(Worker { runtime: handle, sessions })
+            }
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
     }
 
     /// One more for work; without it, those that there are have to do.
@@ -366,6 +400,11 @@ mod tests {
         assert_eq!(all, [false, true, false, true, false]);
     }
 
+    #[tokio::test]
+    async fn a_thread_that_the_system_refuses_is_an_error() {
+        assert!(Worker::start_with(WORK, 1, usize::MAX / 4).is_err());
+    }
+
     #[test]
     fn threads_wait_for_the_first_sessions_but_never_more_than_there_may_be() {
         let begun = |ahead, max| {
@@ -374,7 +413,7 @@ mod tests {
         };
         assert_eq!([begun(0, 3), begun(2, 3), begun(5, 3)], [1, 2, 3]);
         let workers = Workers::start(NonZeroUsize::MAX).unwrap();
-        assert_eq!(workers.threads().working.len(), 4 * processors());
+        assert_eq!(workers.threads().working.len(), (4 * processors()).min(64));
     }
 
     #[test]
