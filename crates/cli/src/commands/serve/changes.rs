@@ -25,9 +25,13 @@ const QUIET: Duration = Duration::from_millis(250);
 /// When they are looked at although something keeps happening beside them.
 const QUIET_AWAITED: Duration = Duration::from_secs(2);
 
-/// Writes to files that stay open, after which somebody is taken to keep a log beside the
-/// configuration. An editor that writes half a megabyte is as well: the change is noticed all the same.
+/// Writes to files that stay open, in [`WRITES_TIME`], from which somebody is taken to keep a log beside
+/// the configuration. Who writes half a megabyte of configuration at once is as well, and is noticed all the
+/// same.
 const WRITES_MAX: u32 = 100;
+
+/// See [`WRITES_MAX`]. A log that grows more slowly costs little.
+const WRITES_TIME: Duration = Duration::from_secs(10);
 
 /// How often files are looked at where the system does not tell of them.
 const POLL: Duration = Duration::from_secs(2);
@@ -135,16 +139,15 @@ impl Changes {
 
 fn watcher(tell: &mpsc::Sender<Sign>) -> Option<RecommendedWatcher> {
     let tell = tell.clone();
-    let mut writes = 0_u32;
+    let mut writes = Writes::default();
     let handler = move |event: notify::Result<Event>| {
         let sign = match event {
             Ok(event) if is_reading(event.kind) => return,
             Ok(event) if is_being_written(event.kind) => {
-                writes = writes.saturating_add(1);
-                if writes < WRITES_MAX {
-                    return;
+                match writes.are_of_a_log(Instant::now()) {
+                    false => return,
+                    true => Sign::Noise,
                 }
-                Sign::Noise
             }
             _ => Sign::Happened,
         };
@@ -152,6 +155,26 @@ fn watcher(tell: &mpsc::Sender<Sign>) -> Option<RecommendedWatcher> {
         let _ = tell.try_send(sign);
     };
     notify::recommended_watcher(handler).inspect_err(unnoticed).ok()
+}
+
+/// Writes that came lately.
+#[derive(Default)]
+struct Writes {
+    /// When the first of them came.
+    since: Option<Instant>,
+    count: u32,
+}
+
+impl Writes {
+    /// Counts one that comes now; tells whether somebody keeps a log.
+    fn are_of_a_log(&mut self, now: Instant) -> bool {
+        let is_old = |since: Instant| now.duration_since(since) >= WRITES_TIME;
+        if self.since.is_none_or(is_old) {
+            *self = Writes { since: Some(now), count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+        self.count >= WRITES_MAX
+    }
 }
 
 fn unnoticed(error: &notify::Error) {
@@ -268,6 +291,16 @@ mod tests {
         }
         fs::write(&file, format!("{TEXT}# more\n")).unwrap();
         changes.next().await;
+    }
+
+    #[test]
+    fn a_hundred_writes_in_a_moment_are_a_log_and_those_of_years_are_not() {
+        let (mut writes, now) = (Writes::default(), Instant::now());
+        let mut answers = (0..WRITES_MAX).map(|_| writes.are_of_a_log(now));
+        assert_eq!(answers.position(|is_log| is_log), Some(99));
+        let mut writes = Writes::default();
+        let seldom = (0..10 * WRITES_MAX).map(|n| now + WRITES_TIME / 98 * n);
+        assert!(seldom.map(|now| writes.are_of_a_log(now)).all(|is_log| !is_log));
     }
 
     #[test]
