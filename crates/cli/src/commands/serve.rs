@@ -3,11 +3,9 @@
 mod changes;
 mod signals;
 
-use std::time::Duration;
-
 use waft_config::{Config, LogFormat, Mistakes, QuickStart, Warnings};
 
-use super::{runtime, user};
+use super::{runtime, serve_in, user};
 use crate::args::{Quick, Serve};
 use crate::assemble;
 use crate::failure::Failure;
@@ -18,9 +16,6 @@ use crate::running::{Running, StartError};
 use crate::source::Source;
 use changes::Changes;
 use signals::{Reload, Stop};
-
-/// How long work off the reactor, such as verifying a password, may take at the end.
-const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// Serves until a signal ends it.
 ///
@@ -43,9 +38,7 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     // Sessions have threads of their own.
     let runtime = runtime(Some(1))?;
     let beside = Beside { keeps_core_dumps, ..Beside::default() };
-    let result = runtime.block_on(serve(&source, config, beside, &logging));
-    runtime.shutdown_timeout(LAST_WORK);
-    result
+    serve_in(runtime, serve(&source, config, beside, &logging))
 }
 
 async fn serve(

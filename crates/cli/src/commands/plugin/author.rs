@@ -14,7 +14,7 @@ use waft_plugin_tools::{Built, Language, Tools};
 use super::scenario::{PASSWORD, Stage, USER};
 use super::site::{CONFIG, Ground, SETTINGS, Site, told};
 use crate::args::{LanguageName, NewPlugin, Sources};
-use crate::commands::runtime;
+use crate::commands::{runtime, serve_in};
 use crate::failure::Failure;
 use crate::lent::Beside;
 use crate::{Running, logging, output};
@@ -99,7 +99,7 @@ pub(super) fn run(
         "user {USER}, password {PASSWORD}, files in {}; Ctrl-C ends it",
         site.directory.join("files").display()
     ));
-    runtime(None)?.block_on(async {
+    serve_in(runtime(None)?, async {
         let beside =
             Beside { onlooker: Some(Arc::new(Printer)), keeps_core_dumps, ..Beside::default() };
         let mut running = Running::begin(site.config.clone(), beside)
