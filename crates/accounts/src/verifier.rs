@@ -52,7 +52,6 @@ pub struct Verifier {
 
 /// A place among those who work.
 struct Place {
-    threads: Handle,
     _working: OwnedSemaphorePermit,
     _admitted: OwnedSemaphorePermit,
 }
@@ -96,7 +95,7 @@ impl Verifier {
         if is_known() {
             return Ok(true);
         }
-        let right = place.work(stored, password).await?;
+        let right = place.work(&self.threads, stored, password).await?;
         if let (true, Some(code)) = (right, code) {
             self.memory.note(code);
         }
@@ -109,7 +108,7 @@ impl Verifier {
         stored: &Arc<StoredHash>,
         password: &Secret,
     ) -> Result<bool, Overloaded> {
-        self.place().await?.work(stored, password).await
+        self.place().await?.work(&self.threads, stored, password).await
     }
 
     /// Waits for a place to work, in order of arrival. Whoever vanishes while waiting gives it up.
@@ -119,14 +118,18 @@ impl Verifier {
             Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => return Err(Overloaded),
         };
         let working = Arc::clone(&self.working).acquire_owned().await.map_err(|_| Overloaded)?;
-        Ok(Place { threads: self.threads.clone(), _working: working, _admitted: admitted })
+        Ok(Place { _working: working, _admitted: admitted })
     }
 }
 
 impl Place {
-    async fn work(self, stored: &Arc<StoredHash>, password: &Secret) -> Result<bool, Overloaded> {
+    async fn work(
+        self,
+        threads: &Handle,
+        stored: &Arc<StoredHash>,
+        password: &Secret,
+    ) -> Result<bool, Overloaded> {
         let (stored, password) = (Arc::clone(stored), password.clone());
-        let threads = self.threads.clone();
         let work = move || {
             let right = stored.verify(password.expose());
             // Not before: the work goes on even if nobody waits for it any more.
