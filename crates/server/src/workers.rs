@@ -190,9 +190,10 @@ impl Workers {
     fn start_with(ahead: usize, max: NonZeroUsize) -> io::Result<Workers> {
         let max = max.get();
         let first = Worker::start(WORK, max)?;
-        let more = (1..ahead.min(max)).map(|_| Worker::start_more(max).ok_or(()));
+        let more: Option<Vec<Worker>> =
+            (1..ahead.min(max)).map(|_| Worker::start_more(max)).collect();
         // Where not all could be had, what they took is needed elsewhere.
-        let more = more.collect::<Result<Vec<Worker>, ()>>().unwrap_or_default();
+        let more = more.unwrap_or_default();
         let working = std::iter::once(first).chain(more).collect();
         let threads = Threads { working, resting: None };
         let (threads, left) = (Mutex::new(threads), Notify::new());
